@@ -1,0 +1,67 @@
+//! All limits of the service in one place; the OpenAPI documents print them.
+
+use std::time::Duration;
+
+/// A segment's size, in bytes: smallest, default, largest.
+pub const SEGMENT_BYTES: (u64, u64, u64) = (64 << 10, 256 << 20, 1 << 30);
+/// A record's key, value and headers, in bytes: default and ceiling of `max_record_bytes`.
+pub const RECORD_BYTES: (u64, u64) = (1 << 20, 8 << 20);
+/// A record's key, in bytes.
+pub const KEY_BYTES_MAX: usize = 32 << 10;
+/// Headers of a record.
+pub const RECORD_HEADERS_MAX: usize = 64;
+/// Records of one JSON request.
+pub const RECORDS_MAX: usize = 10_000;
+/// Nesting of JSON.
+pub const JSON_DEPTH_MAX: usize = 64;
+/// A request body after inflating, in bytes.
+pub const BODY_BYTES_MAX: usize = 8 << 20;
+/// A body of the calls that manage things, in bytes.
+pub const SMALL_BODY_BYTES_MAX: usize = 64 << 10;
+/// The request's line and headers, in bytes.
+pub const HEAD_BYTES_MAX: usize = 64 << 10;
+/// Partitions of one topic, until quotas say otherwise.
+pub const PARTITIONS_MAX: u32 = 1_000;
+/// A topic's name, in bytes.
+pub const NAME_BYTES_MAX: usize = 249;
+/// A topic's description, in bytes.
+pub const DESCRIPTION_BYTES_MAX: usize = 1_024;
+/// An `Idempotency-Key`, in bytes.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+/// Records of one fetch: default and ceiling.
+pub const FETCH_RECORDS: (usize, usize) = (500, 10_000);
+/// Bytes of one fetch's answer: default and ceiling.
+pub const FETCH_BYTES: (usize, usize) = (1 << 20, 16 << 20);
+/// How long a fetch may wait.
+pub const FETCH_WAIT_MAX: Duration = Duration::from_secs(60);
+/// Bytes of one event of a tail.
+pub const TAIL_BYTES_MAX: usize = 128 << 10;
+/// Silence after which a tail sends a heartbeat.
+pub const TAIL_HEARTBEAT: Duration = Duration::from_secs(15);
+/// A page of a list: default and ceiling.
+pub const PAGE_SIZE: (usize, usize) = (100, 1_000);
+/// Lines of one run of a bulk load.
+pub const BULK_RUN_RECORDS_MAX: usize = 2_000;
+/// Bytes of one run of a bulk load.
+pub const BULK_RUN_BYTES_MAX: usize = 512 << 10;
+/// Lines of one run of a bulk load with an `Idempotency-Key`: there, runs are cut at this number and
+/// at nothing else, so that a repeat is cut alike.
+pub const BULK_KEYED_RUN_RECORDS: usize = 500;
+/// Request bytes in memory over all connections; more wait, then are told 503.
+pub const IN_FLIGHT_BYTES_MAX: usize = 64 << 20;
+/// How long a request waits for memory.
+pub const IN_FLIGHT_WAIT: Duration = Duration::from_secs(2);
+/// Open connections.
+pub const CONNECTIONS_MAX: usize = 10_000;
+/// How long a connection may take to send a request's headers, and stay idle between requests.
+pub const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Silence after which a request's body is given up.
+pub const BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
+/// Bytes a second below which a body is given up, after [`BODY_IDLE_TIMEOUT`].
+pub const BODY_BYTES_PER_SECOND_MIN: usize = 4 << 10;
+/// How long a stop waits for requests in flight.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a verified API key is trusted without asking the database again.
+pub const KEY_CACHE: Duration = Duration::from_secs(5);
+/// Largest offset that JSON carries without loss.
+pub const OFFSET_MAX: u64 = (1 << 53) - 1;

@@ -1,0 +1,242 @@
+//! Problems: every error that a client sees, as RFC 9457 `application/problem+json`.
+//!
+//! A client retries on `retryable` and `outcome` alone. What an operator needs beside it goes to the
+//! log, never into a problem.
+
+use serde::Serialize;
+
+/// What became of the request's effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Nothing was changed, and nothing will be.
+    NotApplied,
+    /// The change stands.
+    Applied,
+    /// It may stand or not: repeat it with the same `Idempotency-Key`.
+    Unknown,
+}
+
+macro_rules! codes {
+    ($($name:ident $code:literal $status:literal $retryable:literal $title:literal $help:literal;)*) => {
+        /// The stable `code` of a problem.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Code { $(#[doc = $help] $name),* }
+
+        impl Code {
+            /// All codes, in the order of their status.
+            pub const ALL: &'static [Code] = &[$(Code::$name),*];
+
+            /// The code as it stands in a problem.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Code::$name => $code),* }
+            }
+
+            /// The HTTP status it is sent with.
+            pub fn status(self) -> u16 {
+                match self { $(Code::$name => $status),* }
+            }
+
+            /// Whether the same request may succeed later.
+            pub fn retryable(self) -> bool {
+                match self { $(Code::$name => $retryable),* }
+            }
+
+            /// A few words for people.
+            pub fn title(self) -> &'static str {
+                match self { $(Code::$name => $title),* }
+            }
+
+            /// What it means and what to do.
+            pub fn help(self) -> &'static str {
+                match self { $(Code::$name => $help),* }
+            }
+        }
+    };
+}
+
+codes! {
+    InvalidJson "invalid_json" 400 false "Invalid JSON"
+        "The body is not the JSON that this call takes. `errors` points to the place.";
+    InvalidRequest "invalid_request" 400 false "Invalid request"
+        "A field, parameter or header has a wrong type, is out of range, unknown or repeated. `errors` names each.";
+    InvalidCursor "invalid_cursor" 400 false "Invalid cursor"
+        "The cursor was not made by this service for this topic. Start again with `from` or `at`.";
+    Unauthenticated "unauthenticated" 401 false "Unauthenticated"
+        "The call needs `Authorization: Bearer <API key>`, and the key must exist and not be expired.";
+    Forbidden "forbidden" 403 false "Forbidden"
+        "The credential is good but may not do this.";
+    QuotaExceeded "quota_exceeded" 403 false "Quota exceeded"
+        "The call would take more than the quota that `detail` names.";
+    NotFound "not_found" 404 false "Not found"
+        "There is nothing at this path, or nothing that this credential may know of.";
+    TopicNotFound "topic_not_found" 404 false "Topic not found"
+        "The project has no topic of that name. Create it with PUT.";
+    PartitionNotFound "partition_not_found" 404 false "Partition not found"
+        "Partitions are numbered from 0 to the topic's `partitions` - 1.";
+    MethodNotAllowed "method_not_allowed" 405 false "Method not allowed"
+        "The path exists, the method does not; `Allow` lists those that do.";
+    RequestTimeout "request_timeout" 408 true "Request timeout"
+        "The request's body came too slowly, and nothing of it was applied.";
+    TopicExists "topic_exists" 409 false "Topic exists with other settings"
+        "PUT ensures: it answers 200 only if the topic already is what the body asks for. Change it with PATCH.";
+    PreconditionFailed "precondition_failed" 412 false "Precondition failed"
+        "`If-Match` is not the current `ETag`: somebody changed it meanwhile. Read it again.";
+    PayloadTooLarge "payload_too_large" 413 false "Payload too large"
+        "The body, after inflating, or a record or key in it is larger than its limit.";
+    TooManyRecords "too_many_records" 413 false "Too many records"
+        "One request takes at most 10 000 records. Split it, or use /records/bulk.";
+    UnsupportedMediaType "unsupported_media_type" 415 false "Unsupported media type"
+        "Send application/json (NDJSON for bulk), plain or with Content-Encoding gzip or zstd.";
+    OffsetOutOfRange "offset_out_of_range" 416 false "Offset out of range"
+        "The offset is below `log_start` or above `high_watermark`; both are in the problem.";
+    IdempotencyKeyReused "idempotency_key_reused" 422 false "Idempotency key reused"
+        "The key was used with another body within the last 15 minutes. Use a new key.";
+    InvalidSetting "invalid_setting" 422 false "Invalid setting"
+        "The value is well-formed but against a rule of the resource; `errors` says which.";
+    HeadersTooLarge "headers_too_large" 431 false "Headers too large"
+        "The request's line and headers are larger than the service reads.";
+    Internal "internal" 500 false "Internal error"
+        "A fault of the service. Its log has the details under the request id.";
+    NotImplemented "not_implemented" 501 false "Not implemented"
+        "This call or setting is part of the contract but not built yet.";
+    Overloaded "overloaded" 503 true "Overloaded"
+        "The service has as much in flight as it can hold. Wait for `retry_after_ms`.";
+    Unavailable "unavailable" 503 true "Unavailable"
+        "The partition has no leader that can be reached now, or the service is stopping.";
+    RecordCorrupt "record_corrupt" 503 false "Stored records are damaged"
+        "The stored bytes of offsets `from` to `to` (exclusive) fail their checksum and are not served. Reading can go on at `to`.";
+    OutcomeUnknown "outcome_unknown" 504 true "Outcome unknown"
+        "The service stopped between the append and its acknowledgement. Repeat with the same Idempotency-Key.";
+    StorageFull "storage_full" 507 true "Storage full"
+        "The disk is full up to its reserve. Reads go on; writes resume when space returns.";
+}
+
+/// One thing that is wrong with a request.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct FieldError {
+    /// Where: a JSON pointer into the body, or the name of a parameter or header.
+    #[schema(example = "/records/3/value")]
+    pub pointer: String,
+    /// A stable word for what is wrong.
+    #[schema(example = "wrong_type")]
+    pub code: String,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+/// An error on its way to the client.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    /// Its kind.
+    pub code: Code,
+    /// What is particular to this occurrence.
+    pub detail: String,
+    /// What became of the request.
+    pub outcome: Outcome,
+    /// The fields at fault.
+    pub errors: Vec<FieldError>,
+    /// When to try again.
+    pub retry_after_ms: Option<u64>,
+    /// Offsets that the client needs to go on, by name.
+    pub offsets: Vec<(&'static str, u64)>,
+    /// Methods of the path, for `Allow`.
+    pub allow: Option<http::HeaderValue>,
+}
+
+impl Problem {
+    /// A problem that left everything as it was.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        let retry_after_ms = match code {
+            Code::Overloaded | Code::Unavailable => Some(1_000),
+            Code::StorageFull => Some(5_000),
+            _ => None,
+        };
+        let outcome = if code == Code::OutcomeUnknown || code == Code::Internal {
+            Outcome::Unknown
+        } else {
+            Outcome::NotApplied
+        };
+        Self {
+            code,
+            detail: detail.into(),
+            outcome,
+            errors: Vec::new(),
+            retry_after_ms,
+            offsets: Vec::new(),
+            allow: None,
+        }
+    }
+
+    /// A request with one thing wrong.
+    pub fn invalid(
+        pointer: impl Into<String>,
+        code: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self::new(Code::InvalidRequest, "").at(pointer, code, message)
+    }
+
+    /// Names a field at fault. The first becomes the detail if there is none.
+    pub fn at(
+        mut self,
+        pointer: impl Into<String>,
+        code: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        let (pointer, message) = (pointer.into(), message.into());
+        if self.detail.is_empty() {
+            self.detail = if pointer.is_empty() {
+                message.clone()
+            } else {
+                format!("{pointer}: {message}")
+            };
+        }
+        self.errors.push(FieldError { pointer, code: code.into(), message });
+        self
+    }
+
+    /// Adds an offset that the client needs.
+    pub fn offset(mut self, name: &'static str, offset: u64) -> Self {
+        self.offsets.push((name, offset));
+        self
+    }
+
+    /// A fault of the service: logged in full, told without details.
+    pub fn internal(what: &str, error: impl std::fmt::Display) -> Self {
+        tracing::error!(%error, "{what}");
+        Self::new(Code::Internal, format!("{what}; the log has the details"))
+    }
+
+    /// The problem as JSON, on one line.
+    pub fn to_json(&self, request_id: &str) -> Vec<u8> {
+        let mut body = serde_json::json!({
+            "type": format!("/errors/{}", self.code.as_str()),
+            "title": self.code.title(),
+            "status": self.code.status(),
+            "code": self.code.as_str(),
+            "detail": self.detail,
+            "retryable": self.code.retryable(),
+            "outcome": self.outcome,
+            "request_id": request_id,
+        });
+        if let Some(retry_after_ms) = self.retry_after_ms {
+            body["retry_after_ms"] = retry_after_ms.into();
+        }
+        if !self.errors.is_empty() {
+            body["errors"] = serde_json::json!(self.errors);
+        }
+        for (name, offset) in &self.offsets {
+            body[*name] = (*offset).into();
+        }
+        serde_json::to_vec(&body).expect("strings and numbers serialize")
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.code.as_str(), self.detail)
+    }
+}
+
+impl std::error::Error for Problem {}

@@ -1,0 +1,240 @@
+//! The real `headwater` process on a directory and a port of its own.
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::client::Api;
+
+/// The program under test.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_headwater");
+
+/// The longest that starting or stopping may take before a test gives up.
+const LIFECYCLE_WAIT: Duration = Duration::from_secs(60);
+
+/// Where the repository starts: documents and scripts under test are read from here.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the repository exists")
+}
+
+/// A topic name nobody else in this run uses.
+pub fn unique(prefix: &str) -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("{prefix}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Ports below the ephemeral range: while a killed server is away, a client's own outgoing
+/// connection must not be given its port (or connect to itself).
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    loop {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = 20_000 + ((std::process::id() as u16).wrapping_mul(31).wrapping_add(step) % 12_000);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// One `headwater dev`. Dropping it kills the process and removes its directory.
+pub struct Server {
+    child: Option<Child>,
+    /// Kills the server when this test process ends in any way, so that none is left behind.
+    reaper: Option<Child>,
+    data: tempfile::TempDir,
+    /// The port it listens on, kept over restarts.
+    pub port: u16,
+}
+
+impl Server {
+    /// Starts on an empty directory and waits until it is ready.
+    pub async fn start() -> Self {
+        let data = tempfile::Builder::new().prefix("headwater-test-").tempdir().expect("a temporary directory");
+        let mut server = Self { child: None, reaper: None, data, port: free_port() };
+        server.restart().await;
+        server
+    }
+
+    /// Starts the process again on the same directory and port and waits until it is ready.
+    pub async fn restart(&mut self) {
+        self.launch();
+        self.ready().await;
+    }
+
+    /// Starts the process without waiting for anything.
+    pub fn launch(&mut self) {
+        assert!(self.child.is_none(), "the server is already running");
+        let log = File::options().create(true).append(true).open(self.log_path()).expect("a log file");
+        let child = Command::new(BINARY)
+            .arg("dev")
+            .arg("--data-dir")
+            .arg(self.data_dir())
+            .args(["--listen", &format!("127.0.0.1:{}", self.port)])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a second handle"))
+            .stderr(log)
+            .spawn()
+            .expect("the headwater binary starts");
+        let reaper = Command::new("sh")
+            .args(["-c", &format!("read _; kill -9 {} 2>/dev/null", child.id())])
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("sh starts");
+        self.child = Some(child);
+        self.reaper = Some(reaper);
+    }
+
+    /// Waits until `/readyz` answers 200.
+    pub async fn ready(&mut self) {
+        let deadline = Instant::now() + LIFECYCLE_WAIT;
+        let client = reqwest::Client::new();
+        let url = format!("http://127.0.0.1:{}/readyz", self.port);
+        loop {
+            let probe = client.get(&url).timeout(Duration::from_secs(5)).send().await;
+            if probe.is_ok_and(|response| response.status() == 200) {
+                return;
+            }
+            if let Some(status) = self.child.as_mut().expect("running").try_wait().expect("a status") {
+                panic!("the server ended with {status} while starting\n{}", self.log());
+            }
+            assert!(Instant::now() < deadline, "the server is not ready\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// A client with the credentials that the server wrote at its first start.
+    pub fn api(&self) -> Api {
+        let credentials = self.credentials();
+        let text = |name: &str| credentials[name].as_str().expect(name).to_owned();
+        Api::new(format!("http://127.0.0.1:{}", self.port), text("base_url"), text("api_key"))
+    }
+
+    /// What `credentials.json` says.
+    pub fn credentials(&self) -> serde_json::Value {
+        let text = fs::read_to_string(self.data_dir().join("credentials.json")).expect("credentials.json");
+        serde_json::from_str(&text).expect("credentials.json is JSON")
+    }
+
+    /// The data directory.
+    pub fn data_dir(&self) -> PathBuf {
+        self.data.path().join("headwater-data")
+    }
+
+    /// The directory that holds the data directory.
+    pub fn work_dir(&self) -> &Path {
+        self.data.path()
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.data.path().join("server.log")
+    }
+
+    /// Everything that all runs on this directory have printed.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("running").id()
+    }
+
+    /// SIGKILL, as a crash would.
+    pub fn kill9(&mut self) {
+        let mut child = self.child.take().expect("running");
+        child.kill().expect("the server can be killed");
+        child.wait().expect("the server ends");
+        self.end_reaper();
+    }
+
+    /// Sends SIGTERM and returns at once.
+    pub fn terminate(&self) {
+        let sent = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
+    }
+
+    /// SIGTERM, and the clean exit that it must lead to.
+    pub async fn stop(&mut self) {
+        self.terminate();
+        let status = self.exited().await;
+        assert_eq!(status.code(), Some(0), "a clean stop\n{}", self.log());
+    }
+
+    /// Waits for the process to end by itself.
+    pub async fn exited(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + LIFECYCLE_WAIT;
+        loop {
+            if let Some(status) = self.child.as_mut().expect("running").try_wait().expect("a status") {
+                self.child = None;
+                self.end_reaper();
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the server does not stop\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// The most memory the process has had, in bytes.
+    pub fn peak_resident_bytes(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("a status file");
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("VmHWM");
+        let kib: u64 = line.split_whitespace().nth(1).expect("a number").parse().expect("a number");
+        kib * 1024
+    }
+
+    fn end_reaper(&mut self) {
+        if let Some(mut reaper) = self.reaper.take() {
+            let _ = reaper.kill();
+            let _ = reaper.wait();
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        self.end_reaper();
+        if std::thread::panicking() {
+            let log = self.log();
+            let tail = log.char_indices().rev().nth(4_000).map_or(0, |(at, _)| at);
+            eprintln!("--- the server's last words ---\n{}", &log[tail..]);
+        }
+    }
+}
+
+/// The one server that the cheap tests share: a client for it, with connections of its own
+/// because each test has its own runtime.
+pub async fn shared() -> Api {
+    static SHARED: OnceLock<Server> = OnceLock::new();
+    let server = tokio::task::spawn_blocking(|| {
+        SHARED.get_or_init(|| {
+            let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+            runtime.block_on(Server::start())
+        })
+    });
+    server.await.expect("the shared server starts").api()
+}
+
+/// Waits for a condition that only polling can see.
+pub async fn eventually<F: AsyncFnMut() -> bool>(what: &str, mut condition: F) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !condition().await {
+        assert!(Instant::now() < deadline, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Awaits something that must happen, for at most a minute.
+pub async fn soon<F: Future>(what: &str, future: F) -> F::Output {
+    match tokio::time::timeout(Duration::from_secs(60), future).await {
+        Ok(output) => output,
+        Err(_) => panic!("never: {what}"),
+    }
+}

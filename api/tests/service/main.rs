@@ -1,0 +1,20 @@
+//! The contract, checked from outside: the real binary, real HTTP, real files.
+
+#![allow(missing_docs, reason = "tests are read, not linked to")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a panic is how a test fails")]
+#![allow(clippy::disallowed_methods, reason = "no simulated clock reaches over a process border")]
+
+mod auth;
+mod bad_input;
+mod cli;
+mod client;
+mod contract;
+mod durability;
+mod flights;
+mod harness;
+mod idempotency;
+mod json;
+mod lines;
+mod raw_http;
+mod readme;
+mod vanish;

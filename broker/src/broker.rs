@@ -1,0 +1,120 @@
+//! What a broker does for gateways. Local or remote is a constructor: [`Node`](crate::Node) serves
+//! this trait from its own disk.
+
+use std::{future::Future, pin::Pin, time::Duration};
+
+use bytes::Bytes;
+use headwater_log::{PartitionId, TopicId};
+use headwater_record::Batch;
+
+use crate::error::{FetchError, NodeError, ProduceError};
+
+/// A boxed future: the calls go through a trait object.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// When a produce is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Acks {
+    /// Once every in-sync replica, and at least `min_insync_replicas`, has it on stable storage.
+    #[default]
+    Quorum,
+    /// Once the leader has it on stable storage.
+    Leader,
+    /// Once it has its offset; nothing is promised.
+    None,
+}
+
+/// One batch for one partition.
+#[derive(Debug)]
+pub struct PartitionBatch {
+    /// The partition's number in its topic.
+    pub partition: u32,
+    /// The records; offsets and epoch are set by the leader.
+    pub batch: Batch,
+}
+
+/// Where a batch stands.
+#[derive(Debug, Clone)]
+pub struct Produced {
+    /// Offset of the batch's first record; the others follow densely.
+    pub base_offset: u64,
+    /// For a repeated idempotent produce, the batch that the first one wrote.
+    pub original: Option<Bytes>,
+}
+
+/// Where to read one partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FetchPosition {
+    /// The partition's number in its topic.
+    pub partition: u32,
+    /// First offset wanted.
+    pub offset: u64,
+    /// About how many bytes of batches; the batch that holds `offset` always fits.
+    pub bytes_max: usize,
+}
+
+/// A read of some partitions of one topic.
+#[derive(Debug, Clone)]
+pub struct Fetch {
+    /// The topic.
+    pub topic: TopicId,
+    /// Partitions and offsets, answered in this order.
+    pub positions: Vec<FetchPosition>,
+    /// About how many bytes over all partitions; positions that do not fit come back empty.
+    pub bytes_max: usize,
+    /// How long to wait while none of the positions has a record.
+    pub wait: Duration,
+}
+
+/// What one partition answered.
+#[derive(Debug, Clone)]
+pub struct Fetched {
+    /// Whole batches, the first holding the wanted offset; empty at the end of the log.
+    pub batches: Vec<Bytes>,
+    /// The oldest offset that can be read.
+    pub log_start: u64,
+    /// The offset after the newest committed record; batches do not go beyond it.
+    pub high_watermark: u64,
+}
+
+/// A partition as its leader knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PartitionState {
+    /// The oldest offset that can be read.
+    pub log_start: u64,
+    /// The offset after the newest committed record.
+    pub high_watermark: u64,
+    /// Bytes of batches on the leader's disk.
+    pub hot_bytes: u64,
+}
+
+/// What gateways ask of the broker that leads a partition.
+pub trait Broker: Send + Sync + 'static {
+    /// Appends the batches of one request, one a partition, and answers in their order. Partitions
+    /// succeed and fail one by one, except that [`ProduceError::ProducerReused`] on one refuses all.
+    fn produce(
+        &self,
+        topic: TopicId,
+        batches: Vec<PartitionBatch>,
+        acks: Acks,
+    ) -> Answer<'_, Vec<Result<Produced, ProduceError>>>;
+
+    /// Reads committed batches, waiting for the first when there are none yet.
+    fn fetch(&self, fetch: Fetch) -> Answer<'_, Vec<Result<Fetched, FetchError>>>;
+
+    /// The partition's ends and size.
+    fn partition_state(&self, id: PartitionId) -> Result<PartitionState, FetchError>;
+
+    /// The first offset whose record is at `timestamp_ms` or later, or the high watermark.
+    fn offset_for_time(
+        &self,
+        id: PartitionId,
+        timestamp_ms: i64,
+    ) -> Answer<'_, Result<u64, FetchError>>;
+
+    /// Forgets records below `before_offset` for good and answers the new log start.
+    fn trim(&self, id: PartitionId, before_offset: u64) -> Answer<'_, Result<u64, FetchError>>;
+
+    /// Removes the topic's partitions: the positive tombstone.
+    fn drop_topic(&self, topic: TopicId, partitions: u32) -> Answer<'_, Result<(), NodeError>>;
+}

@@ -1,0 +1,85 @@
+//! What can go wrong, grouped by what the caller must do.
+
+use std::fmt;
+
+/// A produce that was not acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProduceError {
+    /// Nothing was written: this node does not know the partition.
+    UnknownPartition,
+    /// Nothing was written: another broker leads, or none does now.
+    NotLeader,
+    /// Nothing was written: the producer id was used for other records.
+    ProducerReused,
+    /// Nothing was written: the disk is full up to its reserve.
+    StorageFull,
+    /// The outcome is unknown: the log failed, or the node is stopping, after the append.
+    Unknown,
+}
+
+impl fmt::Display for ProduceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UnknownPartition => "unknown partition",
+            Self::NotLeader => "not the leader of this partition",
+            Self::ProducerReused => "the producer id was used for other records",
+            Self::StorageFull => "storage is full",
+            Self::Unknown => "the log stopped before the append was acknowledged",
+        })
+    }
+}
+
+impl std::error::Error for ProduceError {}
+
+/// A read that could not be served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FetchError {
+    /// This node does not know the partition.
+    UnknownPartition,
+    /// Another broker leads, or none does now.
+    NotLeader,
+    /// The offset is outside `log_start..=high_watermark`.
+    OutOfRange {
+        /// The oldest offset that can be read.
+        log_start: u64,
+        /// The offset after the newest record that can be read.
+        high_watermark: u64,
+    },
+    /// The stored bytes of `from..to` fail their checksum; `to` can be read again.
+    Corrupt {
+        /// First offset of the damaged range.
+        from: u64,
+        /// First readable offset after it.
+        to: u64,
+    },
+    /// The log failed or the node is stopping.
+    Unavailable(String),
+}
+
+impl fmt::Display for FetchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownPartition => f.write_str("unknown partition"),
+            Self::NotLeader => f.write_str("not the leader of this partition"),
+            Self::OutOfRange { log_start, high_watermark } => {
+                write!(f, "offset outside {log_start}..={high_watermark}")
+            }
+            Self::Corrupt { from, to } => write!(f, "stored bytes of {from}..{to} are damaged"),
+            Self::Unavailable(why) => write!(f, "the log cannot be read: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for FetchError {}
+
+/// A node that could not start or stop, or a management call on it that failed.
+#[derive(Debug)]
+pub struct NodeError(pub String);
+
+impl fmt::Display for NodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NodeError {}

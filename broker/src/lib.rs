@@ -1,0 +1,26 @@
+//! A broker: the partitions on one node, who may write and read them, and what an answer promises.
+//!
+//! [`Node`] owns one disk's [`Log`](headwater_log::Log) and serves it through the [`Broker`] trait;
+//! [`Cluster`] finds the broker that leads a partition, which is this node or one that the
+//! [`Network`] reaches. Everything from outside is handed in: [`Clock`], [`Placement`],
+//! [`Network`] and the log's `Disk`, so that a simulation can stand in for all of them.
+
+mod broker;
+mod clock;
+mod cluster;
+mod error;
+mod node;
+mod partition;
+mod placement;
+mod producers;
+
+pub use broker::{
+    Acks, Answer, Broker, Fetch, FetchPosition, Fetched, PartitionBatch, PartitionState, Produced,
+};
+pub use clock::{Clock, SystemClock};
+pub use cluster::{Cluster, Network, SingleNode};
+pub use error::{FetchError, NodeError, ProduceError};
+pub use headwater_log::{PartitionId, TopicId};
+pub use node::{Node, NodeGauges, NodeOptions};
+pub use placement::{BrokerId, PartitionPlacement, Placement, TopicPlacement, TopicSettings};
+pub use producers::{PRODUCER_WINDOW_BATCHES_MAX, PRODUCER_WINDOW_MS, idempotent_producer};

@@ -1,0 +1,100 @@
+//! Reading: what is committed now, or the first of what comes within the wait.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use headwater_log::PartitionId;
+use tokio::time::Instant;
+
+use super::Node;
+use crate::{
+    broker::{Fetch, FetchPosition, Fetched},
+    error::FetchError,
+    partition::Partition,
+};
+
+impl Node {
+    pub(super) async fn fetch_batches(&self, fetch: Fetch) -> Vec<Result<Fetched, FetchError>> {
+        let partitions: Vec<_> = fetch
+            .positions
+            .iter()
+            .map(|p| self.partition(PartitionId { topic: fetch.topic, partition: p.partition }))
+            .collect();
+        if !fetch.wait.is_zero() {
+            self.wait_for_record(&fetch, &partitions).await;
+        }
+        let mut bytes_left = fetch.bytes_max;
+        let mut fetched = Vec::with_capacity(partitions.len());
+        for (position, partition) in fetch.positions.iter().zip(partitions) {
+            let result = match partition {
+                Ok(partition) => read(&partition, position, bytes_left).await,
+                Err(error) => Err(error),
+            };
+            if let Ok(Fetched { batches, .. }) = &result {
+                bytes_left = bytes_left.saturating_sub(batches.iter().map(|b| b.len()).sum());
+            }
+            fetched.push(result);
+        }
+        fetched
+    }
+
+    /// Returns once a position has a record or an error, or the wait is over, or the node drains.
+    async fn wait_for_record(
+        &self,
+        fetch: &Fetch,
+        partitions: &[Result<Arc<Partition>, FetchError>],
+    ) {
+        let deadline = Instant::now() + fetch.wait;
+        let readers = self.topics.get(fetch.topic).readers.clone();
+        let _waiting = Waiting::new(&self.waiting_fetches);
+        loop {
+            let notified = readers.notified();
+            tokio::pin!(notified);
+            // Registered before the look, so that an advance in between is not missed.
+            notified.as_mut().enable();
+            let ready = fetch.positions.iter().zip(partitions).any(|(position, partition)| {
+                partition.as_ref().map_or(true, |p| p.high_watermark() != position.offset)
+            });
+            // A deleted topic's readers have nothing left to wait for.
+            if ready || self.topics.released() || self.placement.topic(fetch.topic).is_none() {
+                return;
+            }
+            if tokio::time::timeout_at(deadline, notified).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+async fn read(
+    partition: &Partition,
+    position: &FetchPosition,
+    bytes_left: usize,
+) -> Result<Fetched, FetchError> {
+    let (log_start, high_watermark) = (partition.log.log_start(), partition.high_watermark());
+    if position.offset < log_start || position.offset > high_watermark {
+        return Err(FetchError::OutOfRange { log_start, high_watermark });
+    }
+    let bytes_max = position.bytes_max.min(bytes_left);
+    let batches = if position.offset == high_watermark || bytes_max == 0 {
+        Vec::new()
+    } else {
+        partition.read(position.offset, high_watermark, bytes_max).await?
+    };
+    Ok(Fetched { batches, log_start, high_watermark })
+}
+
+/// Counts a waiting fetch for as long as it lives, also when its client goes away.
+struct Waiting<'a>(&'a std::sync::atomic::AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a std::sync::atomic::AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

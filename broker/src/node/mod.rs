@@ -1,0 +1,214 @@
+//! One node: its log, the partitions on it, and the [`Broker`](crate::Broker) calls they answer.
+
+mod fetch;
+mod maintenance;
+mod produce;
+mod topics;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use headwater_log::{Disk, Failure, Listener, Log, LogOptions, LogStats, PartitionId, Recovery, TopicId};
+
+use crate::{
+    broker::{Acks, Answer, Broker, Fetch, Fetched, PartitionBatch, PartitionState, Produced},
+    clock::Clock,
+    error::{FetchError, NodeError, ProduceError},
+    partition::Partition,
+    placement::{BrokerId, Placement},
+};
+use topics::Topics;
+
+/// What a node is made of.
+pub struct NodeOptions {
+    /// This broker's number.
+    pub id: BrokerId,
+    /// The log's directory and bounds.
+    pub log: LogOptions,
+    /// How often retention looks at the sealed segments.
+    pub maintenance_interval: Duration,
+    /// Called once when the log fails for good. Nothing is acknowledged after it; the process is
+    /// expected to end, because what the disk did with the last writes cannot be known.
+    pub on_failure: Box<dyn Fn(&Failure) + Send + Sync>,
+}
+
+/// A broker on this machine.
+pub struct Node {
+    id: BrokerId,
+    log: Log,
+    topics: Arc<Topics>,
+    clock: Arc<dyn Clock>,
+    placement: Arc<dyn Placement>,
+    waiting_fetches: AtomicUsize,
+}
+
+/// What a node tells its operators, beside [`LogStats`].
+#[derive(Debug, Clone, Copy)]
+pub struct NodeGauges {
+    /// Fetches that wait for their first record.
+    pub waiting_fetches: usize,
+    /// Partitions that hold data.
+    pub partitions: usize,
+}
+
+impl Node {
+    /// Opens the log, replays what a crash left, and starts maintenance on the current runtime.
+    ///
+    /// # Errors
+    /// The directory is in use, of a newer version, or damaged beyond what recovery may judge.
+    pub fn open(
+        options: NodeOptions,
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+        placement: Arc<dyn Placement>,
+    ) -> Result<(Arc<Self>, Recovery), headwater_log::OpenError> {
+        let topics = Arc::new(Topics::default());
+        let listener = Arc::new(Completions { topics: topics.clone(), on_failure: options.on_failure });
+        let (log, recovery) = Log::open(disk, options.log, listener)?;
+        let node = Arc::new(Self {
+            id: options.id,
+            log,
+            topics,
+            clock,
+            placement,
+            waiting_fetches: AtomicUsize::new(0),
+        });
+        maintenance::start(&node, options.maintenance_interval);
+        Ok((node, recovery))
+    }
+
+    /// This broker's number.
+    pub fn id(&self) -> BrokerId {
+        self.id
+    }
+
+    /// Counters and gauges of the log.
+    pub fn log_stats(&self) -> LogStats {
+        self.log.stats()
+    }
+
+    /// Gauges of the node.
+    pub fn gauges(&self) -> NodeGauges {
+        NodeGauges {
+            waiting_fetches: self.waiting_fetches.load(Ordering::Relaxed),
+            partitions: self.log.partitions().len(),
+        }
+    }
+
+    /// Ends all waits: long polls answer what they have, tails end. Produce goes on.
+    pub fn release_waiters(&self) {
+        self.topics.release_waiters();
+    }
+
+    /// Stops the log cleanly: everything written is in its segments and synced. Blocking.
+    ///
+    /// # Errors
+    /// The last writes or syncs failed.
+    pub fn close(&self) -> Result<(), NodeError> {
+        let closed = self.log.clone().close().map_err(|error| NodeError(error.to_string()));
+        self.topics.close();
+        closed
+    }
+
+    /// The partition, if the cluster's metadata has it on this node.
+    fn partition(&self, id: PartitionId) -> Result<Arc<Partition>, FetchError> {
+        let placement = self.placement.topic(id.topic).ok_or(FetchError::UnknownPartition)?;
+        let place =
+            placement.partitions.get(id.partition as usize).ok_or(FetchError::UnknownPartition)?;
+        if place.leader != self.id {
+            return Err(FetchError::NotLeader);
+        }
+        Ok(self.topics.get(id.topic).partition(id, &self.log))
+    }
+}
+
+/// Hears from the log's committer thread what became durable. On a node alone in its in-sync set,
+/// durable is committed.
+struct Completions {
+    topics: Arc<Topics>,
+    on_failure: Box<dyn Fn(&Failure) + Send + Sync>,
+}
+
+impl Listener for Completions {
+    fn durable(&self, ends: &[(PartitionId, u64)]) {
+        self.topics.advance(ends);
+    }
+
+    fn failed(&self, failure: &Failure) {
+        self.topics.close();
+        (self.on_failure)(failure);
+    }
+}
+
+impl Broker for Node {
+    fn produce(
+        &self,
+        topic: TopicId,
+        batches: Vec<PartitionBatch>,
+        acks: Acks,
+    ) -> Answer<'_, Vec<Result<Produced, ProduceError>>> {
+        Box::pin(self.produce_batches(topic, batches, acks))
+    }
+
+    fn fetch(&self, fetch: Fetch) -> Answer<'_, Vec<Result<Fetched, FetchError>>> {
+        Box::pin(self.fetch_batches(fetch))
+    }
+
+    fn partition_state(&self, id: PartitionId) -> Result<PartitionState, FetchError> {
+        let partition = self.partition(id)?;
+        Ok(PartitionState {
+            log_start: partition.log.log_start(),
+            high_watermark: partition.high_watermark(),
+            hot_bytes: partition.log.bytes(),
+        })
+    }
+
+    fn offset_for_time(
+        &self,
+        id: PartitionId,
+        timestamp_ms: i64,
+    ) -> Answer<'_, Result<u64, FetchError>> {
+        Box::pin(async move {
+            let partition = self.partition(id)?;
+            let (log, end) = (partition.log.clone(), partition.high_watermark());
+            let found = tokio::task::spawn_blocking(move || log.offset_for_time(timestamp_ms, end))
+                .await
+                .map_err(|_| FetchError::Unavailable("the lookup was cancelled".into()))?;
+            Ok(found.map_err(|error| partition.fetch_error(error))?.unwrap_or(end))
+        })
+    }
+
+    fn trim(&self, id: PartitionId, before_offset: u64) -> Answer<'_, Result<u64, FetchError>> {
+        Box::pin(async move {
+            let partition = self.partition(id)?;
+            let (log_start, high_watermark) =
+                (partition.log.log_start(), partition.high_watermark());
+            if before_offset > high_watermark {
+                return Err(FetchError::OutOfRange { log_start, high_watermark });
+            }
+            let log = partition.log.clone();
+            tokio::task::spawn_blocking(move || log.trim(before_offset))
+                .await
+                .map_err(|_| FetchError::Unavailable("the trim was cancelled".into()))?
+                .map_err(|error| FetchError::Unavailable(error.to_string()))
+        })
+    }
+
+    fn drop_topic(&self, topic: TopicId, partitions: u32) -> Answer<'_, Result<(), NodeError>> {
+        Box::pin(async move {
+            self.topics.forget(topic);
+            let log = self.log.clone();
+            let ids: Vec<_> =
+                (0..partitions).map(|partition| PartitionId { topic, partition }).collect();
+            tokio::task::spawn_blocking(move || log.drop_partitions(&ids))
+                .await
+                .map_err(|_| NodeError("the removal was cancelled".into()))?
+                .map_err(|error| NodeError(error.to_string()))
+        })
+    }
+}
