@@ -199,7 +199,10 @@ mod tests {
         let problem = Problem::from_answer(503, Some("2"), b"<html>busy</html>\nmore");
         assert!(problem.retryable);
         assert_eq!(problem.retry_after(), Some(Duration::from_secs(2)));
-        assert_eq!(problem.summary(), "The service answered 503: <html>busy</html>");
+        assert_eq!(
+            problem.summary(),
+            "The service answered 503: <html>busy</html>"
+        );
         assert!(!Problem::from_answer(500, None, b"").retryable);
     }
 }

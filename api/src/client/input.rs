@@ -159,13 +159,20 @@ impl Cutter {
         self.line += 1;
         let mut line_bytes = line.len() as u64 + ends;
         let text = line.trim_ascii();
-        let text = if self.line == 1 { without_mark(text) } else { text };
+        let text = if self.line == 1 {
+            without_mark(text)
+        } else {
+            text
+        };
         if text.is_empty() {
             // Counts towards the progress of a file with blank lines.
             self.input_bytes += line_bytes;
             return Ok(());
         }
-        let bad = |reason: String| BadLine { line: self.line, reason };
+        let bad = |reason: String| BadLine {
+            line: self.line,
+            reason,
+        };
         let text = std::str::from_utf8(text)
             .map_err(|error| bad(format!("not UTF-8 at byte {}", error.valid_up_to() + 1)))?;
         if self.lines.len() >= self.records_max
@@ -183,7 +190,10 @@ impl Cutter {
         }
         if let Err(reason) = append(&mut self.body, text, &self.shape) {
             self.body.truncate(before);
-            return Err(BadLine { line: self.line, reason });
+            return Err(BadLine {
+                line: self.line,
+                reason,
+            });
         }
         self.lines.push(self.line);
         self.input_bytes += line_bytes;
@@ -226,13 +236,17 @@ fn one_value(text: &str) -> Result<(), String> {
         Ok(_) => Ok(()),
         Err(error) if error.is_eof() => Err("the JSON ends too early".to_owned()),
         // The line number in serde's message would be 1 for every line.
-        Err(error) => Err(error.to_string().replace(" at line 1 column ", " at column ")),
+        Err(error) => Err(error
+            .to_string()
+            .replace(" at line 1 column ", " at column ")),
     }
 }
 
 /// Some editors begin files with a byte order mark.
 fn without_mark(text: &[u8]) -> &[u8] {
-    text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text).trim_ascii_start()
+    text.strip_prefix(b"\xEF\xBB\xBF")
+        .unwrap_or(text)
+        .trim_ascii_start()
 }
 
 /// Reads `source` on a thread of its own; the channel ends with the input, or after an error.
@@ -264,7 +278,11 @@ mod tests {
     use super::*;
 
     fn bodies(cutter: &mut Cutter) -> Vec<String> {
-        cutter.ready().drain(..).map(|batch| String::from_utf8(batch.body).unwrap()).collect()
+        cutter
+            .ready()
+            .drain(..)
+            .map(|batch| String::from_utf8(batch.body).unwrap())
+            .collect()
     }
 
     #[test]
@@ -276,7 +294,11 @@ mod tests {
                 cutter.push(chunk).unwrap();
             }
             cutter.finish().unwrap();
-            let lines: Vec<_> = cutter.ready().iter().map(|batch| batch.lines.clone()).collect();
+            let lines: Vec<_> = cutter
+                .ready()
+                .iter()
+                .map(|batch| batch.lines.clone())
+                .collect();
             assert_eq!(lines, [vec![1, 3], vec![4]]);
             let bytes: u64 = cutter.ready().iter().map(|batch| batch.input_bytes).sum();
             assert_eq!(bytes, text.len() as u64);
@@ -298,16 +320,30 @@ mod tests {
             cutter.push(record.as_bytes()).unwrap();
         }
         cutter.finish().unwrap();
-        let counts: Vec<_> = cutter.ready().iter().map(|batch| batch.lines.len()).collect();
+        let counts: Vec<_> = cutter
+            .ready()
+            .iter()
+            .map(|batch| batch.lines.len())
+            .collect();
         assert_eq!(counts, [2, 2, 1]);
-        assert!(cutter.ready().iter().all(|batch| batch.body.len() <= BATCH_BYTES_MAX));
+        assert!(
+            cutter
+                .ready()
+                .iter()
+                .all(|batch| batch.body.len() <= BATCH_BYTES_MAX)
+        );
         assert!(bodies(&mut cutter)[0].ends_with("],\"acks\":\"leader\"}"));
     }
 
     #[test]
     fn bare_values_are_wrapped() {
-        let mut cutter =
-            Cutter::new(Shape::Value { key_field: Some("id".to_owned()) }, 500, None);
+        let mut cutter = Cutter::new(
+            Shape::Value {
+                key_field: Some("id".to_owned()),
+            },
+            500,
+            None,
+        );
         cutter.push(b"{\"id\":7,\"x\":1e400}\n").unwrap();
         cutter.finish().unwrap();
         assert_eq!(
@@ -317,7 +353,10 @@ mod tests {
         let mut cutter = Cutter::new(Shape::Value { key_field: None }, 500, None);
         cutter.push(b"null\n[1]\n").unwrap();
         cutter.finish().unwrap();
-        assert_eq!(bodies(&mut cutter), ["{\"records\":[{\"value\":null},{\"value\":[1]}]}"]);
+        assert_eq!(
+            bodies(&mut cutter),
+            ["{\"records\":[{\"value\":null},{\"value\":[1]}]}"]
+        );
     }
 
     #[test]
@@ -332,13 +371,24 @@ mod tests {
         ];
         for line in bad {
             let mut cutter = Cutter::new(Shape::Record, 2, None);
-            cutter.push(b"{\"value\":1}\n{\"value\":2}\n{\"value\":3}\n").unwrap();
+            cutter
+                .push(b"{\"value\":1}\n{\"value\":2}\n{\"value\":3}\n")
+                .unwrap();
             let error = cutter.push(format!("{line}\n").as_bytes()).unwrap_err();
             assert_eq!(error.line, 4, "{line}");
-            assert_eq!(bodies(&mut cutter), ["{\"records\":[{\"value\":1},{\"value\":2}]}"]);
+            assert_eq!(
+                bodies(&mut cutter),
+                ["{\"records\":[{\"value\":1},{\"value\":2}]}"]
+            );
         }
         let mut cutter = Cutter::new(Shape::Record, 2, None);
         let error = cutter.push(b"{\"value\":\"\xff\"}\n").unwrap_err();
-        assert_eq!(error, BadLine { line: 1, reason: "not UTF-8 at byte 11".to_owned() });
+        assert_eq!(
+            error,
+            BadLine {
+                line: 1,
+                reason: "not UTF-8 at byte 11".to_owned()
+            }
+        );
     }
 }

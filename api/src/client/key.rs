@@ -12,14 +12,20 @@ use serde_json::value::RawValue;
 pub fn push_key(out: &mut Vec<u8>, line: &str, field: &str) -> Result<(), String> {
     let mut json = serde_json::Deserializer::from_str(line);
     let found = json.deserialize_map(FieldOf { field }).map_err(|error| {
-        if line.starts_with('{') { error.to_string() } else { "not a JSON object".to_owned() }
+        if line.starts_with('{') {
+            error.to_string()
+        } else {
+            "not a JSON object".to_owned()
+        }
     })?;
     json.end().map_err(|error| error.to_string())?;
     let raw = found.ok_or_else(|| format!("there is no field `{field}` to take the key from"))?;
     match raw.get().as_bytes().first() {
         Some(b'"') => out.extend_from_slice(raw.get().as_bytes()),
         Some(b'{' | b'[' | b'n') | None => {
-            return Err(format!("field `{field}` is not a string, a number, true or false"));
+            return Err(format!(
+                "field `{field}` is not a string, a number, true or false"
+            ));
         }
         Some(_) => {
             out.push(b'"');
@@ -70,7 +76,8 @@ mod tests {
 
     #[test]
     fn keys_are_the_text_of_the_field() {
-        let line = r#"{"a":{"id":9},"id":"u\u00e9\n1","n":12.50,"t":true,"big":12345678901234567890}"#;
+        let line =
+            r#"{"a":{"id":9},"id":"u\u00e9\n1","n":12.50,"t":true,"big":12345678901234567890}"#;
         assert_eq!(key(line, "id").as_deref(), Ok(r#""u\u00e9\n1""#));
         assert_eq!(key(line, "n").as_deref(), Ok(r#""12.50""#));
         assert_eq!(key(line, "t").as_deref(), Ok(r#""true""#));

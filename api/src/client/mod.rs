@@ -19,7 +19,8 @@ mod topics;
 
 use std::process::ExitCode;
 
-pub use failure::{Failure, FieldError, Problem};
+pub use failure::Failure;
+pub use retry::duration;
 pub use service::ServiceArgs;
 
 /// What a user may ask of a running service.

@@ -42,7 +42,9 @@ impl Output {
         let (done, outcome) = oneshot::channel();
         let sent = self.jobs.send((bytes, done));
         let outcome = match sent {
-            Ok(()) => outcome.await.unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into())),
+            Ok(()) => outcome
+                .await
+                .unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into())),
             Err(_) => Err(io::ErrorKind::BrokenPipe.into()),
         };
         outcome.map_err(|error| match error.kind() {

@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use clap::ValueEnum;
@@ -89,7 +89,11 @@ impl Acks {
 
 fn prefix(text: &str) -> Result<String, String> {
     let good = !text.is_empty() && text.len() <= 200 && text.bytes().all(|b| b.is_ascii_graphic());
-    if good { Ok(text.to_owned()) } else { Err("1 to 200 visible ASCII characters".to_owned()) }
+    if good {
+        Ok(text.to_owned())
+    } else {
+        Err("1 to 200 visible ASCII characters".to_owned())
+    }
 }
 
 /// Appends every line of the input.
@@ -97,11 +101,13 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let service = Service::new(&args.service)?;
     let (source, length) = open(&args)?;
     let shape = match (&args.key_field, args.values) {
-        (Some(_), _) | (None, true) => Shape::Value { key_field: args.key_field.clone() },
+        (Some(_), _) | (None, true) => Shape::Value {
+            key_field: args.key_field.clone(),
+        },
         (None, false) => Shape::Record,
     };
     let acks = args.acks.map(Acks::name);
-    let mut progress = Progress::new(length, args.quiet);
+    let progress = Progress::new(length, args.quiet);
     let mut cutter = Cutter::new(shape, usize::from(args.batch_records), acks);
     let session = match &args.idempotency_prefix {
         Some(prefix) => prefix.clone(),
@@ -114,7 +120,15 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         retry_for: args.retry_for,
     };
     let mut duplicates = 0;
-    let outcome = pump(&args, source, &mut cutter, &sender, &mut progress, &mut duplicates).await;
+    let outcome = pump(
+        &args,
+        source,
+        &mut cutter,
+        &sender,
+        &progress,
+        &mut duplicates,
+    )
+    .await;
     progress.clear();
     let records = progress.records();
     if !args.quiet || outcome.is_err() {
@@ -143,7 +157,7 @@ enum Stop {
     Input(BadLine),
     Batch(Box<Batch>, Failure),
     Slots(Box<Batch>, Vec<(usize, Problem)>),
-    Local(Failure),
+    Reading(io::Error),
 }
 
 impl Stop {
@@ -159,7 +173,11 @@ impl Stop {
                         error.message.push_str(&format!(" (line {line})"));
                     }
                 }
-                let detail = problem.detail.take().map(|text| text + "\n  ").unwrap_or_default();
+                let detail = problem
+                    .detail
+                    .take()
+                    .map(|text| text + "\n  ")
+                    .unwrap_or_default();
                 problem.detail = Some(format!("{detail}{}; {before}", span(&batch)));
                 Failure::Refused(problem)
             }
@@ -167,10 +185,15 @@ impl Stop {
                 "{text}\n  {} may or may not have been stored; {before}",
                 span(&batch)
             )),
-            Stop::Batch(_, failure) | Stop::Local(failure) => failure,
+            Stop::Batch(_, failure) => failure,
+            Stop::Reading(error) => Failure::Local(format!("cannot read the input: {error}")),
             Stop::Slots(batch, slots) => {
-                let mut text = format!("{} of {} records of {} were refused; {before}",
-                    slots.len(), batch.lines.len(), span(&batch));
+                let mut text = format!(
+                    "{} of {} records of {} were refused; {before}",
+                    slots.len(),
+                    batch.lines.len(),
+                    span(&batch)
+                );
                 for (slot, problem) in slots.iter().take(SLOTS_SHOWN) {
                     let line = batch.lines.get(*slot).copied().unwrap_or_default();
                     text.push_str(&format!("\n  line {line}: {}", problem.summary()));
@@ -196,12 +219,13 @@ fn line_of(pointer: &str, lines: &[u64]) -> Option<u64> {
     lines.get(index.parse::<usize>().ok()?).copied()
 }
 
+/// Reads, cuts and sends until the input ends or something stops it.
 async fn pump(
     args: &Args,
     source: Box<dyn Read + Send>,
     cutter: &mut Cutter,
     sender: &Sender,
-    progress: &mut Progress,
+    progress: &Progress,
     duplicates: &mut u64,
 ) -> Result<(), Stop> {
     let mut chunks = read_chunks(source);
@@ -210,39 +234,186 @@ async fn pump(
     // With a prefix, cuts must not depend on timing.
     let may_linger = args.idempotency_prefix.is_none();
     let mut ended = false;
-    // What is in flight is waited for; nothing more is sent.
-    let mut stop = None;
-    let wait_notes = Progress::new(None, true);
+    // After a bad line the whole batches before it are still sent; after a refusal nothing is, but
+    // what is in flight is waited for.
+    let mut bad_input = None;
+    let mut refused = None;
     loop {
-        while stop.is_none_or_input() && in_flight.len() < in_flight_max {
-            let Some(batch) = cutter.ready().pop_front() else { break };
-            in_flight.push(sender.deliver(batch, &wait_notes));
+        while refused.is_none() && in_flight.len() < in_flight_max {
+            let Some(batch) = cutter.ready().pop_front() else {
+                break;
+            };
+            in_flight.push(sender.deliver(batch, progress));
         }
-        let free = in_flight.len() < in_flight_max && stop.is_none();
-        if in_flight.is_empty() && (stop.is_some() || ended) {
-            return stop.map_or(Ok(()), Err);
+        if in_flight.is_empty() && (ended || refused.is_some()) {
+            return refused.or(bad_input).map_or(Ok(()), Err);
         }
-        let due = cutter.started().filter(|_| free && may_linger).map(|at| at + LINGER);
+        let read_on = !ended && refused.is_none() && cutter.ready().len() < 2;
+        let idle = may_linger && read_on && in_flight.len() < in_flight_max;
+        let due = cutter
+            .started()
+            .filter(|_| idle)
+            .map(|at| (at + LINGER).into());
         tokio::select! {
             Some(outcome) = in_flight.next() => match outcome {
                 Ok(delivered) => {
                     *duplicates += delivered.duplicates;
                     progress.add(delivered.records, delivered.input_bytes);
                 }
-                Err(failed) => { stop = Some(failed); }
+                Err(stop) => refused = Some(stop),
             },
-            chunk = chunks.recv(), if !ended && stop.is_none() && cutter.ready().len() < 2 => {
+            chunk = chunks.recv(), if read_on => {
                 let taken = match chunk {
                     Some(Ok(chunk)) => cutter.push(&chunk).map_err(Stop::Input),
-                    Some(Err(error)) => Err(Stop::Local(Failure::Local(
-                        format!("cannot read the input: {error}")))),
-                    None => { ended = true; cutter.finish().map_err(Stop::Input) }
+                    Some(Err(error)) => Err(Stop::Reading(error)),
+                    None => {
+                        ended = true;
+                        cutter.finish().map_err(Stop::Input)
+                    }
                 };
-                if let Err(bad) = taken {
-                    stop = Some(bad);
+                if let Err(stop) = taken {
+                    bad_input = Some(stop);
+                    ended = true;
                 }
             }
-            Some(()) = OptionFuture::from(due.map(sleep_until)) => cutter.cut(),
+            Some(()) = OptionFuture::from(due.map(tokio::time::sleep_until)) => cutter.cut(),
         }
+    }
+}
+
+/// What one request came to.
+struct Delivered {
+    records: u64,
+    input_bytes: u64,
+    duplicates: u64,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(default)]
+    results: Vec<Slot>,
+    #[serde(default)]
+    duplicate: bool,
+}
+
+#[derive(Deserialize)]
+struct Slot {
+    error: Option<Problem>,
+}
+
+/// Sends batches.
+struct Sender {
+    service: Service,
+    path: String,
+    session: String,
+    retry_for: Duration,
+}
+
+impl Sender {
+    /// Sends one batch until the service has answered for good.
+    async fn deliver(&self, mut batch: Batch, progress: &Progress) -> Result<Delivered, Stop> {
+        let request = self
+            .service
+            .request(Method::POST, &self.path)
+            .header(CONTENT_TYPE, "application/json")
+            .header(
+                "idempotency-key",
+                format!("{}-{}", self.session, batch.number),
+            )
+            .body(Bytes::from(std::mem::take(&mut batch.body)));
+        let mut attempts = Attempts::new(self.retry_for);
+        loop {
+            let request = request.try_clone().expect("a body of bytes can be cloned");
+            let failure = match self.service.exchange(request).await {
+                Ok((_, body)) => match judge(&body, batch.lines.len()) {
+                    Ok(duplicates) => {
+                        return Ok(Delivered {
+                            records: batch.lines.len() as u64,
+                            input_bytes: batch.input_bytes,
+                            duplicates,
+                        });
+                    }
+                    Err(Judgement::NotUnderstood(failure)) => {
+                        return Err(Stop::Batch(Box::new(batch), failure));
+                    }
+                    Err(Judgement::Slots(slots)) => {
+                        // Partitions that took their part answer it again as duplicates.
+                        let Some(passing) = all_retryable(&slots) else {
+                            return Err(Stop::Slots(Box::new(batch), slots));
+                        };
+                        let failure = Failure::Refused(Box::new(passing));
+                        if attempts.again(failure, progress).await.is_err() {
+                            return Err(Stop::Slots(Box::new(batch), slots));
+                        }
+                        continue;
+                    }
+                },
+                Err(failure) => failure,
+            };
+            if let Err(failure) = attempts.again(failure, progress).await {
+                return Err(Stop::Batch(Box::new(batch), failure));
+            }
+        }
+    }
+}
+
+enum Judgement {
+    NotUnderstood(Failure),
+    Slots(Vec<(usize, Problem)>),
+}
+
+/// How many of `records` an answer calls duplicates, or which of them it refuses.
+fn judge(body: &[u8], records: usize) -> Result<u64, Judgement> {
+    let answer: Answer = serde_json::from_slice(body)
+        .map_err(|error| Judgement::NotUnderstood(topics::not_understood(error)))?;
+    let slots: Vec<_> = answer
+        .results
+        .into_iter()
+        .enumerate()
+        .filter_map(|(slot, result)| Some((slot, result.error?)))
+        .collect();
+    if !slots.is_empty() {
+        return Err(Judgement::Slots(slots));
+    }
+    Ok(if answer.duplicate { records as u64 } else { 0 })
+}
+
+/// The first problem, if every slot's problem may pass.
+fn all_retryable(slots: &[(usize, Problem)]) -> Option<Problem> {
+    let all = slots.iter().all(|(_, problem)| problem.retryable);
+    slots
+        .first()
+        .filter(|_| all)
+        .map(|(_, problem)| problem.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pointers_name_lines_of_the_input() {
+        assert_eq!(line_of("/records/1/value", &[4, 7]), Some(7));
+        assert_eq!(line_of("/records/0", &[4, 7]), Some(4));
+        for pointer in ["/records/2", "/records/x", "/acks", ""] {
+            assert_eq!(line_of(pointer, &[4, 7]), None);
+        }
+    }
+
+    #[test]
+    fn answers_are_judged_by_their_slots() {
+        let good = br#"{"results":[{"partition":0,"offset":1}],"duplicate":true}"#;
+        assert!(matches!(judge(good, 1), Ok(1)));
+        let refused = br#"{"results":[{"partition":0,"offset":1},
+            {"error":{"title":"Not now","retryable":true}}],"duplicate":false}"#;
+        let Err(Judgement::Slots(slots)) = judge(refused, 2) else {
+            panic!("not refused")
+        };
+        assert_eq!(slots[0].0, 1);
+        assert!(all_retryable(&slots).is_some());
+        assert!(matches!(
+            judge(b"<html>", 1),
+            Err(Judgement::NotUnderstood(_))
+        ));
     }
 }

@@ -1,6 +1,7 @@
 //! What a long-running verb shows on standard error while it works.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
@@ -11,8 +12,8 @@ pub struct Progress {
     bar: Option<ProgressBar>,
     silent: bool,
     started: Instant,
-    records: u64,
-    bytes: u64,
+    records: AtomicU64,
+    bytes: AtomicU64,
 }
 
 impl Progress {
@@ -20,31 +21,43 @@ impl Progress {
     /// nothing; notes are written all the same.
     pub fn new(length: Option<u64>, quiet: bool) -> Progress {
         let bar = (!quiet && io::stderr().is_terminal()).then(|| match length {
-            Some(length) => ProgressBar::new(length)
-                .with_style(style("{bar:30} {bytes} of {total_bytes}, {msg}, {eta} left")),
+            Some(length) => ProgressBar::new(length).with_style(style(
+                "{bar:30} {bytes} of {total_bytes}, {msg}, {eta} left",
+            )),
             None => ProgressBar::new_spinner().with_style(style("{spinner} {bytes}, {msg}")),
         });
         if let Some(bar) = &bar {
             bar.enable_steady_tick(Duration::from_millis(200));
         }
-        Progress { bar, silent: false, started: Instant::now(), records: 0, bytes: 0 }
+        Progress::start(bar, false)
     }
 
     /// Shows nothing and notes nothing.
     pub fn hidden() -> Progress {
-        Progress { bar: None, silent: true, started: Instant::now(), records: 0, bytes: 0 }
+        Progress::start(None, true)
+    }
+
+    fn start(bar: Option<ProgressBar>, silent: bool) -> Progress {
+        let (records, bytes) = (AtomicU64::new(0), AtomicU64::new(0));
+        Progress {
+            bar,
+            silent,
+            started: Instant::now(),
+            records,
+            bytes,
+        }
     }
 
     /// So many more records and bytes are done.
-    pub fn add(&mut self, records: u64, bytes: u64) {
-        self.records += records;
-        self.bytes += bytes;
+    pub fn add(&self, records: u64, bytes: u64) {
+        let records = self.records.fetch_add(records, Ordering::Relaxed) + records;
+        let bytes = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if let Some(bar) = &self.bar {
-            let rate = self.records as f64 / self.seconds();
-            bar.set_position(self.bytes);
+            let rate = records as f64 / self.seconds();
+            bar.set_position(bytes);
             bar.set_message(format!(
                 "{} records, {}/s",
-                HumanCount(self.records),
+                HumanCount(records),
                 HumanCount(rate as u64)
             ));
         }
@@ -52,7 +65,7 @@ impl Progress {
 
     /// Records done so far.
     pub fn records(&self) -> u64 {
-        self.records
+        self.records.load(Ordering::Relaxed)
     }
 
     /// Writes a line to standard error without tearing the bar.
@@ -69,8 +82,8 @@ impl Progress {
     }
 
     /// Takes the bar away.
-    pub fn clear(&mut self) {
-        if let Some(bar) = self.bar.take() {
+    pub fn clear(&self) {
+        if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
     }
@@ -78,12 +91,13 @@ impl Progress {
     /// Records, bytes, time and rates on one line.
     pub fn summary(&self) -> String {
         let seconds = self.seconds();
+        let (records, bytes) = (self.records(), self.bytes.load(Ordering::Relaxed));
         format!(
             "{} records, {} in {seconds:.2} s ({} records/s, {}/s)",
-            HumanCount(self.records),
-            HumanBytes(self.bytes),
-            HumanCount((self.records as f64 / seconds) as u64),
-            HumanBytes((self.bytes as f64 / seconds) as u64),
+            HumanCount(records),
+            HumanBytes(bytes),
+            HumanCount((records as f64 / seconds) as u64),
+            HumanBytes((bytes as f64 / seconds) as u64),
         )
     }
 

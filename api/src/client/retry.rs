@@ -19,7 +19,11 @@ pub struct Attempts {
 impl Attempts {
     /// Tries for `limit` after the first failure.
     pub fn new(limit: Duration) -> Attempts {
-        Attempts { limit, failures: 0, first_failure: None }
+        Attempts {
+            limit,
+            failures: 0,
+            first_failure: None,
+        }
     }
 
     /// Waits until the request may be sent again; gives the failure back if it may not, because
@@ -39,7 +43,10 @@ impl Attempts {
         }
         if self.failures == 0 {
             let limit = self.limit.as_secs_f64();
-            progress.note(&format!("{}; trying again for {limit} s", failure.summary()));
+            progress.note(&format!(
+                "{}; trying again for {limit} s",
+                failure.summary()
+            ));
         }
         self.failures += 1;
         tokio::time::sleep(pause).await;
@@ -50,13 +57,17 @@ impl Attempts {
 /// The pause after `failures` earlier failures: doubling, capped at two seconds, between half and
 /// all of it as `jitter` (0 to 1) says, so that clients of a restarted server do not return as one.
 pub fn backoff(failures: u32, jitter: f64) -> Duration {
-    let full = PAUSE_FIRST.saturating_mul(1 << failures.min(16)).min(PAUSE_MAX);
+    let full = PAUSE_FIRST
+        .saturating_mul(1 << failures.min(16))
+        .min(PAUSE_MAX);
     full.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0))
 }
 
 /// Reads a length of time: a number with `ms`, `s`, `m` or `h`; a bare number is seconds.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let scale = match unit.trim() {
         "ms" => 0.001,
@@ -65,7 +76,9 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         "h" => 3600.0,
         _ => return Err(format!("unknown unit `{unit}`: use ms, s, m or h")),
     };
-    let number: f64 = number.parse().map_err(|_| "not a length of time, as 500ms or 60s")?;
+    let number: f64 = number
+        .parse()
+        .map_err(|_| "not a length of time, as 500ms or 60s")?;
     Duration::try_from_secs_f64(number * scale).map_err(|error| error.to_string())
 }
 

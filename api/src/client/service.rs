@@ -29,14 +29,18 @@ pub struct ServiceArgs {
 impl ServiceArgs {
     /// The base URL without a slash at its end.
     pub fn base_url(&self) -> Result<&str, Failure> {
-        match self.url.as_deref().map(|url| url.trim().trim_end_matches('/')) {
+        match self
+            .url
+            .as_deref()
+            .map(|url| url.trim().trim_end_matches('/'))
+        {
             Some(url) if url.starts_with("http://") && url.len() > 7 => Ok(url),
             Some(url) if url.starts_with("https://") => Err(Failure::Usage(
                 "this client speaks plain HTTP only: use an http:// URL".to_owned(),
             )),
-            Some(url) if !url.is_empty() => {
-                Err(Failure::Usage(format!("`{url}` is not a URL that starts with http://")))
-            }
+            Some(url) if !url.is_empty() => Err(Failure::Usage(format!(
+                "`{url}` is not a URL that starts with http://"
+            ))),
             _ => Err(Failure::Usage(
                 "no URL: pass --url or set HEADWATER_URL to the project's base URL\n  (a server \
                  started by `headwater dev` writes base_url and api_key to credentials.json in \
@@ -59,7 +63,11 @@ impl Service {
     /// Prepares the client; nothing is sent yet.
     pub fn new(args: &ServiceArgs) -> Result<Service, Failure> {
         let base = args.base_url()?.to_owned();
-        let authorization = match args.key.as_deref().map(str::trim).filter(|key| !key.is_empty())
+        let authorization = match args
+            .key
+            .as_deref()
+            .map(str::trim)
+            .filter(|key| !key.is_empty())
         {
             Some(key) => {
                 let mut value = HeaderValue::try_from(format!("Bearer {key}")).map_err(|_| {
@@ -76,7 +84,11 @@ impl Service {
             .user_agent(concat!("headwater/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| Failure::Local(chain(&error)))?;
-        Ok(Service { http, base, authorization })
+        Ok(Service {
+            http,
+            base,
+            authorization,
+        })
     }
 
     /// A request to `path`, which starts with a slash and is below the base URL.
@@ -103,7 +115,10 @@ impl Service {
         if status.is_success() {
             return Ok(answer);
         }
-        let retry_after = answer.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok());
+        let retry_after = answer
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|v| v.to_str().ok());
         let retry_after = retry_after.map(str::to_owned);
         let body = answer.bytes().await.unwrap_or_default();
         let problem = Problem::from_answer(status.as_u16(), retry_after.as_deref(), &body);
@@ -168,8 +183,14 @@ mod tests {
 
     #[test]
     fn a_base_url_has_no_slash_at_its_end() {
-        let args = |url: &str| ServiceArgs { url: Some(url.to_owned()), key: None };
-        assert_eq!(args("http://h:1/v1/projects/p/").base_url().unwrap(), "http://h:1/v1/projects/p");
+        let args = |url: &str| ServiceArgs {
+            url: Some(url.to_owned()),
+            key: None,
+        };
+        assert_eq!(
+            args("http://h:1/v1/projects/p/").base_url().unwrap(),
+            "http://h:1/v1/projects/p"
+        );
         for bad in ["", "localhost:8080", "ftp://h", "https://h"] {
             assert!(args(bad).base_url().is_err(), "{bad}");
         }
@@ -177,6 +198,9 @@ mod tests {
 
     #[test]
     fn queries_are_encoded() {
-        assert_eq!(percent_encode("a+b/c=&2026-01-01T00:00Z"), "a%2Bb%2Fc%3D%262026-01-01T00%3A00Z");
+        assert_eq!(
+            percent_encode("a+b/c=&2026-01-01T00:00Z"),
+            "a%2Bb%2Fc%3D%262026-01-01T00%3A00Z"
+        );
     }
 }

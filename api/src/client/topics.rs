@@ -82,8 +82,15 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     };
     match args.command {
         Command::List => topics.list().await,
-        Command::Create { name, partitions, replication_factor, config } => {
-            topics.create(&name, partitions, replication_factor, config).await
+        Command::Create {
+            name,
+            partitions,
+            replication_factor,
+            config,
+        } => {
+            topics
+                .create(&name, partitions, replication_factor, config)
+                .await
         }
         Command::Describe { name } => topics.describe(&name).await,
         Command::Delete { name } => topics.delete(&name).await,
@@ -139,12 +146,20 @@ impl Topics {
         if !config.is_empty() {
             body["config"] = Value::Object(config.into_iter().collect::<Map<_, _>>());
         }
-        let request = || self.service.request(Method::PUT, &format!("/topics/{name}")).json(&body);
-        let (status, answer) =
-            self.service.exchange_retrying(RETRY_FOR, &self.progress, request).await?;
+        let request = || {
+            self.service
+                .request(Method::PUT, &format!("/topics/{name}"))
+                .json(&body)
+        };
+        let (status, answer) = self
+            .service
+            .exchange_retrying(RETRY_FOR, &self.progress, request)
+            .await?;
         match status {
             201 => self.progress.note(&format!("created topic {name}")),
-            _ => self.progress.note(&format!("topic {name} exists already and is equal")),
+            _ => self
+                .progress
+                .note(&format!("topic {name} exists already and is equal")),
         }
         let mut line = Vec::with_capacity(answer.len() + 1);
         push_line(&mut line, &answer);
@@ -155,8 +170,7 @@ impl Topics {
         let topic = self.get(&format!("/topics/{name}")).await?;
         let partitions = self.get(&format!("/topics/{name}/partitions")).await?;
         let mut topic: Value = serde_json::from_slice(&topic).map_err(not_understood)?;
-        let mut partitions: Value =
-            serde_json::from_slice(&partitions).map_err(not_understood)?;
+        let mut partitions: Value = serde_json::from_slice(&partitions).map_err(not_understood)?;
         topic["partition_states"] = partitions["partitions"].take();
         let text = serde_json::to_string_pretty(&topic).map_err(not_understood)?;
         self.output.write((text + "\n").into_bytes()).await
@@ -164,7 +178,9 @@ impl Topics {
 
     async fn delete(&self, name: &str) -> Result<(), Failure> {
         // Not repeated: a second try after a lost answer would say that there is no such topic.
-        let request = self.service.request(Method::DELETE, &format!("/topics/{name}"));
+        let request = self
+            .service
+            .request(Method::DELETE, &format!("/topics/{name}"));
         self.service.exchange(request).await?;
         self.progress.note(&format!("deleted topic {name}"));
         Ok(())
@@ -172,7 +188,10 @@ impl Topics {
 
     async fn get(&self, path: &str) -> Result<Bytes, Failure> {
         let request = || self.service.request(Method::GET, path);
-        let (_, body) = self.service.exchange_retrying(RETRY_FOR, &self.progress, request).await?;
+        let (_, body) = self
+            .service
+            .exchange_retrying(RETRY_FOR, &self.progress, request)
+            .await?;
         Ok(body)
     }
 }
@@ -191,7 +210,9 @@ pub fn push_line(lines: &mut Vec<u8>, json: &[u8]) {
 
 /// The service answered something that is not what the contract says.
 pub fn not_understood(error: serde_json::Error) -> Failure {
-    Failure::Local(format!("the answer of the service cannot be understood: {error}"))
+    Failure::Local(format!(
+        "the answer of the service cannot be understood: {error}"
+    ))
 }
 
 #[cfg(test)]
@@ -200,9 +221,15 @@ mod tests {
 
     #[test]
     fn settings_are_typed_by_their_look() {
-        assert_eq!(setting("retention_ms=-1"), Ok(("retention_ms".to_owned(), json!(-1))));
+        assert_eq!(
+            setting("retention_ms=-1"),
+            Ok(("retention_ms".to_owned(), json!(-1)))
+        );
         assert_eq!(setting("x=true"), Ok(("x".to_owned(), json!(true))));
-        assert_eq!(setting("compression=lz4"), Ok(("compression".to_owned(), json!("lz4"))));
+        assert_eq!(
+            setting("compression=lz4"),
+            Ok(("compression".to_owned(), json!("lz4")))
+        );
         assert_eq!(setting("a=b=c"), Ok(("a".to_owned(), json!("b=c"))));
         assert!(setting("nothing").is_err() && setting("=1").is_err());
     }

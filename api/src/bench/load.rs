@@ -1,0 +1,401 @@
+//! The engine: connections that send one request after the other, closed or open loop.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::sync::{Arc, Barrier, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use tokio::task::LocalSet;
+
+use crate::client::duration;
+
+use super::process::{self, MemoryWatch};
+use super::target::excerpt;
+use super::wire::Connection;
+
+/// What every measurement may set.
+#[derive(Debug, Clone, clap::Args)]
+pub struct LoadArgs {
+    /// Connections, each with one request in flight
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub connections: u32,
+    /// How long to measure
+    #[arg(long, default_value = "10s", value_parser = duration)]
+    pub duration: Duration,
+    /// How long to run before that
+    #[arg(long, default_value = "2s", value_parser = duration)]
+    pub warmup: Duration,
+    /// Requests a second over all connections, sent when they are due whatever the answers do;
+    /// latency counts from that moment. Without it each connection sends as soon as it can
+    #[arg(long, value_name = "R")]
+    pub rate: Option<f64>,
+    /// Threads of the generator
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub threads: u32,
+    /// Also measure CPU and memory of the server process with this id, on this machine
+    #[arg(long)]
+    pub pid: Option<u32>,
+}
+
+/// What one connection sends.
+pub trait Job {
+    /// The next request: its head and its body.
+    fn next(&mut self) -> (&[u8], &[u8]);
+    /// Looks at the answer: records and bytes of values that moved, or what is wrong.
+    fn judge(&mut self, status: u16, body: &[u8]) -> Result<(u64, u64), String>;
+}
+
+/// What came of a measurement.
+#[derive(Debug)]
+pub struct Tally {
+    /// Requests answered well within the measured time.
+    pub requests: u64,
+    /// Their records.
+    pub records: u64,
+    /// Their bytes of values.
+    pub bytes: u64,
+    /// Requests that failed.
+    pub errors: u64,
+    /// What was wrong with the first.
+    pub first_error: Option<String>,
+    /// Nanoseconds.
+    pub latency: Histogram<u64>,
+    /// Open loop: how late the latest request was sent.
+    pub behind_max: Duration,
+    /// Open loop: requests that were due and never sent.
+    pub unsent: u64,
+    /// The measured time.
+    pub seconds: f64,
+    /// CPU of the generator in that time.
+    pub client_cpu_seconds: f64,
+    /// CPU of the server in that time.
+    pub server_cpu_seconds: Option<f64>,
+    /// The most memory that the server had resident.
+    pub server_rss_max_bytes: Option<u64>,
+}
+
+/// An empty histogram of nanoseconds: 1 µs to 100 s at three digits.
+pub fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1_000, 100_000_000_000, 3).expect("the bounds are good")
+}
+
+/// Adds one latency.
+pub fn record(histogram: &mut Histogram<u64>, latency: Duration) {
+    histogram.saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
+}
+
+impl Tally {
+    fn new() -> Tally {
+        Tally {
+            requests: 0,
+            records: 0,
+            bytes: 0,
+            errors: 0,
+            first_error: None,
+            latency: histogram(),
+            behind_max: Duration::ZERO,
+            unsent: 0,
+            seconds: 0.0,
+            client_cpu_seconds: 0.0,
+            server_cpu_seconds: None,
+            server_rss_max_bytes: None,
+        }
+    }
+
+    fn fail(&mut self, reason: String) {
+        self.errors += 1;
+        self.first_error.get_or_insert(reason);
+    }
+
+    fn merge(&mut self, other: Tally) {
+        self.requests += other.requests;
+        self.records += other.records;
+        self.bytes += other.bytes;
+        self.errors += other.errors;
+        self.first_error = self.first_error.take().or(other.first_error);
+        self.latency
+            .add(&other.latency)
+            .expect("histograms have the same bounds");
+        self.behind_max = self.behind_max.max(other.behind_max);
+        self.unsent += other.unsent;
+    }
+}
+
+/// When requests of one connection are due.
+#[derive(Debug, Clone, Copy)]
+struct Schedule {
+    first: Instant,
+    every: Duration,
+    sent: u32,
+}
+
+/// Timers fire up to so much late on their own account.
+const TIMER_SLACK: Duration = Duration::from_millis(2);
+
+/// From when a request's latency counts. It is due at `due`; the connection was `free` since then,
+/// and it was sent at `now`. A connection that was still busy when the request fell due is the
+/// server's fault, so waiting counts: leaving it out would hide every stall behind the one request
+/// that met it. A free connection whose timer fired a little late is the generator's own.
+pub fn counts_from(due: Instant, free: Instant, now: Instant) -> Instant {
+    if free <= due && now.saturating_duration_since(due) <= TIMER_SLACK {
+        now
+    } else {
+        due
+    }
+}
+
+/// The times of one run.
+#[derive(Debug, Clone, Copy)]
+struct Window {
+    origin: Instant,
+    from: Instant,
+    to: Instant,
+}
+
+/// Runs the load. Blocks; `job` makes what connection `n` sends.
+pub fn measure<J, F>(args: &LoadArgs, address: &str, job: F) -> io::Result<Tally>
+where
+    J: Job,
+    F: Fn(u32) -> J + Send + Sync,
+{
+    let threads = args.threads.min(args.connections);
+    let connected = Arc::new(Barrier::new(threads as usize + 1));
+    let window = OnceLock::new();
+    let started = Barrier::new(threads as usize + 1);
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|thread| {
+                let (connected, window, started, job) = (&connected, &window, &started, &job);
+                scope.spawn(move || {
+                    let runtime = tokio::runtime::Builder::new_current_thread()
+                        .enable_all()
+                        .build()?;
+                    let mine = (thread..args.connections).step_by(threads as usize);
+                    let opened = runtime.block_on(open_all(mine, address));
+                    connected.wait();
+                    started.wait();
+                    let window: Window = *window.get().expect("it is set before the start");
+                    Ok(LocalSet::new()
+                        .block_on(&runtime, drive(args, address, opened?, job, window)))
+                })
+            })
+            .collect();
+        connected.wait();
+        let origin = Instant::now() + Duration::from_millis(5);
+        let from = origin + args.warmup;
+        let to = from + args.duration;
+        window.get_or_init(|| Window { origin, from, to });
+        started.wait();
+        let mut tally = observe(args, from, to);
+        for worker in workers {
+            let part: io::Result<Tally> = worker.join().expect("a generator thread panicked");
+            tally.merge(part?);
+        }
+        Ok(tally)
+    })
+}
+
+/// Watches the processes during the window.
+fn observe(args: &LoadArgs, from: Instant, to: Instant) -> Tally {
+    let mut tally = Tally::new();
+    let server = args.pid.map(|pid| pid.to_string());
+    let cpu = |pid: &Option<String>| pid.as_deref().and_then(process::cpu_seconds);
+    thread::sleep(from.saturating_duration_since(Instant::now()));
+    let watch = args.pid.map(MemoryWatch::start);
+    let before = (process::cpu_seconds("self"), cpu(&server));
+    thread::sleep(to.saturating_duration_since(Instant::now()));
+    let after = (process::cpu_seconds("self"), cpu(&server));
+    tally.seconds = args.duration.as_secs_f64();
+    tally.client_cpu_seconds = after
+        .0
+        .zip(before.0)
+        .map_or(0.0, |(after, before)| after - before);
+    tally.server_cpu_seconds = after.1.zip(before.1).map(|(after, before)| after - before);
+    tally.server_rss_max_bytes = watch.map(|watch| watch.max()).filter(|bytes| *bytes > 0);
+    tally
+}
+
+async fn open_all(
+    numbers: impl Iterator<Item = u32>,
+    address: &str,
+) -> io::Result<Vec<(u32, Connection)>> {
+    let mut opened = Vec::new();
+    for number in numbers {
+        opened.push((number, Connection::open(address).await?));
+    }
+    Ok(opened)
+}
+
+async fn drive<J: Job, F: Fn(u32) -> J>(
+    args: &LoadArgs,
+    address: &str,
+    opened: Vec<(u32, Connection)>,
+    job: &F,
+    window: Window,
+) -> Tally {
+    let tally = Rc::new(RefCell::new(Tally::new()));
+    let runs = opened.into_iter().map(|(number, connection)| {
+        let schedule = args.rate.map(|rate| {
+            let every = Duration::from_secs_f64(f64::from(args.connections) / rate.max(1e-6));
+            let first =
+                window.origin + every.mul_f64(f64::from(number) / f64::from(args.connections));
+            Schedule {
+                first,
+                every,
+                sent: 0,
+            }
+        });
+        run_connection(
+            address,
+            connection,
+            job(number),
+            schedule,
+            window,
+            Rc::clone(&tally),
+        )
+    });
+    futures_util::future::join_all(runs).await;
+    Rc::into_inner(tally)
+        .expect("every connection has ended")
+        .into_inner()
+}
+
+async fn run_connection<J: Job>(
+    address: &str,
+    mut connection: Connection,
+    mut job: J,
+    mut schedule: Option<Schedule>,
+    window: Window,
+    tally: Rc<RefCell<Tally>>,
+) {
+    let mut free = window.origin;
+    tokio::time::sleep_until(window.origin.into()).await;
+    loop {
+        let mut start = Instant::now();
+        if let Some(schedule) = &mut schedule {
+            let due = schedule.first + schedule.every * schedule.sent;
+            if due >= window.to {
+                return;
+            }
+            if start >= window.to {
+                return give_up(schedule, window, &mut tally.borrow_mut());
+            }
+            schedule.sent += 1;
+            if start < due {
+                tokio::time::sleep_until(due.into()).await;
+            }
+            let now = Instant::now();
+            start = counts_from(due, free, now);
+            if due >= window.from {
+                let mut tally = tally.borrow_mut();
+                tally.behind_max = tally.behind_max.max(now.saturating_duration_since(due));
+            }
+        } else if start >= window.to {
+            return;
+        }
+        let (head, body) = job.next();
+        let outcome = connection.call(head, body).await;
+        let end = Instant::now();
+        free = end;
+        let judged = match &outcome {
+            Ok(status) => job.judge(*status, connection.body()),
+            Err(error) => Err(error.to_string()),
+        };
+        // An open loop answers for what was due within the window, a closed one counts what ended
+        // within it.
+        let counted = match schedule {
+            Some(_) => start >= window.from,
+            None => end >= window.from && end < window.to,
+        };
+        if counted {
+            let mut tally = tally.borrow_mut();
+            match judged {
+                Ok((records, bytes)) => {
+                    record(&mut tally.latency, end - start);
+                    tally.requests += 1;
+                    tally.records += records;
+                    tally.bytes += bytes;
+                }
+                Err(reason) => tally.fail(reason),
+            }
+        } else if let Err(reason) = judged {
+            tally.borrow_mut().first_error.get_or_insert(reason);
+        }
+        if outcome.is_err() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            match Connection::open(address).await {
+                Ok(opened) => connection = opened,
+                Err(error) if Instant::now() >= window.to => {
+                    return tally.borrow_mut().fail(error.to_string());
+                }
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+/// The time is over: what was due and never sent has waited at least until now.
+fn give_up(schedule: &Schedule, window: Window, tally: &mut Tally) {
+    for number in schedule.sent.. {
+        let due = schedule.first + schedule.every * number;
+        if due >= window.to {
+            return;
+        }
+        if due >= window.from {
+            tally.unsent += 1;
+            tally.behind_max = tally.behind_max.max(window.to - due);
+            record(&mut tally.latency, window.to - due);
+        }
+    }
+}
+
+/// The usual judgement: anything but 200 is an error.
+pub fn succeeded(status: u16, body: &[u8]) -> Result<(), String> {
+    if status == 200 {
+        Ok(())
+    } else {
+        Err(excerpt(status, body))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stall_counts_for_every_request_that_was_due_in_it() {
+        let start = Instant::now();
+        let ms = |ms| start + Duration::from_millis(ms);
+        // Free in time, the timer a millisecond late: its own fault.
+        assert_eq!(counts_from(ms(10), ms(5), ms(11)), ms(11));
+        // Free in time, but sent far too late: the generator could not keep up; do not hide it.
+        assert_eq!(counts_from(ms(10), ms(5), ms(30)), ms(10));
+        // Busy with a stalled request: waiting counts.
+        assert_eq!(counts_from(ms(10), ms(11), ms(11)), ms(10));
+        assert_eq!(counts_from(ms(10), ms(500), ms(500)), ms(10));
+    }
+
+    #[test]
+    fn what_was_never_sent_is_recorded_as_a_lower_bound() {
+        let origin = Instant::now();
+        let second = Duration::from_secs(1);
+        let window = Window {
+            origin,
+            from: origin + second,
+            to: origin + 3 * second,
+        };
+        let schedule = Schedule {
+            first: origin,
+            every: Duration::from_millis(500),
+            sent: 1,
+        };
+        let mut tally = Tally::new();
+        give_up(&schedule, window, &mut tally);
+        assert_eq!(tally.unsent, 4);
+        assert_eq!(tally.behind_max, 2 * second);
+        assert!(tally.latency.max() >= 2_000_000_000);
+    }
+}
