@@ -39,23 +39,38 @@ pub struct Row {
 
 impl Api {
     pub fn new(root: String, base: String, key: String) -> Self {
-        let http = Client::builder().timeout(Duration::from_secs(90)).build().expect("a client");
-        Self { http, root, base, key }
+        let http = Client::builder()
+            .timeout(Duration::from_secs(90))
+            .build()
+            .expect("a client");
+        Self {
+            http,
+            root,
+            base,
+            key,
+        }
     }
 
     /// The same service with another key.
     pub fn with_key(&self, key: &str) -> Self {
-        Self { key: key.to_owned(), ..self.clone() }
+        Self {
+            key: key.to_owned(),
+            ..self.clone()
+        }
     }
 
     /// A request below the project, with the credential.
     pub fn request(&self, method: &str, path: &str) -> RequestBuilder {
-        self.anonymous(method, &format!("{}{path}", self.base)).bearer_auth(&self.key)
+        self.anonymous(method, &format!("{}{path}", self.base))
+            .bearer_auth(&self.key)
     }
 
     /// A request to any URL, without a credential.
     pub fn anonymous(&self, method: &str, url: &str) -> RequestBuilder {
-        self.http.request(Method::from_bytes(method.as_bytes()).expect("a method"), url)
+        self.http.request(
+            Method::from_bytes(method.as_bytes()).expect("a method"),
+            url,
+        )
     }
 
     pub async fn get(&self, path: &str) -> Reply {
@@ -63,19 +78,29 @@ impl Api {
     }
 
     pub async fn send(&self, method: &str, path: &str, body: impl Into<Body>) -> Reply {
-        reply(self.request(method, path).header("content-type", "application/json").body(body)).await
+        reply(
+            self.request(method, path)
+                .header("content-type", "application/json")
+                .body(body),
+        )
+        .await
     }
 
     /// Creates a topic and hands back its path.
     pub async fn topic(&self, name: &str, partitions: u32) -> String {
         let body = json!({ "partitions": partitions }).to_string();
-        self.send("PUT", &format!("/topics/{name}"), body).await.expect(201);
+        self.send("PUT", &format!("/topics/{name}"), body)
+            .await
+            .expect(201);
         format!("/topics/{name}")
     }
 
     /// Produces and returns the answer's JSON.
     pub async fn produce(&self, topic: &str, body: impl Into<Body>) -> Value {
-        self.send("POST", &format!("{topic}/records"), body).await.expect(200).json()
+        self.send("POST", &format!("{topic}/records"), body)
+            .await
+            .expect(200)
+            .json()
     }
 
     /// Produces under an idempotency key.
@@ -103,7 +128,11 @@ impl Api {
             rows.extend(page.rows());
             let next = page.number("next_offset");
             if next == offset {
-                assert_eq!(next, page.number("high_watermark"), "reading stops at the end");
+                assert_eq!(
+                    next,
+                    page.number("high_watermark"),
+                    "reading stops at the end"
+                );
                 return rows;
             }
             offset = next;
@@ -116,7 +145,9 @@ impl Api {
         let mut position = "from=earliest".to_owned();
         loop {
             let page = self
-                .get(&format!("{topic}/records?{position}&max_records=10000&max_bytes=16777216"))
+                .get(&format!(
+                    "{topic}/records?{position}&max_records=10000&max_bytes=16777216"
+                ))
                 .await
                 .expect(200);
             let got = page.rows();
@@ -131,15 +162,24 @@ impl Api {
 
     /// The end of each partition.
     pub async fn high_watermarks(&self, topic: &str) -> Vec<u64> {
-        let answer = self.get(&format!("{topic}/partitions")).await.expect(200).json();
+        let answer = self
+            .get(&format!("{topic}/partitions"))
+            .await
+            .expect(200)
+            .json();
         let partitions = answer["partitions"].as_array().expect("partitions");
-        partitions.iter().map(|p| p["high_watermark"].as_u64().expect("high_watermark")).collect()
+        partitions
+            .iter()
+            .map(|p| p["high_watermark"].as_u64().expect("high_watermark"))
+            .collect()
     }
 }
 
 /// Sends a request and reads the whole answer.
 pub async fn reply(request: RequestBuilder) -> Reply {
-    try_reply(request).await.unwrap_or_else(|error| panic!("no answer: {error:?}"))
+    try_reply(request)
+        .await
+        .unwrap_or_else(|error| panic!("no answer: {error:?}"))
 }
 
 /// The same where a broken connection is part of the test.
@@ -147,14 +187,23 @@ pub async fn try_reply(request: RequestBuilder) -> Result<Reply, reqwest::Error>
     let response = request.send().await?;
     let status = response.status().as_u16();
     let headers = response.headers().clone();
-    Ok(Reply { status, headers, text: response.text().await? })
+    Ok(Reply {
+        status,
+        headers,
+        text: response.text().await?,
+    })
 }
 
 impl Reply {
     /// Asserts the status.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
-        assert_eq!(self.status, status, "unexpected status: {}", shorten(&self.text));
+        assert_eq!(
+            self.status,
+            status,
+            "unexpected status: {}",
+            shorten(&self.text)
+        );
         self
     }
 
@@ -166,42 +215,65 @@ impl Reply {
 
     /// A header, or nothing.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).map(|value| value.to_str().expect("a readable header"))
+        self.headers
+            .get(name)
+            .map(|value| value.to_str().expect("a readable header"))
     }
 
     /// A string member at the top, found without parsing the values inside.
     #[track_caller]
     pub fn json_member(&self, name: &str) -> String {
-        let raw = json::member(&self.text, name).unwrap_or_else(|| panic!("no {name}: {}", shorten(&self.text)));
+        let raw = json::member(&self.text, name)
+            .unwrap_or_else(|| panic!("no {name}: {}", shorten(&self.text)));
         serde_json::from_str(raw).unwrap_or_else(|_| panic!("{name} is no string: {raw}"))
     }
 
     /// A number at the top.
     #[track_caller]
     pub fn number(&self, name: &str) -> u64 {
-        let raw = json::member(&self.text, name).unwrap_or_else(|| panic!("no {name}: {}", shorten(&self.text)));
-        raw.parse().unwrap_or_else(|_| panic!("{name} is no number: {raw}"))
+        let raw = json::member(&self.text, name)
+            .unwrap_or_else(|| panic!("no {name}: {}", shorten(&self.text)));
+        raw.parse()
+            .unwrap_or_else(|_| panic!("{name} is no number: {raw}"))
     }
 
     /// The `records` of a fetch.
     #[track_caller]
     pub fn rows(&self) -> Vec<Row> {
-        json::elements(json::member(&self.text, "records").expect("records")).into_iter().map(Row::parse).collect()
+        json::elements(json::member(&self.text, "records").expect("records"))
+            .into_iter()
+            .map(Row::parse)
+            .collect()
     }
 
     /// Asserts that this is a problem document, whole and of this status and code.
     #[track_caller]
     pub fn problem(&self, status: u16, code: &str) -> Value {
         let problem = self.any_problem();
-        assert_eq!((self.status, problem["code"].as_str().unwrap_or("")), (status, code), "{}", shorten(&self.text));
+        assert_eq!(
+            (self.status, problem["code"].as_str().unwrap_or("")),
+            (status, code),
+            "{}",
+            shorten(&self.text)
+        );
         problem
     }
 
     /// Asserts that this is a problem document with everything that clients rely on.
     #[track_caller]
     pub fn any_problem(&self) -> Value {
-        assert!(self.status >= 400, "a problem was expected, not {}: {}", self.status, shorten(&self.text));
-        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{}", shorten(&self.text));
+        assert!(
+            self.status >= 400,
+            "a problem was expected, not {}: {}",
+            self.status,
+            shorten(&self.text)
+        );
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json"),
+            "{}",
+            shorten(&self.text)
+        );
         let problem = self.json();
         check_problem(&problem);
         assert_eq!(problem["status"], self.status);
@@ -214,20 +286,40 @@ impl Reply {
 #[track_caller]
 pub fn check_problem(problem: &Value) {
     for name in ["type", "title", "code", "detail", "outcome", "request_id"] {
-        assert!(problem[name].as_str().is_some_and(|text| !text.is_empty()), "no {name} in {problem}");
+        assert!(
+            problem[name].as_str().is_some_and(|text| !text.is_empty()),
+            "no {name} in {problem}"
+        );
     }
-    assert_eq!(problem["type"], format!("/errors/{}", problem["code"].as_str().expect("code")), "{problem}");
-    assert!(problem["status"].as_u64().is_some_and(|status| (400..600).contains(&status)), "{problem}");
+    assert_eq!(
+        problem["type"],
+        format!("/errors/{}", problem["code"].as_str().expect("code")),
+        "{problem}"
+    );
+    assert!(
+        problem["status"]
+            .as_u64()
+            .is_some_and(|status| (400..600).contains(&status)),
+        "{problem}"
+    );
     assert!(problem["retryable"].is_boolean(), "{problem}");
     let outcome = problem["outcome"].as_str().expect("outcome");
-    assert!(["not_applied", "applied", "unknown"].contains(&outcome), "{problem}");
+    assert!(
+        ["not_applied", "applied", "unknown"].contains(&outcome),
+        "{problem}"
+    );
 }
 
 impl Row {
     /// Reads one record of an answer or of an NDJSON line.
     #[track_caller]
     pub fn parse(text: &str) -> Self {
-        let mut row = Self { partition: u32::MAX, offset: u64::MAX, key: None, value: String::new() };
+        let mut row = Self {
+            partition: u32::MAX,
+            offset: u64::MAX,
+            key: None,
+            value: String::new(),
+        };
         for (name, raw) in json::members(text) {
             match name {
                 "partition" => row.partition = raw.parse().expect("a partition"),
@@ -237,7 +329,10 @@ impl Row {
                 _ => {}
             }
         }
-        assert!(row.offset != u64::MAX && row.partition != u32::MAX, "no position in {text}");
+        assert!(
+            row.offset != u64::MAX && row.partition != u32::MAX,
+            "no position in {text}"
+        );
         row
     }
 }

@@ -18,7 +18,10 @@ const LIFECYCLE_WAIT: Duration = Duration::from_secs(60);
 
 /// Where the repository starts: documents and scripts under test are read from here.
 pub fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the repository exists")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .canonicalize()
+        .expect("the repository exists")
 }
 
 /// A topic name nobody else in this run uses.
@@ -33,7 +36,11 @@ fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     loop {
         let step = NEXT.fetch_add(1, Ordering::Relaxed);
-        let port = 20_000 + ((std::process::id() as u16).wrapping_mul(31).wrapping_add(step) % 12_000);
+        let port = 20_000
+            + ((std::process::id() as u16)
+                .wrapping_mul(31)
+                .wrapping_add(step)
+                % 12_000);
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }
@@ -53,8 +60,16 @@ pub struct Server {
 impl Server {
     /// Starts on an empty directory and waits until it is ready.
     pub async fn start() -> Self {
-        let data = tempfile::Builder::new().prefix("headwater-test-").tempdir().expect("a temporary directory");
-        let mut server = Self { child: None, reaper: None, data, port: free_port() };
+        let data = tempfile::Builder::new()
+            .prefix("headwater-test-")
+            .tempdir()
+            .expect("a temporary directory");
+        let mut server = Self {
+            child: None,
+            reaper: None,
+            data,
+            port: free_port(),
+        };
         server.restart().await;
         server
     }
@@ -68,7 +83,11 @@ impl Server {
     /// Starts the process without waiting for anything.
     pub fn launch(&mut self) {
         assert!(self.child.is_none(), "the server is already running");
-        let log = File::options().create(true).append(true).open(self.log_path()).expect("a log file");
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.log_path())
+            .expect("a log file");
         let child = Command::new(BINARY)
             .arg("dev")
             .arg("--data-dir")
@@ -94,14 +113,31 @@ impl Server {
         let client = reqwest::Client::new();
         let url = format!("http://127.0.0.1:{}/readyz", self.port);
         loop {
-            let probe = client.get(&url).timeout(Duration::from_secs(5)).send().await;
+            let probe = client
+                .get(&url)
+                .timeout(Duration::from_secs(5))
+                .send()
+                .await;
             if probe.is_ok_and(|response| response.status() == 200) {
                 return;
             }
-            if let Some(status) = self.child.as_mut().expect("running").try_wait().expect("a status") {
-                panic!("the server ended with {status} while starting\n{}", self.log());
+            if let Some(status) = self
+                .child
+                .as_mut()
+                .expect("running")
+                .try_wait()
+                .expect("a status")
+            {
+                panic!(
+                    "the server ended with {status} while starting\n{}",
+                    self.log()
+                );
             }
-            assert!(Instant::now() < deadline, "the server is not ready\n{}", self.log());
+            assert!(
+                Instant::now() < deadline,
+                "the server is not ready\n{}",
+                self.log()
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -110,12 +146,17 @@ impl Server {
     pub fn api(&self) -> Api {
         let credentials = self.credentials();
         let text = |name: &str| credentials[name].as_str().expect(name).to_owned();
-        Api::new(format!("http://127.0.0.1:{}", self.port), text("base_url"), text("api_key"))
+        Api::new(
+            format!("http://127.0.0.1:{}", self.port),
+            text("base_url"),
+            text("api_key"),
+        )
     }
 
     /// What `credentials.json` says.
     pub fn credentials(&self) -> serde_json::Value {
-        let text = fs::read_to_string(self.data_dir().join("credentials.json")).expect("credentials.json");
+        let text =
+            fs::read_to_string(self.data_dir().join("credentials.json")).expect("credentials.json");
         serde_json::from_str(&text).expect("credentials.json is JSON")
     }
 
@@ -153,7 +194,9 @@ impl Server {
 
     /// Sends SIGTERM and returns at once.
     pub fn terminate(&self) {
-        let sent = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status();
+        let sent = Command::new("kill")
+            .args(["-TERM", &self.pid().to_string()])
+            .status();
         assert!(sent.expect("kill runs").success());
     }
 
@@ -168,21 +211,40 @@ impl Server {
     pub async fn exited(&mut self) -> ExitStatus {
         let deadline = Instant::now() + LIFECYCLE_WAIT;
         loop {
-            if let Some(status) = self.child.as_mut().expect("running").try_wait().expect("a status") {
+            if let Some(status) = self
+                .child
+                .as_mut()
+                .expect("running")
+                .try_wait()
+                .expect("a status")
+            {
                 self.child = None;
                 self.end_reaper();
                 return status;
             }
-            assert!(Instant::now() < deadline, "the server does not stop\n{}", self.log());
+            assert!(
+                Instant::now() < deadline,
+                "the server does not stop\n{}",
+                self.log()
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
     /// The most memory the process has had, in bytes.
     pub fn peak_resident_bytes(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("a status file");
-        let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("VmHWM");
-        let kib: u64 = line.split_whitespace().nth(1).expect("a number").parse().expect("a number");
+        let status =
+            fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("a status file");
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmHWM:"))
+            .expect("VmHWM");
+        let kib: u64 = line
+            .split_whitespace()
+            .nth(1)
+            .expect("a number")
+            .parse()
+            .expect("a number");
         kib * 1024
     }
 

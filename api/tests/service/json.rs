@@ -26,7 +26,10 @@ pub fn members(object: &str) -> Vec<(&str, &str)> {
 
 /// The text of one member, without looking past it.
 pub fn member<'a>(object: &'a str, name: &str) -> Option<&'a str> {
-    members(object).into_iter().find(|(found, _)| *found == name).map(|(_, text)| text)
+    members(object)
+        .into_iter()
+        .find(|(found, _)| *found == name)
+        .map(|(_, text)| text)
 }
 
 /// The elements of an array.

@@ -25,19 +25,27 @@ pub struct Event {
 
 impl Lines {
     pub fn new(response: Response) -> Self {
-        Self { chunks: Box::pin(response.bytes_stream()), buffered: Vec::new() }
+        Self {
+            chunks: Box::pin(response.bytes_stream()),
+            buffered: Vec::new(),
+        }
     }
 
     /// The next line without its end, or nothing when the stream ended cleanly.
     pub async fn next(&mut self) -> Option<String> {
-        soon("a line", self.try_next()).await.expect("the stream is whole")
+        soon("a line", self.try_next())
+            .await
+            .expect("the stream is whole")
     }
 
     /// The next line; a broken stream is an answer too.
     pub async fn try_next(&mut self) -> reqwest::Result<Option<String>> {
         let mut searched = 0;
         loop {
-            if let Some(at) = self.buffered[searched..].iter().position(|byte| *byte == b'\n') {
+            if let Some(at) = self.buffered[searched..]
+                .iter()
+                .position(|byte| *byte == b'\n')
+            {
                 let rest = self.buffered.split_off(searched + at + 1);
                 let line = std::mem::replace(&mut self.buffered, rest);
                 let line = String::from_utf8(line).expect("UTF-8");
@@ -78,7 +86,10 @@ impl Lines {
     /// The next event of this name; heartbeats before it are let pass.
     pub async fn event_named(&mut self, name: &str) -> Event {
         loop {
-            let event = self.event().await.unwrap_or_else(|| panic!("the stream ended before {name}"));
+            let event = self
+                .event()
+                .await
+                .unwrap_or_else(|| panic!("the stream ended before {name}"));
             if event.name == name {
                 return event;
             }
@@ -92,7 +103,10 @@ pub fn open_body() -> (mpsc::Sender<String>, reqwest::Body) {
     let (sender, receiver) = mpsc::channel::<String>(16);
     let stream = futures_util::stream::unfold(receiver, |mut receiver| async {
         let chunk = receiver.recv().await?;
-        Some((Ok::<_, std::convert::Infallible>(Bytes::from(chunk)), receiver))
+        Some((
+            Ok::<_, std::convert::Infallible>(Bytes::from(chunk)),
+            receiver,
+        ))
     });
     (sender, reqwest::Body::wrap_stream(stream))
 }

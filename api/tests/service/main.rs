@@ -1,8 +1,15 @@
 //! The contract, checked from outside: the real binary, real HTTP, real files.
 
 #![allow(missing_docs, reason = "tests are read, not linked to")]
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a panic is how a test fails")]
-#![allow(clippy::disallowed_methods, reason = "no simulated clock reaches over a process border")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a panic is how a test fails"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "no simulated clock reaches over a process border"
+)]
 
 mod auth;
 mod bad_input;
@@ -17,4 +24,4 @@ mod json;
 mod lines;
 mod raw_http;
 mod readme;
-mod vanish;
+pub mod vanish;

@@ -24,7 +24,9 @@ pub async fn connect(api: &Api) -> TcpStream {
 
 /// The path of the project's API on the server.
 pub fn project_path(api: &Api) -> &str {
-    api.base.strip_prefix(&api.root).expect("the base URL is the server's")
+    api.base
+        .strip_prefix(&api.root)
+        .expect("the base URL is the server's")
 }
 
 /// A request head with the credential; `extra` are header lines, each with its line end.
@@ -40,7 +42,10 @@ pub fn head(api: &Api, method: &str, path: &str, extra: &str) -> String {
 pub async fn exchange(api: &Api, method: &str, path: &str, extra: &str, body: &[u8]) -> RawReply {
     let mut socket = connect(api).await;
     let head = head(api, method, path, &format!("connection: close\r\n{extra}"));
-    socket.write_all(head.as_bytes()).await.expect("the head is sent");
+    socket
+        .write_all(head.as_bytes())
+        .await
+        .expect("the head is sent");
     // A server that refuses a body early may close before it has all of it.
     let _ = socket.write_all(body).await;
     read_reply(&mut socket).await.expect("an answer")
@@ -63,15 +68,25 @@ pub async fn read_reply(socket: &mut TcpStream) -> Option<RawReply> {
     let text = String::from_utf8_lossy(&bytes);
     let (head, body) = text.split_once("\r\n\r\n")?;
     let status = head.split(' ').nth(1)?.parse().ok()?;
-    Some(RawReply { status, head: head.to_ascii_lowercase(), body: body.to_owned() })
+    Some(RawReply {
+        status,
+        head: head.to_ascii_lowercase(),
+        body: body.to_owned(),
+    })
 }
 
 fn complete(bytes: &[u8]) -> bool {
     let text = String::from_utf8_lossy(bytes);
-    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return false;
+    };
     let head = head.to_ascii_lowercase();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
-    length.and_then(|length| length.trim().parse::<usize>().ok()).is_some_and(|length| body.len() >= length)
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length:"));
+    length
+        .and_then(|length| length.trim().parse::<usize>().ok())
+        .is_some_and(|length| body.len() >= length)
 }
 
 impl RawReply {
@@ -79,7 +94,11 @@ impl RawReply {
     #[track_caller]
     pub fn problem(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.body);
-        assert!(self.head.contains("content-type: application/problem+json"), "{}", self.head);
+        assert!(
+            self.head.contains("content-type: application/problem+json"),
+            "{}",
+            self.head
+        );
         let problem: Value = serde_json::from_str(&self.body).expect("a problem document");
         check_problem(&problem);
         problem

@@ -1,0 +1,85 @@
+# Everything that a developer or CI does here. `make` alone explains.
+
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.NOTPARALLEL:
+
+CARGO ?= cargo
+ARGS ?=
+SECONDS_EACH ?= 60
+export HEADWATER_FLIGHTS ?= $(CURDIR)/target/testdata/flights-200k.json
+
+step = @printf '\n==> %s\n' "$(1)"
+
+.PHONY: help
+help: ## Show this
+	@printf 'Headwater: a streaming service over HTTP and JSON, durable by default.\n\n'
+	@printf 'First time:  make run     then paste the curl line that it prints.\n'
+	@printf 'To change it: make test   before you commit.\n\n'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 26
+	@printf '\nVariables: ARGS="--listen 127.0.0.1:9000" for run and bench, SECONDS_EACH=60 for fuzz.\n'
+
+.PHONY: run
+run: ## Build it and start a whole service on 127.0.0.1:8080, data in ./headwater-data
+	$(CARGO) build --release --locked --bin headwater
+	exec target/release/headwater dev $(ARGS)
+
+.PHONY: test
+test: setup check deny testdata test-rust test-properties ## All checks and tests, as CI runs them
+	$(call step,everything passed)
+
+.PHONY: setup
+setup: ## Install what the tests need beside Rust and Node (as root), or say what is missing
+	$(call step,tools)
+	@.ci/setup
+
+.PHONY: check
+check: ## Formatting and lints
+	$(call step,rustfmt: is the code formatted?)
+	$(CARGO) fmt --all --check
+	$(call step,clippy: no warnings in code or tests)
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+.PHONY: deny
+deny: ## Licences, banned crates and sources of everything that is linked in
+	$(call step,cargo deny: licences, bans, sources)
+	@.ci/deny
+
+.PHONY: testdata
+testdata: $(HEADWATER_FLIGHTS) ## Fetch the flight records that the tests load
+
+$(HEADWATER_FLIGHTS):
+	$(call step,testdata: 231 083 flights)
+	@.ci/testdata "$@"
+
+.PHONY: test-rust
+test-rust: $(HEADWATER_FLIGHTS) ## Unit, property, crash and end-to-end tests (ARGS="name" picks some)
+	$(call step,cargo test: units, models, crashes, and the real binary over HTTP)
+	$(CARGO) test --workspace --locked $(ARGS)
+
+.PHONY: test-properties
+test-properties: ## schemathesis: generated requests against the OpenAPI document
+	$(call step,schemathesis: requests made from the OpenAPI document)
+	$(CARGO) build --locked --bin headwater
+	@api/tests/schemathesis.sh
+
+.PHONY: bench
+bench: ## Load a server of this machine and print throughput and latency (ARGS="--help" for more)
+	$(CARGO) build --release --locked --bin headwater
+	target/release/headwater bench $(ARGS)
+
+.PHONY: fmt
+fmt: ## Format the code
+	$(CARGO) fmt --all
+
+.PHONY: openapi
+openapi: ## Write openapi/*.json from the routes
+	$(CARGO) build --locked --bin headwater
+	@mkdir -p openapi
+	target/debug/headwater openapi streaming >openapi/streaming.json.new
+	mv openapi/streaming.json.new openapi/streaming.json
+
+.PHONY: fuzz
+fuzz: ## Fuzz every target for SECONDS_EACH (needs a nightly toolchain and cargo-fuzz)
+	@.ci/fuzz $(SECONDS_EACH)

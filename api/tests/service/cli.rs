@@ -1,0 +1,194 @@
+//! The client verbs, as a person at a terminal uses them.
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+use crate::client::Api;
+use crate::harness::{BINARY, shared, soon, unique};
+use crate::json;
+
+fn headwater(api: &Api, arguments: &[&str]) -> Command {
+    let mut command = Command::new(BINARY);
+    command
+        .args(arguments)
+        .env("HEADWATER_URL", &api.base)
+        .env("HEADWATER_KEY", &api.key);
+    command
+}
+
+/// Runs a verb to its end with this text on standard input.
+async fn run(api: &Api, arguments: &[&str], input: &str) -> Output {
+    let mut command = headwater(api, arguments);
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let mut stdin = child.stdin.take().expect("stdin");
+    let input = input.to_owned();
+    let work = tokio::task::spawn_blocking(move || {
+        let _ = stdin.write_all(input.as_bytes());
+        drop(stdin);
+        child.wait_with_output().expect("output")
+    });
+    soon("the verb ends", work).await.expect("the verb ran")
+}
+
+fn text(output: &Output) -> String {
+    assert!(
+        output.status.success(),
+        "{}: {}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout.clone()).expect("UTF-8")
+}
+
+#[tokio::test]
+async fn topics_come_and_go() {
+    let api = shared().await;
+    let name = unique("cli-topic");
+    text(&run(&api, &["topics", "create", &name, "--partitions", "3"], "").await);
+    text(&run(&api, &["topics", "create", &name, "--partitions", "3"], "").await);
+    assert_eq!(
+        run(&api, &["topics", "create", &name, "--partitions", "4"], "")
+            .await
+            .status
+            .code(),
+        Some(1)
+    );
+    assert!(text(&run(&api, &["topics", "list"], "").await).contains(&name));
+    assert!(text(&run(&api, &["topics", "describe", &name], "").await).contains(&name));
+    text(&run(&api, &["topics", "delete", &name], "").await);
+    let gone = run(&api, &["topics", "describe", &name], "").await;
+    assert_eq!(gone.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&gone.stderr).contains("topic_not_found"));
+}
+
+#[tokio::test]
+async fn what_consume_prints_produce_takes() {
+    let api = shared().await;
+    let (from, to) = (unique("cli-from"), unique("cli-to"));
+    let path = api.topic(&from, 1).await;
+    api.topic(&to, 1).await;
+    let records = r#"{"records":[{"key":"a","value":{"x":1e400}},{"key_base64":"/w==","value_text":"t","headers":{"h":["1","2"]}},{"value":null}]}"#;
+    api.produce(&path, records).await;
+    let printed = text(&run(&api, &["consume", &from, "--from", "earliest"], "").await);
+    assert_eq!(printed.lines().count(), 3);
+    text(&run(&api, &["produce", &to], &printed).await);
+    assert_eq!(
+        text(&run(&api, &["consume", &to, "--from", "earliest"], "").await),
+        printed
+    );
+    let one = text(
+        &run(
+            &api,
+            &["consume", &to, "--from", "earliest", "--max", "1"],
+            "",
+        )
+        .await,
+    );
+    assert_eq!(one.lines().count(), 1);
+}
+
+#[tokio::test]
+async fn keys_come_from_a_field() {
+    let api = shared().await;
+    let name = unique("cli-key");
+    let path = api.topic(&name, 1).await;
+    let lines = "{\"id\":\"a\",\"n\":1}\n{\"id\":7,\"n\":1e400}\n";
+    text(&run(&api, &["produce", &name, "--key-field", "id"], lines).await);
+    let rows = api.read_partition(&path, 0).await;
+    assert_eq!(
+        rows.iter()
+            .map(|row| row.key.as_deref().unwrap())
+            .collect::<Vec<_>>(),
+        ["a", "7"]
+    );
+    assert_eq!(rows[1].value, "{\"id\":7,\"n\":1e400}");
+}
+
+#[tokio::test]
+async fn follow_prints_records_as_they_come() {
+    let api = shared().await;
+    let name = unique("cli-follow");
+    let path = api.topic(&name, 2).await;
+    api.produce(&path, r#"{"records":[{"value":"first"}]}"#)
+        .await;
+    let command = headwater(&api, &["consume", &name, "--from", "earliest", "--follow"]);
+    let mut child = tokio::process::Command::from(command)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the binary starts");
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    for value in ["\"first\"", "\"second\"", "\"third\""] {
+        if value != "\"first\"" {
+            api.produce(&path, format!("{{\"records\":[{{\"value\":{value}}}]}}"))
+                .await;
+        }
+        let line = soon("a printed record", lines.next_line())
+            .await
+            .unwrap()
+            .expect("a line");
+        assert_eq!(json::member(&line, "value"), Some(value));
+    }
+}
+
+#[tokio::test]
+async fn mistakes_have_their_exit_codes() {
+    let api = shared().await;
+    let name = unique("cli-mistakes");
+    let path = api.topic(&name, 1).await;
+    for usage in [
+        &["produce"][..],
+        &["topics", "create", "x"],
+        &["consume", &name, "--from", "middle"],
+        &["nonsense"],
+        &["dev", "--listen", "here"],
+    ] {
+        let output = run(&api, usage, "").await;
+        assert_eq!(output.status.code(), Some(2), "{usage:?}");
+        assert!(!output.stderr.is_empty());
+    }
+    let stranger = api.with_key("hw_nobody");
+    let refused = run(&stranger, &["consume", &name], "").await;
+    assert_eq!(refused.status.code(), Some(1));
+    let bad_line = run(&api, &["produce", &name], "{\"value\":1}\nnot json\n").await;
+    assert_eq!(bad_line.status.code(), Some(1));
+    assert!(
+        String::from_utf8_lossy(&bad_line.stderr).contains('2'),
+        "the line is named"
+    );
+    assert!(api.high_watermarks(&path).await[0] <= 1);
+}
+
+#[tokio::test]
+async fn openapi_prints_the_documents() {
+    let api = shared().await;
+    let all: Value = serde_json::from_str(&text(&run(&api, &["openapi"], "").await)).expect("JSON");
+    assert!(all.is_object());
+    let streaming = text(&run(&api, &["openapi", "streaming"], "").await);
+    let printed: Value = serde_json::from_str(&streaming).expect("JSON");
+    let url = format!("{}/openapi/streaming.json", api.root);
+    let served = crate::client::reply(api.anonymous("GET", &url))
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(printed["paths"], served["paths"]);
+}
+
+#[tokio::test]
+async fn bench_reports_in_json() {
+    let help = run(&shared().await, &["bench", "--help"], "").await;
+    assert!(
+        text(&help).contains("connections"),
+        "bench says how to use it"
+    );
+}

@@ -1,0 +1,14 @@
+//! What the contract promises to a client that does everything right.
+
+mod bulk;
+pub mod compression;
+mod cursor;
+mod fetch;
+mod operations;
+mod partitioning;
+mod produce;
+mod raw;
+mod record;
+mod tail;
+mod topics;
+mod trim;
