@@ -1,0 +1,12 @@
+//! The record format and its JSON, held against the format's own tools and against `serde_json`.
+
+mod batch;
+mod compression;
+mod json_limits;
+mod json_produce;
+mod json_value;
+mod json_write;
+mod kafka;
+mod oracle;
+mod partition;
+mod sample;
