@@ -65,7 +65,7 @@ pub async fn read_reply(socket: &mut TcpStream) -> Option<RawReply> {
             break;
         }
     }
-    let text = String::from_utf8_lossy(&bytes);
+    let text = String::from_utf8_lossy(without_interim(&bytes));
     let (head, body) = text.split_once("\r\n\r\n")?;
     let status = head.split(' ').nth(1)?.parse().ok()?;
     Some(RawReply {
@@ -75,8 +75,14 @@ pub async fn read_reply(socket: &mut TcpStream) -> Option<RawReply> {
     })
 }
 
+/// What follows a `100 Continue`.
+fn without_interim(bytes: &[u8]) -> &[u8] {
+    let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
+    bytes.strip_prefix(interim).unwrap_or(bytes)
+}
+
 fn complete(bytes: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(bytes);
+    let text = String::from_utf8_lossy(without_interim(bytes));
     let Some((head, body)) = text.split_once("\r\n\r\n") else {
         return false;
     };

