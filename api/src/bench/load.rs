@@ -105,6 +105,23 @@ impl Tally {
         }
     }
 
+    fn count(&mut self, judged: Result<(u64, u64), String>, within: Within, latency: Duration) {
+        match judged {
+            Ok((records, bytes)) => {
+                if within.due {
+                    record(&mut self.latency, latency);
+                }
+                if within.ended {
+                    self.requests += 1;
+                    self.records += records;
+                    self.bytes += bytes;
+                }
+            }
+            Err(reason) if within.due => self.fail(reason),
+            Err(reason) => drop(self.first_error.get_or_insert(reason)),
+        }
+    }
+
     fn fail(&mut self, reason: String) {
         self.errors += 1;
         self.first_error.get_or_insert(reason);
@@ -122,6 +139,15 @@ impl Tally {
         self.behind_max = self.behind_max.max(other.behind_max);
         self.unsent += other.unsent;
     }
+}
+
+/// What of a request lies within the measured time.
+#[derive(Debug, Clone, Copy)]
+struct Within {
+    /// Its answer.
+    ended: bool,
+    /// The moment that decides over its latency.
+    due: bool,
 }
 
 /// When requests of one connection are due.
@@ -275,8 +301,9 @@ async fn run_connection<J: Job>(
     tokio::time::sleep_until(window.origin.into()).await;
     loop {
         let mut start = Instant::now();
+        let mut due = start;
         if let Some(schedule) = &mut schedule {
-            let due = schedule.first + schedule.every * schedule.sent;
+            due = schedule.first + schedule.every * schedule.sent;
             if due >= window.to {
                 return;
             }
@@ -304,26 +331,19 @@ async fn run_connection<J: Job>(
             Ok(status) => job.judge(*status, connection.body()),
             Err(error) => Err(error.to_string()),
         };
-        // An open loop answers for what was due within the window, a closed one counts what ended
-        // within it.
-        let counted = match schedule {
-            Some(_) => start >= window.from,
-            None => end >= window.from && end < window.to,
+        // An open loop answers for the latency of what was due within the window, a closed one of
+        // what ended within it; throughput is what ended within it for both.
+        let ended_within = end >= window.from && end < window.to;
+        let due_within = if schedule.is_some() {
+            due >= window.from
+        } else {
+            ended_within
         };
-        if counted {
-            let mut tally = tally.borrow_mut();
-            match judged {
-                Ok((records, bytes)) => {
-                    record(&mut tally.latency, end - start);
-                    tally.requests += 1;
-                    tally.records += records;
-                    tally.bytes += bytes;
-                }
-                Err(reason) => tally.fail(reason),
-            }
-        } else if let Err(reason) = judged {
-            tally.borrow_mut().first_error.get_or_insert(reason);
-        }
+        let within = Within {
+            ended: ended_within,
+            due: due_within,
+        };
+        tally.borrow_mut().count(judged, within, end - start);
         if outcome.is_err() {
             tokio::time::sleep(Duration::from_millis(100)).await;
             match Connection::open(address).await {

@@ -187,7 +187,9 @@ impl Job for Appender {
         let body = &self.plan.bodies[pick(self.plan.bodies.len())];
         match self.plan.partitions {
             Some(partitions) => {
-                body.write_to(&mut self.body, (turn % u64::from(partitions)) as u32);
+                // All partitions of all topics in turn.
+                let round = turn / self.plan.heads.len() as u64;
+                body.write_to(&mut self.body, (round % u64::from(partitions)) as u32);
                 (head, &self.body)
             }
             None => (head, &body.text),

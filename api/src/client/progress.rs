@@ -33,6 +33,7 @@ impl Progress {
     }
 
     /// Shows nothing and notes nothing.
+    #[cfg(test)]
     pub fn hidden() -> Progress {
         Progress::start(None, true)
     }
