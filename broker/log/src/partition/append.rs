@@ -1,0 +1,159 @@
+//! Appending: an offset, a place in a segment, a place in the journal's queue.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use headwater_record::{Batch, BatchHeader};
+
+use super::PartitionLog;
+use crate::error::AppendError;
+use crate::journal::format::{FLAG_ROLL, Kind};
+use crate::journal::queue::Queued;
+
+/// Where a batch went. Not durable yet: that is when [`PartitionLog::durable_end`] is past it.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+#[must_use]
+pub struct Appended {
+    /// Offset of the batch's first record.
+    pub base_offset: u64,
+    /// Offset of its last record.
+    pub last_offset: u64,
+}
+
+impl PartitionLog {
+    /// Gives the batch the next offsets and the epoch, and queues it for the journal. Does not
+    /// wait for the disk, unless the disk is so far behind that memory would grow without bound.
+    ///
+    /// `epoch` must not be below the epoch of an earlier append. A batch that would grow its
+    /// segment beyond `segment_bytes_max` begins a new one.
+    ///
+    /// # Errors
+    /// See [`AppendError`]; nothing was queued.
+    pub fn append(
+        self: &Arc<Self>,
+        mut batch: Batch,
+        epoch: i32,
+        segment_bytes_max: u64,
+    ) -> Result<Appended, AppendError> {
+        let now_ms = self.core.now_ms();
+        self.core.admit(now_ms)?;
+        let mut state = self.state.lock();
+        if self.is_dropped() {
+            return Err(AppendError::Dropped);
+        }
+        let base_offset = self.next_offset.load(Ordering::Relaxed);
+        batch.set_base_offset(base_offset);
+        batch.set_leader_epoch(epoch);
+        let header = *batch.header();
+        debug_assert!(
+            state.epochs.last().is_none_or(|(last, _)| *last <= epoch),
+            "epochs grow"
+        );
+        let payload = batch.freeze();
+        let roll = !state
+            .segments
+            .back()
+            .is_some_and(|last| last.takes(&header, segment_bytes_max));
+        let queued = Queued {
+            kind: Kind::Append,
+            flags: if roll { FLAG_ROLL } else { 0 },
+            partition: self.clone(),
+            epoch,
+            base_offset,
+            end_offset: header.next_offset(),
+            payload: payload.clone(),
+        };
+        state.push(&header, payload, roll, now_ms);
+        self.bytes
+            .fetch_add(header.batch_bytes as u64, Ordering::Relaxed);
+        self.next_offset
+            .store(header.next_offset(), Ordering::Release);
+        // Last, so that nothing is durable before it is appended. Refused only at the log's end.
+        self.core.queue.push(queued).ok_or(AppendError::Failed)?;
+        Ok(Appended {
+            base_offset,
+            last_offset: header.next_offset() - 1,
+        })
+    }
+
+    /// Does again what an append did that recovery found in the journal. A gap before it becomes
+    /// a hole, which is returned.
+    pub(crate) fn replay(
+        self: &Arc<Self>,
+        header: &BatchHeader,
+        payload: Bytes,
+        roll: bool,
+        time_ms: i64,
+    ) -> Option<(u64, u64)> {
+        let mut state = self.state.lock();
+        let next = self.next_offset();
+        let hole = (header.base_offset > next).then_some((next, header.base_offset));
+        if let Some(hole) = hole
+            && !state.damaged.contains(&hole)
+        {
+            state.damaged.push(hole);
+        }
+        let room = state
+            .segments
+            .back()
+            .is_some_and(|last| last.takes(header, u64::MAX));
+        state.push(header, payload, roll || !room, time_ms);
+        self.bytes
+            .fetch_add(header.batch_bytes as u64, Ordering::Relaxed);
+        self.next_offset
+            .store(header.next_offset(), Ordering::Release);
+        self.durable_end
+            .store(header.next_offset(), Ordering::Release);
+        hole
+    }
+
+    /// Moves the start of the log as recovery found it in the journal.
+    pub(crate) fn replay_log_start(self: &Arc<Self>, log_start: u64) {
+        self.log_start.fetch_max(log_start, Ordering::AcqRel);
+        self.next_offset.fetch_max(log_start, Ordering::AcqRel);
+        self.durable_end.fetch_max(log_start, Ordering::AcqRel);
+    }
+
+    /// Queues a frame that is not a batch and blocks until it is durable.
+    pub(super) fn commit_frame(
+        self: &Arc<Self>,
+        kind: Kind,
+        base_offset: u64,
+    ) -> Result<(), AppendError> {
+        let core = &self.core;
+        let queued = Queued {
+            kind,
+            flags: 0,
+            partition: self.clone(),
+            epoch: -1,
+            base_offset,
+            end_offset: base_offset,
+            payload: Bytes::new(),
+        };
+        let number = core.queue.push(queued).ok_or(AppendError::Failed)?;
+        let done = || core.queue.completed() >= number;
+        core.queue.wait(|| done() || core.failed());
+        if done() {
+            Ok(())
+        } else {
+            Err(AppendError::Failed)
+        }
+    }
+
+    /// Refuses what comes from now on; the files go when the tombstone is durable.
+    pub(crate) fn begin_drop(self: &Arc<Self>) -> Option<u64> {
+        // Under the lock, so that no append comes after the tombstone.
+        let _state = self.state.lock();
+        self.dropped.store(true, Ordering::Release);
+        self.core.queue.push(Queued {
+            kind: Kind::Drop,
+            flags: 0,
+            partition: self.clone(),
+            epoch: -1,
+            base_offset: 0,
+            end_offset: 0,
+            payload: Bytes::new(),
+        })
+    }
+}

@@ -1,0 +1,311 @@
+//! Reading: from memory if it is there, else from a segment through its index.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+
+use super::{PartitionLog, State};
+use crate::disk;
+use crate::error::ReadError;
+use crate::segment::cache::LoadedIndex;
+use crate::segment::index;
+use crate::segment::scan::{ScanError, SegmentFile};
+
+/// What is needed of a segment to read it without the lock.
+pub(super) struct View {
+    pub base: u64,
+    pub written: u64,
+    /// One past the last offset that can be in the file.
+    pub end: u64,
+    pub sealed: bool,
+    /// Bytes at the front that no index in memory covers.
+    unindexed: u64,
+    /// (position, offset) of the indexed batch to begin at, if the index in memory knows.
+    start: Option<(u64, u64)>,
+}
+
+enum Find {
+    Found(View),
+    /// No segment has it; the next one begins here.
+    Missing(u64),
+    /// It is in memory, or has just gone from there to the file.
+    Again,
+}
+
+impl PartitionLog {
+    /// What [`PartitionLog::read`] would answer, if memory alone can tell.
+    pub fn try_read(
+        &self,
+        from: u64,
+        end: u64,
+        bytes_max: usize,
+    ) -> Option<Result<Vec<Bytes>, ReadError>> {
+        let state = self.state.lock();
+        if let Err(error) = self.check_range(&state, from) {
+            return Some(Err(error));
+        }
+        let end = end.min(self.next_offset());
+        if from >= end {
+            return Some(Ok(Vec::new()));
+        }
+        state.read_tail(from, end, bytes_max).map(Ok)
+    }
+
+    /// Whole batches from the one that holds `from`, up to the last that ends at or before `end`
+    /// (exclusive), about `bytes_max` bytes but at least one batch. Empty when there is none:
+    /// `from` is at the end, or `end` lies inside its batch.
+    ///
+    /// May block on the disk. Offsets at and after [`PartitionLog::durable_end`] are given out
+    /// too if `end` asks for them: what is safe to show is for the caller to say.
+    ///
+    /// # Errors
+    /// See [`ReadError`]. A bad batch is an error only if it is the first, so that all good ones
+    /// before it are read first.
+    pub fn read(&self, from: u64, end: u64, bytes_max: usize) -> Result<Vec<Bytes>, ReadError> {
+        loop {
+            if let Some(answer) = self.try_read(from, end, bytes_max) {
+                return answer;
+            }
+            let view = match self.view(from) {
+                Find::Found(view) => view,
+                Find::Missing(to) => return Err(self.corrupt(from, to)),
+                Find::Again => continue,
+            };
+            match self.read_segment(&view, from, end, bytes_max) {
+                Ok(batches) => return Ok(batches),
+                // Trimmed or dropped while it was read: the range check says so.
+                Err(ReadError::Io(_)) if !self.has_segment(view.base) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn check_range(&self, state: &State, from: u64) -> Result<(), ReadError> {
+        if self.is_dropped() {
+            return Err(ReadError::Dropped);
+        }
+        let (log_start, end) = (self.log_start(), self.next_offset());
+        if from < log_start || from > end {
+            return Err(ReadError::OutOfRange { log_start, end });
+        }
+        match state.hole(from) {
+            Some((_, to)) => Err(ReadError::Corrupt { from, to }),
+            None => Ok(()),
+        }
+    }
+
+    fn view(&self, from: u64) -> Find {
+        let state = self.state.lock();
+        if from >= state.written_end {
+            return Find::Again;
+        }
+        let Some(found) = state.segment_of(from) else {
+            return Find::Missing(state.segments.front().map_or(state.written_end, |s| s.base));
+        };
+        Find::Found(state.view(found, from))
+    }
+
+    /// Views of all segments that have bytes in files, oldest first.
+    pub(super) fn views(&self) -> Vec<View> {
+        let state = self.state.lock();
+        let written = (0..state.segments.len()).filter(|at| state.segments[*at].written > 0);
+        written
+            .map(|at| state.view(at, state.segments[at].base))
+            .collect()
+    }
+
+    pub(crate) fn has_segment(&self, base: u64) -> bool {
+        !self.is_dropped() && self.state.lock().segment_mut(base).is_some()
+    }
+
+    pub(super) fn open_view(&self, view: &View) -> io::Result<SegmentFile> {
+        Ok(SegmentFile {
+            file: self.segment_file(view.base)?,
+            base: view.base,
+            written: view.written,
+            end: view.end,
+        })
+    }
+
+    fn read_segment(
+        &self,
+        view: &View,
+        from: u64,
+        end: u64,
+        bytes_max: usize,
+    ) -> Result<Vec<Bytes>, ReadError> {
+        let failed = |error: io::Error| self.read_failed(view.base, &error);
+        let file = match self.open_view(view) {
+            Ok(file) => file,
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound && self.has_segment(view.base) =>
+            {
+                return Err(self.corrupt(from, view.end));
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        let (position, expected) = match view.start {
+            Some(start) => start,
+            None => self.start(view, &file, from).map_err(failed)?,
+        };
+        let read = |position, expected| {
+            file.read(position, expected, (from, end), bytes_max, |header| {
+                let state = self.state.lock();
+                state
+                    .epoch_at(header.base_offset)
+                    .is_none_or(|epoch| epoch == header.leader_epoch)
+            })
+        };
+        let batches = match read(position, expected) {
+            Err(ScanError::Bad) => {
+                // Whatever is wrong (this batch, one before it, the index), the file itself says
+                // where the next good one is.
+                let found = file
+                    .resync(position.min(file.written), from)
+                    .map_err(failed)?;
+                let found = match found {
+                    Some((_, header)) if header.base_offset <= from => found,
+                    _ if position > 0 => file.resync(0, from).map_err(failed)?,
+                    _ => found,
+                };
+                match found {
+                    None => return Err(self.corrupt(from, view.end)),
+                    Some((_, header)) if header.base_offset > from => {
+                        return Err(self.corrupt(from, header.base_offset));
+                    }
+                    Some((at, header)) => {
+                        read(at, header.base_offset).map_err(|error| match error {
+                            ScanError::Bad => self.corrupt(from, header.next_offset()),
+                            ScanError::Io(error) => failed(error),
+                        })?
+                    }
+                }
+            }
+            Err(ScanError::Io(error)) => return Err(failed(error)),
+            Ok(batches) => batches,
+        };
+        let bytes = batches.iter().map(|batch| batch.len() as u64).sum();
+        self.core
+            .counters
+            .segment_bytes_read
+            .fetch_add(bytes, Ordering::Relaxed);
+        Ok(batches)
+    }
+
+    /// Where to begin for an offset, by an index that has to be loaded or built.
+    fn start(&self, view: &View, file: &SegmentFile, from: u64) -> io::Result<(u64, u64)> {
+        let loaded = self.index(view, file)?;
+        let entry = index::find(&loaded.entries, view.base, from);
+        Ok(entry.map_or((0, view.base), |entry| {
+            (
+                u64::from(entry.position),
+                view.base + u64::from(entry.offset_delta),
+            )
+        }))
+    }
+
+    /// The index of a segment's front, as far as memory does not have it: from the cache, from
+    /// its file, or built again.
+    pub(super) fn index(&self, view: &View, file: &SegmentFile) -> io::Result<Arc<LoadedIndex>> {
+        let core = &self.core;
+        let bytes = if view.sealed {
+            view.written
+        } else {
+            view.unindexed
+        };
+        if let Some(cached) = core.indexes.get(self.key(view.base))
+            && cached.bytes == bytes
+        {
+            return Ok(cached);
+        }
+        let path = core.paths.index(self.id, view.base);
+        let saved = if view.sealed {
+            disk::read_all(&*core.disk, &path)?
+        } else {
+            None
+        };
+        let entries = match saved.and_then(|raw| index::decode(&raw, view.base, bytes)) {
+            Some(entries) => entries,
+            None => {
+                let built = file.build_index(bytes)?;
+                if view.sealed {
+                    self.save_index(view.base, bytes, &built);
+                }
+                built
+            }
+        };
+        let loaded = Arc::new(LoadedIndex { entries, bytes });
+        core.indexes.put(self.key(view.base), loaded.clone());
+        Ok(loaded)
+    }
+
+    pub(super) fn corrupt(&self, from: u64, to: u64) -> ReadError {
+        self.core
+            .counters
+            .corrupt_batches
+            .fetch_add(1, Ordering::Relaxed);
+        tracing::error!(partition = %self.id, from, to, "stored batches are damaged");
+        ReadError::Corrupt { from, to }
+    }
+
+    pub(super) fn read_failed(&self, base: u64, error: &io::Error) -> ReadError {
+        ReadError::Io(format!("{} segment {base}: {error}", self.id))
+    }
+
+    /// Removes a segment's file and index, and what is remembered of them.
+    pub(super) fn remove_files(&self, base: u64) -> io::Result<()> {
+        let core = &self.core;
+        core.files.forget(self.key(base));
+        core.indexes.forget(self.key(base));
+        disk::remove_if_there(&*core.disk, &core.paths.index(self.id, base))?;
+        disk::remove_if_there(&*core.disk, &core.paths.segment(self.id, base))
+    }
+}
+
+impl State {
+    fn read_tail(&self, from: u64, end: u64, bytes_max: usize) -> Option<Vec<Bytes>> {
+        let first = self.tail.partition_point(|batch| batch.end <= from);
+        let mut expected = self
+            .tail
+            .get(first)
+            .filter(|batch| batch.base <= from)?
+            .base;
+        let (mut found, mut total) = (Vec::new(), 0);
+        for batch in self.tail.range(first..) {
+            total += batch.bytes.len();
+            let enough = !found.is_empty() && total > bytes_max;
+            if enough || batch.base != expected || batch.end > end {
+                break;
+            }
+            found.push(batch.bytes.clone());
+            expected = batch.end;
+        }
+        Some(found)
+    }
+
+    pub(super) fn view(&self, at: usize, from: u64) -> View {
+        let segment = &self.segments[at];
+        let next = self
+            .segments
+            .get(at + 1)
+            .map_or(segment.end, |next| next.base);
+        let start = index::find(&segment.index, segment.base, from).map(|entry| {
+            (
+                u64::from(entry.position),
+                segment.base + u64::from(entry.offset_delta),
+            )
+        });
+        View {
+            base: segment.base,
+            written: segment.written,
+            end: next
+                .max(segment.end)
+                .min(self.written_end.max(segment.base)),
+            sealed: segment.is_complete(),
+            unindexed: segment.unindexed,
+            start,
+        }
+    }
+}

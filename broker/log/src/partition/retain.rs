@@ -1,0 +1,188 @@
+//! Taking away the front of a log: trimming, retention, dropping.
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::{PartitionLog, State};
+use crate::error::{AppendError, FailureKind, is_full};
+use crate::journal::format::Kind;
+use crate::options::{Retained, Retention};
+use crate::segment::Segment;
+
+impl PartitionLog {
+    /// Moves the start of the log to `before`, or to the end if that is lower, and removes the
+    /// segments that lie wholly before it. Blocks until the new start is durable. Returns the
+    /// start of the log.
+    ///
+    /// # Errors
+    /// [`AppendError::Failed`] or [`AppendError::Dropped`]; a full disk does not refuse it.
+    pub fn trim(self: &Arc<Self>, before: u64) -> Result<u64, AppendError> {
+        if self.is_dropped() {
+            return Err(AppendError::Dropped);
+        }
+        let before = before.min(self.next_offset());
+        if before > self.log_start() {
+            self.commit_frame(Kind::LogStart, before)?;
+            self.remove_below_start();
+        }
+        Ok(self.log_start())
+    }
+
+    /// Removes the oldest sealed segments that retention does not want, as
+    /// [`PartitionLog::trim`] does. A segment is as old as its newest record, or as its last
+    /// append if that is older (records may claim to be from the future). When everything has
+    /// expired the segment being appended to is sealed and goes too, so that a quiet partition
+    /// becomes empty.
+    ///
+    /// # Errors
+    /// As [`PartitionLog::trim`].
+    pub fn retain(
+        self: &Arc<Self>,
+        now_ms: i64,
+        retention: &Retention,
+    ) -> Result<Retained, AppendError> {
+        if self.is_dropped() {
+            return Err(AppendError::Dropped);
+        }
+        let keep_from = {
+            let mut state = self.state.lock();
+            state.seal_if_expired(now_ms, retention, self.durable_end());
+            state.retained_from(now_ms, retention, self.durable_end())
+        };
+        let mut retained = Retained {
+            log_start: self.log_start(),
+            ..Retained::default()
+        };
+        if let Some(keep_from) = keep_from.filter(|from| *from > retained.log_start) {
+            self.commit_frame(Kind::LogStart, keep_from)?;
+            (retained.segments, retained.bytes) = self.remove_below_start();
+            retained.log_start = self.log_start();
+        }
+        Ok(retained)
+    }
+
+    /// Removes the segments wholly below the start of the log; how many, and their bytes.
+    pub(crate) fn remove_below_start(&self) -> (usize, u64) {
+        let _writing = self.writing.lock();
+        let (gone, unwritten) = self.state.lock().take_below(self.log_start());
+        self.sub_unwritten(unwritten);
+        let bytes = gone.iter().map(|segment| segment.bytes).sum();
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        if gone.iter().any(|segment| segment.written > 0) {
+            self.core
+                .dirty_dirs
+                .lock()
+                .insert(self.core.paths.partition(self.id));
+        }
+        for segment in gone.iter().filter(|segment| segment.written > 0) {
+            self.note_removal(self.remove_files(segment.base));
+        }
+        (gone.len(), bytes)
+    }
+
+    /// Removes everything the partition has on the disk. Its tombstone is durable.
+    pub(crate) fn remove_everything(&self) {
+        let _writing = self.writing.lock();
+        let state = std::mem::take(&mut *self.state.lock());
+        for segment in &state.segments {
+            self.core.files.forget(self.key(segment.base));
+            self.core.indexes.forget(self.key(segment.base));
+        }
+        let core = &self.core;
+        let (dir, topic) = (core.paths.partition(self.id), core.paths.topic(self.id));
+        let removed = (|| {
+            let entries = match core.disk.list(&dir) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                entries => entries?,
+            };
+            for entry in entries {
+                core.disk.remove(&dir.join(entry.name))?;
+            }
+            core.disk.remove_dir(&dir)?;
+            core.dirty_dirs.lock().insert(topic.clone());
+            // Fails while the topic has other partitions here.
+            if core.disk.remove_dir(&topic).is_ok() {
+                core.dirty_dirs.lock().insert(core.paths.partitions.clone());
+            }
+            Ok(())
+        })();
+        self.note_removal(removed);
+    }
+
+    /// A file that cannot be removed now is removed by the next recovery or by hand: the log
+    /// does not list it any more. Only a failing disk is fatal.
+    fn note_removal(&self, removed: io::Result<()>) {
+        let Err(error) = removed else { return };
+        if is_full(&error) {
+            tracing::warn!(partition = %self.id, %error, "a file was not removed");
+        } else {
+            let detail = format!("{} removing files: {error}", self.id);
+            self.core.fail(FailureKind::SegmentWrite, detail);
+        }
+    }
+}
+
+impl State {
+    fn expired(segment: &Segment, now_ms: i64, retention: &Retention) -> bool {
+        let Some(keep_ms) = retention.ms else {
+            return false;
+        };
+        let keep_ms = i64::try_from(keep_ms).unwrap_or(i64::MAX);
+        segment.age_from_ms().saturating_add(keep_ms) < now_ms
+    }
+
+    /// Seals the last segment if nothing in it is to be kept, and all of it is durable.
+    fn seal_if_expired(&mut self, now_ms: i64, retention: &Retention, durable_end: u64) {
+        if let Some(last) = self.segments.back_mut()
+            && last.bytes > 0
+            && last.end <= durable_end
+            && Self::expired(last, now_ms, retention)
+        {
+            last.sealed = true;
+        }
+    }
+
+    /// Where the log is to start; `None` when all of it is kept.
+    fn retained_from(&self, now_ms: i64, retention: &Retention, durable_end: u64) -> Option<u64> {
+        let mut left: u64 = self.segments.iter().map(|segment| segment.bytes).sum();
+        let mut from = None;
+        for segment in &self.segments {
+            let spare = retention
+                .bytes
+                .is_some_and(|keep| left - segment.bytes >= keep);
+            let goes = spare || Self::expired(segment, now_ms, retention);
+            if !goes || !segment.sealed || segment.end > durable_end {
+                break;
+            }
+            left -= segment.bytes;
+            from = Some(segment.end);
+        }
+        from
+    }
+
+    /// Takes the segments wholly below `log_start` out of the lists, with what of them is in
+    /// memory; also the bytes that now need not be written.
+    fn take_below(&mut self, log_start: u64) -> (Vec<Segment>, usize) {
+        let count = self
+            .segments
+            .partition_point(|segment| segment.end <= log_start);
+        let gone: Vec<Segment> = self.segments.drain(..count).collect();
+        let Some(end) = gone.last().map(|segment| segment.end) else {
+            return (gone, 0);
+        };
+        let mut unwritten = 0;
+        while let Some(batch) = self.tail.front().filter(|batch| batch.end <= end) {
+            if batch.base >= self.written_end {
+                unwritten += batch.bytes.len();
+            }
+            self.tail.pop_front();
+        }
+        self.written_end = self.written_end.max(end);
+        let bases: HashSet<u64> = gone.iter().map(|segment| segment.base).collect();
+        self.unsynced.retain(|base| !bases.contains(base));
+        self.damaged.retain(|(_, to)| *to > log_start);
+        (gone, unwritten)
+    }
+}

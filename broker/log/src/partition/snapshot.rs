@@ -1,0 +1,126 @@
+//! What a checkpoint keeps of a partition.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::{PartitionLog, State};
+use crate::core::Core;
+use crate::id::PartitionId;
+use crate::segment::Segment;
+
+/// A partition in a checkpoint.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct PartitionEntry {
+    pub id: PartitionId,
+    pub log_start: u64,
+    pub next_offset: u64,
+    pub committed: u64,
+    pub epochs: Vec<(i32, u64)>,
+    pub damaged: Vec<(u64, u64)>,
+    pub segments: Vec<SegmentEntry>,
+}
+
+/// A segment in a checkpoint: its first `bytes` bytes are synced.
+#[derive(Copy, Clone, Debug, PartialEq)]
+pub(crate) struct SegmentEntry {
+    pub base: u64,
+    pub end: u64,
+    pub bytes: u64,
+    pub max_timestamp_ms: i64,
+    pub last_append_ms: i64,
+    pub keyed_batches: u32,
+    pub sealed: bool,
+}
+
+impl PartitionLog {
+    /// What is in segment files now, and the segments to sync before that may be believed.
+    /// `None` for a partition whose tombstone is durable.
+    pub(crate) fn capture(&self) -> Option<(PartitionEntry, Vec<u64>)> {
+        let mut state = self.state.lock();
+        if self.drop_durable.load(Ordering::Acquire) {
+            return None;
+        }
+        let unsynced = std::mem::take(&mut state.unsynced);
+        let (log_start, written_end) = (self.log_start(), state.written_end);
+        let entry = PartitionEntry {
+            id: self.id,
+            log_start,
+            // Never below the start: an emptied log goes on where it was.
+            next_offset: written_end.max(log_start),
+            committed: self.committed().min(written_end),
+            epochs: before(&state.epochs, |(_, start)| *start < written_end),
+            damaged: before(&state.damaged, |(from, _)| *from < written_end),
+            segments: state.written_segments(log_start),
+        };
+        Some((entry, unsynced))
+    }
+
+    /// A partition as a checkpoint knows it.
+    pub(crate) fn restore(core: &Arc<Core>, entry: PartitionEntry) -> Arc<PartitionLog> {
+        let log = core.partition(entry.id);
+        log.next_offset.store(entry.next_offset, Ordering::Release);
+        log.durable_end.store(entry.next_offset, Ordering::Release);
+        log.log_start.store(entry.log_start, Ordering::Release);
+        log.committed.store(entry.committed, Ordering::Release);
+        let segments = entry
+            .segments
+            .iter()
+            .filter(|segment| segment.end > entry.log_start);
+        let segments: VecDeque<Segment> = segments.map(SegmentEntry::restore).collect();
+        let bytes = segments.iter().map(|segment| segment.bytes).sum();
+        log.bytes.store(bytes, Ordering::Relaxed);
+        *log.state.lock() = State {
+            directory_made: !segments.is_empty(),
+            segments,
+            written_end: entry.next_offset,
+            epochs: entry.epochs,
+            damaged: entry.damaged,
+            ..State::default()
+        };
+        log
+    }
+
+    /// After replay: the owner's note must not claim more than there is.
+    pub(crate) fn clamp_committed(&self) {
+        self.committed
+            .fetch_min(self.durable_end(), Ordering::AcqRel);
+    }
+}
+
+impl SegmentEntry {
+    fn restore(&self) -> Segment {
+        Segment {
+            base: self.base,
+            end: self.end,
+            bytes: self.bytes,
+            written: self.bytes,
+            max_timestamp_ms: self.max_timestamp_ms,
+            last_append_ms: self.last_append_ms,
+            keyed_batches: self.keyed_batches,
+            sealed: self.sealed,
+            index: Vec::new(),
+            unindexed: self.bytes,
+        }
+    }
+}
+
+impl State {
+    fn written_segments(&self, log_start: u64) -> Vec<SegmentEntry> {
+        let kept = |segment: &&Segment| segment.written > 0 && segment.end > log_start;
+        let entry = |segment: &Segment| SegmentEntry {
+            base: segment.base,
+            end: segment.end.min(self.written_end),
+            bytes: segment.written,
+            max_timestamp_ms: segment.max_timestamp_ms,
+            last_append_ms: segment.last_append_ms,
+            keyed_batches: segment.keyed_batches,
+            sealed: segment.is_complete(),
+        };
+        self.segments.iter().filter(kept).map(entry).collect()
+    }
+}
+
+fn before<T: Copy>(items: &[T], keep: impl Fn(&T) -> bool) -> Vec<T> {
+    items.iter().copied().filter(|item| keep(item)).collect()
+}

@@ -1,0 +1,177 @@
+//! Without a checkpoint: what the segments themselves say.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::Recovery;
+use crate::core::Core;
+use crate::disk::{Entry, Open};
+use crate::error::OpenError;
+use crate::id::{PartitionId, TopicId};
+use crate::journal::format::{Kind, Seal};
+use crate::journal::reader::{self, Source};
+use crate::partition::{PartitionEntry, PartitionLog, SegmentEntry};
+use crate::segment::scan::SegmentFile;
+
+/// Makes the partitions' states from a scan of all segments, every CRC checked. Names of unknown
+/// form are reported and left alone. What the journal has is left to the journal, which was
+/// synced when the segments may not have been.
+///
+/// Not known any more: a log start inside a segment, and the offsets of a log that was empty.
+pub(super) fn scan(
+    core: &Arc<Core>,
+    sources: &[Source],
+    seal: Seal,
+    recovery: &mut Recovery,
+) -> Result<(), OpenError> {
+    let mut in_journal: HashMap<PartitionId, u64> = HashMap::new();
+    reader::read(sources, None, seal, |frame| {
+        let id = frame.header.partition;
+        match Kind::of(frame.header.kind) {
+            Some(Kind::Append) => {
+                in_journal.entry(id).or_insert(frame.header.base_offset);
+            }
+            Some(Kind::Drop) => {
+                in_journal.remove(&id);
+            }
+            _ => {}
+        }
+        Ok(())
+    })?;
+    let root = core.paths.partitions.clone();
+    for (topic_name, topic_dir) in directories(core, &root, recovery)? {
+        let Ok(topic) = topic_name.parse::<TopicId>() else {
+            recovery.ignored.push(topic_dir);
+            continue;
+        };
+        for (name, dir) in directories(core, &topic_dir, recovery)? {
+            let Some(partition) = name.parse().ok().filter(|n: &u32| n.to_string() == name) else {
+                recovery.ignored.push(dir);
+                continue;
+            };
+            let id = PartitionId { topic, partition };
+            let limit = in_journal.get(&id).copied().unwrap_or(u64::MAX);
+            if let Some(entry) = scan_partition(core, id, &dir, limit, recovery)? {
+                PartitionLog::restore(core, entry).mark_dirty();
+            }
+        }
+    }
+    Ok(())
+}
+
+fn list(core: &Core, dir: &Path) -> Result<Vec<Entry>, OpenError> {
+    core.disk
+        .list(dir)
+        .map_err(OpenError::io(dir.display().to_string()))
+}
+
+fn directories(
+    core: &Core,
+    dir: &Path,
+    recovery: &mut Recovery,
+) -> Result<Vec<(String, std::path::PathBuf)>, OpenError> {
+    let mut found = Vec::new();
+    for entry in list(core, dir)? {
+        let path = dir.join(&entry.name);
+        if entry.directory {
+            found.push((entry.name, path));
+        } else {
+            recovery.ignored.push(path);
+        }
+    }
+    Ok(found)
+}
+
+fn scan_partition(
+    core: &Arc<Core>,
+    id: PartitionId,
+    dir: &Path,
+    limit: u64,
+    recovery: &mut Recovery,
+) -> Result<Option<PartitionEntry>, OpenError> {
+    let mut bases = Vec::new();
+    for entry in list(core, dir)? {
+        let (stem, kind) = entry.name.split_once('.').unwrap_or((&entry.name, ""));
+        match (stem.len(), stem.parse::<u64>(), kind) {
+            (20, Ok(base), "log") => bases.push(base),
+            (20, Ok(_), "index") => {}
+            _ => recovery.ignored.push(dir.join(&entry.name)),
+        }
+    }
+    bases.sort_unstable();
+    let Some(&first) = bases.first() else {
+        return Ok(None);
+    };
+    let mut entry = PartitionEntry {
+        id,
+        log_start: first,
+        next_offset: first,
+        committed: first,
+        epochs: Vec::new(),
+        damaged: Vec::new(),
+        segments: Vec::new(),
+    };
+    for base in bases.into_iter().filter(|base| *base < limit) {
+        scan_segment(core, &mut entry, base, limit)?;
+    }
+    if let Some((_, sealed)) = entry.segments.split_last_mut() {
+        sealed.iter_mut().for_each(|segment| segment.sealed = true);
+    }
+    Ok(Some(entry))
+}
+
+fn scan_segment(
+    core: &Arc<Core>,
+    entry: &mut PartitionEntry,
+    base: u64,
+    limit: u64,
+) -> Result<(), OpenError> {
+    let path = core.paths.segment(entry.id, base);
+    let opened = core
+        .disk
+        .open(&path, Open::Read)
+        .and_then(|file| Ok((file.len()?, file)));
+    let (written, file) = opened.map_err(OpenError::io(path.display().to_string()))?;
+    let file = SegmentFile {
+        file,
+        base,
+        written,
+        end: u64::MAX,
+    };
+    let mut segment = SegmentEntry {
+        base,
+        end: base,
+        bytes: 0,
+        max_timestamp_ms: i64::MIN,
+        last_append_ms: core.now_ms(),
+        keyed_batches: 0,
+        sealed: false,
+    };
+    let scanned = file.whole_batches(0, |position, header| {
+        if header.base_offset >= limit || header.base_offset < entry.next_offset {
+            return header.base_offset < limit;
+        }
+        if header.base_offset > entry.next_offset {
+            entry.damaged.push((entry.next_offset, header.base_offset));
+        }
+        if entry
+            .epochs
+            .last()
+            .is_none_or(|(epoch, _)| *epoch < header.leader_epoch)
+        {
+            entry.epochs.push((header.leader_epoch, header.base_offset));
+        }
+        entry.next_offset = header.next_offset();
+        segment.end = header.next_offset();
+        segment.bytes = position + header.batch_bytes as u64;
+        segment.max_timestamp_ms = segment.max_timestamp_ms.max(header.max_timestamp_ms);
+        segment.keyed_batches += u32::from(header.producer.id >= 0);
+        true
+    });
+    scanned.map_err(OpenError::io(path.display().to_string()))?;
+    if segment.bytes > 0 {
+        entry.segments.push(segment);
+    }
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! One segment: a file of plain batches, one after the other.
+
+pub(crate) mod cache;
+pub(crate) mod index;
+pub(crate) mod scan;
+
+use headwater_record::BatchHeader;
+use index::IndexEntry;
+
+/// What is known of a segment without reading it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Segment {
+    /// Offset of its first batch, and its name.
+    pub base: u64,
+    /// One past the offset of its last batch.
+    pub end: u64,
+    /// Bytes of all its batches, written or not.
+    pub bytes: u64,
+    /// Bytes that are in the file. What lies beyond them in the file is no part of the log.
+    pub written: u64,
+    pub max_timestamp_ms: i64,
+    pub last_append_ms: i64,
+    /// Batches that carry a producer id.
+    pub keyed_batches: u32,
+    /// Nothing is appended to it any more.
+    pub sealed: bool,
+    /// Index over what was appended since `unindexed`; empty once it is on disk.
+    pub index: Vec<IndexEntry>,
+    /// Bytes at the front that `index` does not cover: those from before a restart.
+    pub unindexed: u64,
+}
+
+/// What others may know of a segment.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub struct SegmentInfo {
+    /// Offset of its first batch.
+    pub base_offset: u64,
+    /// One past its last offset.
+    pub end_offset: u64,
+    /// Bytes of its batches.
+    pub bytes: u64,
+    /// Highest record timestamp in it, milliseconds.
+    pub max_timestamp_ms: i64,
+    /// When it was last appended to, milliseconds.
+    pub last_append_ms: i64,
+    /// Nothing is appended to it any more.
+    pub sealed: bool,
+}
+
+impl Segment {
+    pub fn new(base: u64) -> Segment {
+        Segment {
+            base,
+            end: base,
+            max_timestamp_ms: i64::MIN,
+            ..Segment::default()
+        }
+    }
+
+    /// Adds a batch to what is known; returns its position in the file.
+    pub fn push(&mut self, header: &BatchHeader, now_ms: i64) -> u64 {
+        let position = self.bytes;
+        index::note(
+            &mut self.index,
+            self.base,
+            position,
+            header.base_offset,
+            || self.max_timestamp_ms,
+        );
+        self.bytes += header.batch_bytes as u64;
+        self.end = header.next_offset();
+        self.max_timestamp_ms = self.max_timestamp_ms.max(header.max_timestamp_ms);
+        self.last_append_ms = self.last_append_ms.max(now_ms);
+        self.keyed_batches += u32::from(header.producer.id >= 0);
+        position
+    }
+
+    /// Whether a batch may still go in here, with a limit on the segment's size.
+    pub fn takes(&self, header: &BatchHeader, bytes_max: u64) -> bool {
+        let fits = self.bytes + header.batch_bytes as u64 <= bytes_max
+            && header.next_offset() - self.base <= u64::from(u32::MAX)
+            && self.bytes + (header.batch_bytes as u64) <= u64::from(u32::MAX);
+        !self.sealed && (self.bytes == 0 || fits)
+    }
+
+    /// Whether every batch of it is in the file and none will come.
+    pub fn is_complete(&self) -> bool {
+        self.sealed && self.written == self.bytes
+    }
+
+    /// The time that retention judges it by: a record from the future must not keep it for ever.
+    pub fn age_from_ms(&self) -> i64 {
+        self.max_timestamp_ms.min(self.last_append_ms)
+    }
+
+    pub fn info(&self) -> SegmentInfo {
+        SegmentInfo {
+            base_offset: self.base,
+            end_offset: self.end,
+            bytes: self.bytes,
+            max_timestamp_ms: self.max_timestamp_ms,
+            last_append_ms: self.last_append_ms,
+            sealed: self.sealed,
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The log, from outside.
+
+mod support;
+
+mod basics;
