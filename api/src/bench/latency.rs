@@ -13,8 +13,9 @@ use crate::client::{Failure, duration};
 
 use super::body::push_value;
 use super::fetch::{digits, number_after};
-use super::load::{counts_from, histogram, record};
+use super::load::counts_from;
 use super::report::{Percentiles, print};
+use super::tally::{histogram, record};
 use super::target::{Target, excerpt};
 use super::wire::{Connection, find};
 

@@ -7,12 +7,12 @@ use std::sync::{Arc, Barrier, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
 use tokio::task::LocalSet;
 
 use crate::client::duration;
 
 use super::process::{self, MemoryWatch};
+use super::tally::{Tally, Within, record};
 use super::target::excerpt;
 use super::wire::Connection;
 
@@ -46,108 +46,6 @@ pub trait Job {
     fn next(&mut self) -> (&[u8], &[u8]);
     /// Looks at the answer: records and bytes of values that moved, or what is wrong.
     fn judge(&mut self, status: u16, body: &[u8]) -> Result<(u64, u64), String>;
-}
-
-/// What came of a measurement.
-#[derive(Debug)]
-pub struct Tally {
-    /// Requests answered well within the measured time.
-    pub requests: u64,
-    /// Their records.
-    pub records: u64,
-    /// Their bytes of values.
-    pub bytes: u64,
-    /// Requests that failed.
-    pub errors: u64,
-    /// What was wrong with the first.
-    pub first_error: Option<String>,
-    /// Nanoseconds.
-    pub latency: Histogram<u64>,
-    /// Open loop: how late the latest request was sent.
-    pub behind_max: Duration,
-    /// Open loop: requests that were due and never sent.
-    pub unsent: u64,
-    /// The measured time.
-    pub seconds: f64,
-    /// CPU of the generator in that time.
-    pub client_cpu_seconds: f64,
-    /// CPU of the server in that time.
-    pub server_cpu_seconds: Option<f64>,
-    /// The most memory that the server had resident.
-    pub server_rss_max_bytes: Option<u64>,
-}
-
-/// An empty histogram of nanoseconds: 1 µs to 100 s at three digits.
-pub fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1_000, 100_000_000_000, 3).expect("the bounds are good")
-}
-
-/// Adds one latency.
-pub fn record(histogram: &mut Histogram<u64>, latency: Duration) {
-    histogram.saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
-}
-
-impl Tally {
-    fn new() -> Tally {
-        Tally {
-            requests: 0,
-            records: 0,
-            bytes: 0,
-            errors: 0,
-            first_error: None,
-            latency: histogram(),
-            behind_max: Duration::ZERO,
-            unsent: 0,
-            seconds: 0.0,
-            client_cpu_seconds: 0.0,
-            server_cpu_seconds: None,
-            server_rss_max_bytes: None,
-        }
-    }
-
-    fn count(&mut self, judged: Result<(u64, u64), String>, within: Within, latency: Duration) {
-        match judged {
-            Ok((records, bytes)) => {
-                if within.due {
-                    record(&mut self.latency, latency);
-                }
-                if within.ended {
-                    self.requests += 1;
-                    self.records += records;
-                    self.bytes += bytes;
-                }
-            }
-            Err(reason) if within.due => self.fail(reason),
-            Err(reason) => drop(self.first_error.get_or_insert(reason)),
-        }
-    }
-
-    fn fail(&mut self, reason: String) {
-        self.errors += 1;
-        self.first_error.get_or_insert(reason);
-    }
-
-    fn merge(&mut self, other: Tally) {
-        self.requests += other.requests;
-        self.records += other.records;
-        self.bytes += other.bytes;
-        self.errors += other.errors;
-        self.first_error = self.first_error.take().or(other.first_error);
-        self.latency
-            .add(&other.latency)
-            .expect("histograms have the same bounds");
-        self.behind_max = self.behind_max.max(other.behind_max);
-        self.unsent += other.unsent;
-    }
-}
-
-/// What of a request lies within the measured time.
-#[derive(Debug, Clone, Copy)]
-struct Within {
-    /// Its answer.
-    ended: bool,
-    /// The moment that decides over its latency.
-    due: bool,
 }
 
 /// When requests of one connection are due.

@@ -10,6 +10,7 @@ mod load;
 mod process;
 mod produce;
 mod report;
+mod tally;
 mod target;
 mod wire;
 

@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use super::load::{LoadArgs, Tally};
+use super::load::LoadArgs;
+use super::tally::Tally;
 
 /// Latency in microseconds.
 #[derive(Debug, Serialize)]

@@ -7,6 +7,8 @@ use super::progress::Progress;
 
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
+/// Troubles that pass sooner are not worth a word.
+const QUIET: Duration = Duration::from_millis(500);
 
 /// The tries of one request. The clock starts at the first failure.
 #[derive(Debug)]
@@ -14,6 +16,7 @@ pub struct Attempts {
     limit: Duration,
     failures: u32,
     first_failure: Option<Instant>,
+    noted: bool,
 }
 
 impl Attempts {
@@ -23,6 +26,7 @@ impl Attempts {
             limit,
             failures: 0,
             first_failure: None,
+            noted: false,
         }
     }
 
@@ -41,7 +45,8 @@ impl Attempts {
         if first.elapsed() + pause > self.limit {
             return Err(failure);
         }
-        if self.failures == 0 {
+        if !self.noted && first.elapsed() + pause > QUIET {
+            self.noted = true;
             let limit = self.limit.as_secs_f64();
             progress.note(&format!(
                 "{}; trying again for {limit} s",

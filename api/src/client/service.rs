@@ -148,7 +148,29 @@ pub fn unreachable(error: reqwest::Error) -> Failure {
     if error.is_builder() {
         return Failure::Usage(chain(&error));
     }
-    Failure::Unreachable(chain(&error))
+    let place = match error.url() {
+        Some(url) => match (url.host_str(), url.port_or_known_default()) {
+            (Some(host), Some(port)) => format!("{host}:{port}"),
+            _ => url.to_string(),
+        },
+        None => "the service".to_owned(),
+    };
+    let what = if error.is_connect() {
+        "cannot connect to"
+    } else {
+        "lost the connection to"
+    };
+    let what = if error.is_timeout() {
+        "no answer in time from"
+    } else {
+        what
+    };
+    // The outer messages only say that a request failed.
+    let mut cause: &dyn Error = &error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    Failure::Unreachable(format!("{what} {place}: {cause}"))
 }
 
 /// The messages of an error and of all its causes.
