@@ -7,7 +7,7 @@
 //!
 //! The crate is pure: no input or output, no clock, no tasks. Reading never panics, whatever the
 //! bytes are.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod batch;
 pub mod json;
