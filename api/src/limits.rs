@@ -18,8 +18,6 @@ pub const JSON_DEPTH_MAX: usize = 64;
 pub const BODY_BYTES_MAX: usize = 8 << 20;
 /// A body of the calls that manage things, in bytes.
 pub const SMALL_BODY_BYTES_MAX: usize = 64 << 10;
-/// The request's line and headers, in bytes.
-pub const HEAD_BYTES_MAX: usize = 64 << 10;
 /// Partitions of one topic, until quotas say otherwise.
 pub const PARTITIONS_MAX: u32 = 1_000;
 /// A topic's name, in bytes.

@@ -140,6 +140,8 @@ pub struct Problem {
     pub retry_after_ms: Option<u64>,
     /// Offsets that the client needs to go on, by name.
     pub offsets: Vec<(&'static str, u64)>,
+    /// Where a reader can go on.
+    pub cursor: Option<String>,
     /// Methods of the path, for `Allow`.
     pub allow: Option<http::HeaderValue>,
 }
@@ -164,6 +166,7 @@ impl Problem {
             errors: Vec::new(),
             retry_after_ms,
             offsets: Vec::new(),
+            cursor: None,
             allow: None,
         }
     }
@@ -228,6 +231,9 @@ impl Problem {
         }
         for (name, offset) in &self.offsets {
             body[*name] = (*offset).into();
+        }
+        if let Some(cursor) = &self.cursor {
+            body["cursor"] = cursor.as_str().into();
         }
         serde_json::to_vec(&body).expect("strings and numbers serialize")
     }

@@ -20,6 +20,11 @@ use crate::client::ServiceArgs;
 
 /// The load generator.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  headwater bench produce --connections 64 --records-per-request 100 --record-bytes 100
+  headwater bench produce --rate 5000 --connections 32 --json
+  headwater bench fetch --connections 16
+  headwater bench latency --rate 100")]
 pub struct Args {
     #[command(flatten)]
     service: ServiceArgs,

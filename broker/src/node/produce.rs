@@ -84,7 +84,7 @@ impl Node {
         let mut produced = Vec::with_capacity(pending.len());
         for outcome in pending {
             produced.push(match outcome {
-                Ok((partition, pending)) => settle(&partition, &pending, &copy, acks).await,
+                Ok((partition, pending)) => settle(&partition, pending, acks).await,
                 Err(error) => Err(error),
             });
         }

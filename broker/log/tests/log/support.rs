@@ -79,7 +79,7 @@ pub fn keyed_batch(
             json: false,
             timestamp_ms: timestamp_ms + i64::from(number),
             server_timestamp: false,
-            headers: Headers::EMPTY,
+            headers: Headers::NONE,
         });
     }
     builder.finish(producer, Compression::None)

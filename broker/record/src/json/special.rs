@@ -4,7 +4,10 @@
 /// the length of `bytes` if there is none.
 #[inline(always)]
 pub(super) fn find_special(bytes: &[u8], mut at: usize) -> usize {
-    while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<{ lanes::COUNT }>) {
+    while let Some(chunk) = bytes
+        .get(at..)
+        .and_then(<[u8]>::first_chunk::<{ lanes::COUNT }>)
+    {
         let found = lanes::first_special(chunk);
         if found < lanes::COUNT {
             return at + found;
@@ -51,7 +54,10 @@ mod lanes {
 
 /// Eight bytes in one register. Source: Hacker's Delight, "Find First 0-Byte".
 #[cfg(any(test, not(target_feature = "sse2")))]
-#[cfg_attr(target_feature = "sse2", allow(dead_code, reason = "tested on every machine"))]
+#[cfg_attr(
+    target_feature = "sse2",
+    allow(dead_code, reason = "tested on every machine")
+)]
 mod word {
     pub(super) const COUNT: usize = 8;
     const LOW: u64 = u64::MAX / 255;

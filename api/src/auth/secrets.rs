@@ -1,0 +1,88 @@
+//! Secrets: made of the system's randomness, stored as hashes, compared in constant time.
+
+use std::fmt::Write as _;
+
+use argon2::{Argon2, PasswordHasher};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+const PREFIX: &str = "hw_";
+const ID_DIGITS: usize = 16;
+const SECRET_DIGITS: usize = 64;
+
+/// An API key: `hw_`, 16 hexadecimal digits of public id, `_`, 64 of secret.
+pub struct ApiKey {
+    /// May be shown and logged.
+    pub id: String,
+    secret: String,
+}
+
+impl ApiKey {
+    /// A new key.
+    pub fn generate() -> Self {
+        let id: [u8; ID_DIGITS / 2] = rand::random();
+        Self { id: encode_hex(&id), secret: encode_hex(&random_secret()) }
+    }
+
+    /// Reads a key as a client sends it; `None` if it is not one.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (id, secret) = text.strip_prefix(PREFIX)?.split_once('_')?;
+        let hex = |text: &str| text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let good = id.len() == ID_DIGITS && secret.len() == SECRET_DIGITS && hex(id) && hex(secret);
+        good.then(|| Self { id: id.into(), secret: secret.into() })
+    }
+
+    /// The key as its owner gets it, once.
+    pub fn reveal(&self) -> String {
+        format!("{PREFIX}{}_{}", self.id, self.secret)
+    }
+
+    /// What is stored of the secret. A plain hash: there is nothing to guess in 256 random bits.
+    pub fn secret_sha256(&self) -> [u8; 32] {
+        Sha256::digest(self.secret.as_bytes()).into()
+    }
+
+    /// Whether the secret is the one that was hashed to `expected`, in constant time.
+    pub fn matches(&self, expected: &[u8; 32]) -> bool {
+        self.secret_sha256().ct_eq(expected).into()
+    }
+}
+
+/// 256 random bits.
+pub fn random_secret() -> [u8; 32] {
+    rand::random()
+}
+
+/// A password that people can copy: 24 characters, about 120 bits.
+pub fn random_password() -> String {
+    const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let bytes: [u8; 24] = rand::random();
+    bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect()
+}
+
+/// argon2id with the recommended parameters, as a PHC string.
+pub fn hash_password(password: &str) -> String {
+    Argon2::default()
+        .hash_password(password.as_bytes())
+        .map(|hash| hash.to_string())
+        .expect("the default parameters are valid")
+}
+
+/// Lower-case hexadecimal.
+pub fn encode_hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}"); // writing to a String cannot fail
+        text
+    })
+}
+
+/// Reads exactly `into.len()` bytes of hexadecimal.
+pub fn decode_hex(text: &str, into: &mut [u8]) -> Option<()> {
+    if text.len() != into.len() * 2 || !text.is_ascii() {
+        return None;
+    }
+    for (at, byte) in into.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[at * 2..at * 2 + 2], 16).ok()?;
+    }
+    Some(())
+}

@@ -1,0 +1,35 @@
+//! How the process ends, by number.
+
+use std::process::ExitCode;
+
+/// Bad usage or configuration.
+pub const USAGE: u8 = 2;
+/// The data directory is in use, of a newer version, or damaged.
+pub const DATA_DIR: u8 = 3;
+/// The metadata database cannot be opened.
+pub const METADATA: u8 = 4;
+/// A disk write or sync failed; nothing was acknowledged after it.
+pub const DISK_FAILED: u8 = 5;
+
+/// What `--help` says about it.
+pub const HELP: &str = "\
+Exit codes:
+  0  clean stop
+  1  a client verb failed, or the service refused it
+  2  bad usage or configuration
+  3  the data directory is in use, of a newer version, or damaged
+  4  the metadata database cannot be opened
+  5  a disk write or sync failed; nothing was acknowledged after it";
+
+/// Ends with one clear line about bad usage.
+pub fn usage(message: &str) -> ExitCode {
+    fail(USAGE, message)
+}
+
+/// Ends with one clear line.
+pub fn fail(code: u8, message: &str) -> ExitCode {
+    use std::io::Write;
+    // Nobody may be reading; the exit code says it too.
+    let _ = writeln!(std::io::stderr().lock(), "headwater: {message}");
+    ExitCode::from(code)
+}

@@ -1,0 +1,86 @@
+//! The command line.
+
+mod exit;
+mod node;
+mod settings;
+mod tenant;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::{bench, client, http};
+
+#[derive(Parser)]
+#[command(
+    name = "headwater",
+    version,
+    about = "Durable, partitioned streams over plain HTTP",
+    long_about = "Headwater keeps durable, partitioned logs of records and serves them over plain \
+                  HTTP.\n\nStart a whole service with `headwater dev`, then follow the curl line that \
+                  it prints.",
+    after_long_help = exit::HELP,
+    disable_help_subcommand = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start a whole service in one process, with a project and a key ready to use
+    Dev(settings::DevArgs),
+    /// Start a node
+    Serve(settings::ServeArgs),
+    #[command(flatten)]
+    Client(client::Verb),
+    /// Measure throughput and latency of a running service
+    Bench(bench::Args),
+    /// Print the OpenAPI documents
+    Openapi {
+        /// One document instead of all
+        #[arg(value_parser = ["streaming"])]
+        document: Option<String>,
+    },
+}
+
+/// Runs what the arguments say.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command {
+        Command::Dev(args) => node::run(settings::Settings::of_dev(args)),
+        Command::Serve(args) => match settings::Settings::of_serve(args) {
+            Ok(settings) => node::run(settings),
+            Err(error) => exit::usage(&error),
+        },
+        Command::Client(verb) => on_runtime(client::run(verb)),
+        Command::Bench(args) => on_runtime(bench::run(args)),
+        Command::Openapi { document } => print_openapi(document.as_deref()),
+    }
+}
+
+fn on_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(work),
+        Err(error) => exit::usage(&format!("the runtime cannot start: {error}")),
+    }
+}
+
+fn print_openapi(document: Option<&str>) -> ExitCode {
+    use std::io::Write;
+    let streaming = http::openapi::streaming_document();
+    let text = match document {
+        Some(_) => serde_json::to_string_pretty(&streaming),
+        None => serde_json::to_string_pretty(&serde_json::json!({ "streaming": streaming })),
+    };
+    let written = text
+        .map_err(std::io::Error::other)
+        .and_then(|text| writeln!(std::io::stdout().lock(), "{text}"));
+    match written {
+        Ok(()) => ExitCode::SUCCESS,
+        // The reader of a pipe had enough.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => exit::usage(&error.to_string()),
+    }
+}

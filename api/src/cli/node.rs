@@ -1,0 +1,225 @@
+//! Starting, running and stopping a node.
+
+use std::{
+    io::Write,
+    net::SocketAddr,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use headwater_broker::{Clock, Cluster, Node, NodeOptions, SingleNode, SystemClock};
+use headwater_log::{LogOptions, OpenError, RealDisk};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+
+use super::{
+    exit,
+    settings::{Mode, Settings, VARIABLES},
+    tenant::{self, Credentials},
+};
+use crate::{
+    auth::KeyCache,
+    gateway::{Budget, Gateway},
+    http::{self, App, Metrics, Server},
+    metadata::{Catalog, Store},
+};
+
+/// Runs a node until it is told to stop.
+pub fn run(settings: Settings) -> ExitCode {
+    if let Err(error) = settings.check() {
+        return exit::usage(&error);
+    }
+    start_logging(&settings.log_level);
+    warn_of_unknown_variables();
+    // Every connection and every segment is a file.
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "the limit of open files cannot be raised");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        // Readers of cold segments; more of them only queue at the disk.
+        .max_blocking_threads(32)
+        .build();
+    match runtime {
+        Ok(runtime) => match runtime.block_on(serve(settings)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(Stopped { code, message }) => exit::fail(code, &message),
+        },
+        Err(error) => exit::usage(&format!("the runtime cannot start: {error}")),
+    }
+}
+
+/// Why the node does not run.
+struct Stopped {
+    code: u8,
+    message: String,
+}
+
+impl Stopped {
+    fn new(code: u8, message: impl std::fmt::Display) -> Self {
+        Self { code, message: message.to_string() }
+    }
+}
+
+async fn serve(settings: Settings) -> Result<(), Stopped> {
+    // Listening first: a taken port is told before anything is created.
+    let server = bind(settings.listen).await?;
+    let internal = match settings.internal_listen {
+        Some(address) => Some(bind(address).await?),
+        None => None,
+    };
+    std::fs::create_dir_all(&settings.data_dir).map_err(|error| {
+        Stopped::new(exit::DATA_DIR, format!("{}: {error}", settings.data_dir.display()))
+    })?;
+    // A bad signal setup would make the node impossible to stop cleanly.
+    let mut terminate = signal(SignalKind::terminate()).map_err(|e| Stopped::new(exit::USAGE, e))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| Stopped::new(exit::USAGE, e))?;
+
+    let store = Store::open(&settings.database)
+        .await
+        .map_err(|error| Stopped::new(exit::METADATA, format!("{}: {error}", settings.database)))?;
+    let credentials = match settings.mode {
+        Mode::Serve => None,
+        Mode::Dev => {
+            let url = format!("http://{}", server.address());
+            let ensured = tenant::ensure(&store, &settings.data_dir, &url).await;
+            Some(ensured.map_err(|error| Stopped::new(exit::METADATA, error))?)
+        }
+    };
+    let (catalog, dead_topics) = Catalog::load(&store, settings.broker_id)
+        .await
+        .map_err(|error| Stopped::new(exit::METADATA, error))?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let node = open_node(&settings, clock.clone(), catalog.clone()).await?;
+    let (drain, draining) = watch::channel(false);
+    let gateway = Arc::new(Gateway {
+        keys: KeyCache::new(store.clone(), catalog.clone()),
+        cluster: Cluster::new(node.clone(), Arc::new(SingleNode)),
+        catalog,
+        store: store.clone(),
+        clock,
+        budget: Budget::new(),
+        draining,
+        broker_id: settings.broker_id,
+    });
+    for row in dead_topics {
+        if let Ok(id) = row.id.parse() {
+            gateway.remove_data(id, u32::try_from(row.partitions).unwrap_or(0)).await;
+        }
+    }
+    let app = App { gateway, node: node.clone(), metrics: Metrics::new() };
+    announce(server.address(), credentials.as_ref());
+    tracing::info!(address = %server.address(), data_dir = %settings.data_dir.display(), "listening");
+
+    let stopping = Arc::new(AtomicBool::new(false));
+    let stop = {
+        let (node, stopping) = (node.clone(), stopping.clone());
+        async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            tracing::info!("stopping: requests in flight are answered, then the log is closed");
+            stopping.store(true, Ordering::Release);
+            drain.send_replace(true);
+            node.release_waiters();
+            drain
+        }
+    };
+    // Health and metrics stay reachable while the public port drains.
+    let internal = internal.map(|internal| {
+        tracing::info!(address = %internal.address(), "listening for health and metrics");
+        let router = http::internal_router(app.clone());
+        tokio::spawn(internal.run(app.clone(), router, std::future::pending()))
+    });
+    // The sender lives until the end: a dropped one would look like a change.
+    let mut drained = None;
+    let router = http::router(app.clone());
+    server.run(app, router, async { drained = Some(stop.await) }).await;
+    if let Some(internal) = internal {
+        internal.abort();
+    }
+    let closed = tokio::task::spawn_blocking(move || node.close()).await;
+    store.close().await;
+    drop(drained);
+    match closed {
+        Ok(Ok(())) => {
+            tracing::info!("stopped");
+            Ok(())
+        }
+        Ok(Err(error)) => Err(Stopped::new(exit::DISK_FAILED, error)),
+        Err(error) => Err(Stopped::new(exit::DISK_FAILED, error)),
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<Server, Stopped> {
+    Server::bind(address)
+        .await
+        .map_err(|error| Stopped::new(exit::USAGE, format!("cannot listen on {address}: {error}")))
+}
+
+async fn open_node(
+    settings: &Settings,
+    clock: Arc<dyn Clock>,
+    catalog: Arc<Catalog>,
+) -> Result<Arc<Node>, Stopped> {
+    let options = NodeOptions {
+        id: settings.broker_id,
+        log: LogOptions::new(settings.data_dir.join("log")),
+        maintenance_interval: settings.maintenance_interval,
+        on_failure: Box::new(|failure| {
+            tracing::error!(%failure, "the log failed; the process ends so that nothing is acknowledged");
+            // Not a panic: no destructor may touch the disk again, and the code has a name.
+            std::process::exit(i32::from(exit::DISK_FAILED));
+        }),
+    };
+    // Replaying what a crash left blocks; nothing is served before it is done.
+    let opened = tokio::task::block_in_place(|| {
+        Node::open(options, Arc::new(RealDisk), clock, catalog)
+    });
+    let (node, recovery) = opened.map_err(|error: OpenError| {
+        Stopped::new(exit::DATA_DIR, format!("{}: {error}", settings.data_dir.display()))
+    })?;
+    tracing::info!(recovery = ?recovery, "log opened");
+    Ok(node)
+}
+
+/// Tells a person at a terminal where the service is, with a line to paste.
+fn announce(address: SocketAddr, credentials: Option<&Credentials>) {
+    let Some(credentials) = credentials else { return };
+    let mut out = std::io::stdout().lock();
+    // Nobody may be reading.
+    let _ = writeln!(
+        out,
+        "Headwater listens on http://{address}\n  API reference  http://{address}/docs\n\n\
+         export BASE={} AUTH='Authorization: Bearer {}'\n\
+         curl -X PUT $BASE/topics/hello -H \"$AUTH\" -d '{{\"partitions\":3}}'\n",
+        credentials.base_url, credentials.api_key,
+    );
+    let _ = out.flush(); // as above
+}
+
+fn start_logging(level: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+}
+
+fn warn_of_unknown_variables() {
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("HEADWATER_") && !VARIABLES.contains(&&*name) {
+            tracing::warn!(%name, "unknown environment variable");
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Settings of a node: flags over environment over file over defaults.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::Args;
+
+/// `headwater dev`
+#[derive(Args)]
+pub struct DevArgs {
+    /// Where everything is kept
+    #[arg(long, env = "HEADWATER_DATA_DIR", default_value = "./headwater-data")]
+    data_dir: PathBuf,
+    /// Address of the HTTP API
+    #[arg(long, env = "HEADWATER_LISTEN", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+/// `headwater serve`
+#[derive(Args)]
+pub struct ServeArgs {
+    /// TOML file with the flags in snake_case as keys
+    #[arg(long, env = "HEADWATER_CONFIG")]
+    config: Option<PathBuf>,
+    /// What this node does: gateway, broker or both
+    #[arg(long, env = "HEADWATER_ROLES")]
+    roles: Option<String>,
+    /// This broker's number
+    #[arg(long, env = "HEADWATER_BROKER_ID")]
+    broker_id: Option<u32>,
+    /// Public address: REST and documents
+    #[arg(long, env = "HEADWATER_LISTEN")]
+    listen: Option<SocketAddr>,
+    /// Internal address: health and metrics
+    #[arg(long, env = "HEADWATER_INTERNAL_LISTEN")]
+    internal_listen: Option<SocketAddr>,
+    /// Where records are kept
+    #[arg(long, env = "HEADWATER_DATA_DIR")]
+    data_dir: Option<PathBuf>,
+    /// Metadata database: sqlite://PATH
+    #[arg(long, env = "HEADWATER_DATABASE")]
+    database: Option<String>,
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+#[derive(Args, Default)]
+struct CommonArgs {
+    /// How often retention looks at the sealed segments, such as 500ms, 10s or 5m [default: 10s]
+    #[arg(long, env = "HEADWATER_MAINTENANCE_INTERVAL", value_parser = crate::client::duration)]
+    maintenance_interval: Option<Duration>,
+    /// error, warn, info, debug or trace; RUST_LOG says it by module [default: info]
+    #[arg(long, env = "HEADWATER_LOG_LEVEL")]
+    log_level: Option<String>,
+}
+
+/// Whether the node makes itself a tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// It creates a project and a key at the first start.
+    Dev,
+    /// It serves those that the database has.
+    Serve,
+}
+
+/// A node's settings, checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How it was started.
+    pub mode: Mode,
+    /// This broker's number.
+    pub broker_id: u32,
+    /// Public address.
+    pub listen: SocketAddr,
+    /// Internal address; `dev` has everything on one port.
+    pub internal_listen: Option<SocketAddr>,
+    /// Where records are kept.
+    pub data_dir: PathBuf,
+    /// The metadata database's URL.
+    pub database: String,
+    /// How often retention looks.
+    pub maintenance_interval: Duration,
+    /// The log's level.
+    pub log_level: String,
+}
+
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(10);
+const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+
+impl Settings {
+    /// The settings of `headwater dev`.
+    pub fn of_dev(args: DevArgs) -> Self {
+        Self {
+            mode: Mode::Dev,
+            broker_id: 1,
+            listen: args.listen,
+            internal_listen: None,
+            database: format!("sqlite://{}", args.data_dir.join("metadata.db").display()),
+            data_dir: args.data_dir,
+            maintenance_interval: args.common.maintenance_interval.unwrap_or(MAINTENANCE_INTERVAL),
+            log_level: args.common.log_level.unwrap_or_else(|| "info".into()),
+        }
+    }
+
+    /// The settings of `headwater serve`.
+    ///
+    /// # Errors
+    /// One line that says what is wrong, and where.
+    pub fn of_serve(args: ServeArgs) -> Result<Self, String> {
+        let mut file = File::read(args.config.as_deref())?;
+        let roles = args.roles.or(file.text("roles")?).unwrap_or_else(|| "gateway,broker".into());
+        let mut roles: Vec<_> = roles.split(',').map(str::trim).collect();
+        roles.sort_unstable();
+        if roles != ["broker", "gateway"] {
+            return Err("roles: this version runs both roles in one node: gateway,broker".into());
+        }
+        let default_listen = SocketAddr::from(([0, 0, 0, 0], 8080));
+        let default_internal = SocketAddr::from(([127, 0, 0, 1], 7070));
+        let data_dir = args.data_dir.or(file.text("data_dir")?.map(PathBuf::from));
+        let database = args.database.or(file.text("database")?);
+        let settings = Self {
+            mode: Mode::Serve,
+            broker_id: args.broker_id.or(file.parsed("broker_id")?).unwrap_or(1),
+            listen: args.listen.or(file.parsed("listen")?).unwrap_or(default_listen),
+            internal_listen: Some(
+                args.internal_listen.or(file.parsed("internal_listen")?).unwrap_or(default_internal),
+            ),
+            data_dir: data_dir.ok_or("data_dir: say where records are kept, by --data-dir")?,
+            database: database.ok_or("database: say where metadata is kept, by --database")?,
+            maintenance_interval: match args.common.maintenance_interval {
+                Some(interval) => interval,
+                None => file
+                    .text("maintenance_interval")?
+                    .map(|text| crate::client::duration(&text))
+                    .transpose()
+                    .map_err(|error| format!("maintenance_interval: {error}"))?
+                    .unwrap_or(MAINTENANCE_INTERVAL),
+            },
+            log_level: args
+                .common
+                .log_level
+                .or(file.text("log_level")?)
+                .unwrap_or_else(|| "info".into()),
+        };
+        file.nothing_left()?;
+        if !settings.database.starts_with("sqlite:") {
+            return Err("database: this version takes sqlite:// URLs".into());
+        }
+        settings.check()?;
+        Ok(settings)
+    }
+
+    /// Checks what every way to start has in common.
+    ///
+    /// # Errors
+    /// One line that says what is wrong.
+    pub fn check(&self) -> Result<(), String> {
+        if !LEVELS.contains(&self.log_level.as_str()) {
+            return Err(format!("log_level: must be one of {}", LEVELS.join(", ")));
+        }
+        if self.maintenance_interval.is_zero() {
+            return Err("maintenance_interval: must be longer than nothing".into());
+        }
+        Ok(())
+    }
+}
+
+/// Settings from a TOML file, taken out one by one so that what is unknown is left over.
+#[derive(Default)]
+struct File {
+    path: String,
+    values: BTreeMap<String, toml::Value>,
+}
+
+impl File {
+    fn read(path: Option<&std::path::Path>) -> Result<Self, String> {
+        let Some(path) = path else { return Ok(Self::default()) };
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| format!("{name}: {error}"))?;
+        let values = toml::from_str(&text).map_err(|error| format!("{name}: {}", error.message()))?;
+        Ok(Self { path: name, values })
+    }
+
+    fn text(&mut self, key: &str) -> Result<Option<String>, String> {
+        match self.values.remove(key) {
+            None => Ok(None),
+            Some(toml::Value::String(text)) => Ok(Some(text)),
+            Some(toml::Value::Integer(number)) => Ok(Some(number.to_string())),
+            Some(_) => Err(format!("{}: {key} must be a string", self.path)),
+        }
+    }
+
+    fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
+        &mut self,
+        key: &str,
+    ) -> Result<Option<T>, String> {
+        let path = self.path.clone();
+        self.text(key)?
+            .map(|text| text.parse().map_err(|error: T::Err| format!("{path}: {key}: {error}")))
+            .transpose()
+    }
+
+    fn nothing_left(&self) -> Result<(), String> {
+        match self.values.keys().next() {
+            None => Ok(()),
+            Some(key) => Err(format!("{}: unknown setting {key}", self.path)),
+        }
+    }
+}
+
+/// The environment variables that mean something, for a warning about others.
+pub const VARIABLES: [&str; 11] = [
+    "HEADWATER_CONFIG",
+    "HEADWATER_ROLES",
+    "HEADWATER_BROKER_ID",
+    "HEADWATER_LISTEN",
+    "HEADWATER_INTERNAL_LISTEN",
+    "HEADWATER_DATA_DIR",
+    "HEADWATER_DATABASE",
+    "HEADWATER_MAINTENANCE_INTERVAL",
+    "HEADWATER_LOG_LEVEL",
+    "HEADWATER_URL",
+    "HEADWATER_KEY",
+];

@@ -1,0 +1,384 @@
+//! Reading records, as JSON, from one partition or all of a topic.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use headwater_broker::{Fetch, FetchError, FetchPosition, Fetched};
+use headwater_record::{BatchView, WriteOptions, write_record};
+
+use super::{Cursor, Gateway, read_problem};
+use crate::{
+    metadata::{Project, Topic},
+    problem::{Code, Problem},
+};
+
+/// What one stored batch may inflate to, in bytes. The gateway makes no batch larger than a body.
+pub(super) const INFLATED_BYTES_MAX: usize = 64 << 20;
+
+/// What to do at an offset that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnOutOfRange {
+    /// Answer 416.
+    #[default]
+    Error,
+    /// Go on at the oldest record.
+    Earliest,
+    /// Go on at the end.
+    Latest,
+}
+
+/// How much to read, and in which form.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadLimits {
+    /// Records at most.
+    pub records_max: usize,
+    /// Bytes of JSON at most; the first record always fits.
+    pub bytes_max: usize,
+    /// How long to wait for the first.
+    pub wait: Duration,
+    /// What to do at an offset that is not there.
+    pub on_out_of_range: OnOutOfRange,
+    /// Keys, values and headers as base64.
+    pub base64: bool,
+    /// No line breaks inside a record.
+    pub single_line: bool,
+    /// What stands behind each record but, for a comma, the last.
+    pub separator: u8,
+}
+
+/// Offsets that were asked for and are not there.
+#[derive(Debug, Clone, Copy)]
+pub struct Gap {
+    /// The partition.
+    pub partition: u32,
+    /// First offset missing.
+    pub from: u64,
+    /// First offset after the gap.
+    pub to: u64,
+}
+
+/// One partition's part of a page.
+#[derive(Debug, Clone, Copy)]
+pub struct PartitionPage {
+    /// The partition.
+    pub partition: u32,
+    /// Where to read on.
+    pub next_offset: u64,
+    /// The oldest offset there is.
+    pub log_start: u64,
+    /// The offset after the newest committed record.
+    pub high_watermark: u64,
+}
+
+/// Records, ready to be sent.
+#[derive(Debug, Default)]
+pub struct FetchPage {
+    /// The records as JSON with separators between them.
+    pub records: Vec<u8>,
+    /// How many.
+    pub record_count: usize,
+    /// Where each partition stands.
+    pub partitions: Vec<PartitionPage>,
+    /// What is missing.
+    pub gaps: Vec<Gap>,
+}
+
+impl Gateway {
+    /// Reads one partition from `offset`.
+    ///
+    /// # Errors
+    /// 416 unless told otherwise, 503 for damaged records or without a leader.
+    pub async fn fetch_partition(
+        &self,
+        topic: &Topic,
+        partition: u32,
+        offset: u64,
+        limits: &ReadLimits,
+    ) -> Result<FetchPage, Problem> {
+        self.leader(topic, partition)?;
+        let mut offsets = [(partition, offset)];
+        self.fetch_page(topic, &mut offsets, limits).await.map_err(|(problem, _)| problem)
+    }
+
+    /// Reads all partitions from `cursor`, and moves it behind what was read.
+    ///
+    /// # Errors
+    /// As for one partition; a problem of damaged records has a cursor that goes on behind them.
+    pub async fn fetch_topic(
+        &self,
+        topic: &Topic,
+        project: &Project,
+        cursor: &mut Cursor,
+        limits: &ReadLimits,
+    ) -> Result<FetchPage, Problem> {
+        let count = topic.partitions();
+        // Another partition comes first each time: a busy one must not hide the others.
+        let mix = cursor.offsets.iter().sum::<u64>().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33;
+        let first = (mix % u64::from(count)) as u32;
+        let mut offsets: Vec<(u32, u64)> = (0..count)
+            .map(|nth| (first + nth) % count)
+            .map(|partition| (partition, cursor.offsets[partition as usize]))
+            .collect();
+        match self.fetch_page(topic, &mut offsets, limits).await {
+            Ok(page) => {
+                for (partition, offset) in offsets {
+                    cursor.offsets[partition as usize] = offset;
+                }
+                Ok(page)
+            }
+            Err((mut problem, damaged)) => {
+                if let Some((partition, to)) = damaged {
+                    let mut behind = cursor.clone();
+                    behind.offsets[partition as usize] = to;
+                    problem.cursor = Some(behind.seal(project));
+                }
+                Err(problem)
+            }
+        }
+    }
+
+    async fn fetch_page(
+        &self,
+        topic: &Topic,
+        offsets: &mut [(u32, u64)],
+        limits: &ReadLimits,
+    ) -> Result<FetchPage, (Problem, Option<(u32, u64)>)> {
+        let mut gaps = Vec::new();
+        // Moving to where records are can happen once a partition: the second look must find them,
+        // unless retention runs faster than the reader.
+        for _ in 0..=offsets.len() + 2 {
+            let fetched = self.fetch_offsets(topic, offsets, limits).await;
+            let moved = self.move_into_range(&fetched, offsets, limits, &mut gaps);
+            if moved {
+                continue;
+            }
+            let mut page = FetchPage { gaps, ..FetchPage::default() };
+            let mut parts = Vec::with_capacity(fetched.len());
+            let mut damaged = None;
+            for (result, &(partition, _)) in fetched.into_iter().zip(offsets.iter()) {
+                match result {
+                    Ok(fetched) => parts.push(fetched),
+                    Err(error) => {
+                        let behind = match error {
+                            FetchError::Corrupt { to, .. } => Some((partition, to)),
+                            _ => None,
+                        };
+                        damaged.get_or_insert((read_problem(error), behind));
+                        parts.push(Fetched {
+                            batches: Vec::new(),
+                            log_start: 0,
+                            high_watermark: 0,
+                        });
+                    }
+                }
+            }
+            convert(&mut page, offsets, &parts, limits).map_err(|problem| (problem, None))?;
+            // The good partitions are read to their ends first, then the damage is told.
+            if page.record_count == 0
+                && let Some(damaged) = damaged
+            {
+                return Err(damaged);
+            }
+            return Ok(page);
+        }
+        let problem = Problem::new(Code::Unavailable, "retention overtakes this reader");
+        Err((problem, None))
+    }
+
+    /// One call to each broker that leads one of the partitions.
+    async fn fetch_offsets(
+        &self,
+        topic: &Topic,
+        offsets: &[(u32, u64)],
+        limits: &ReadLimits,
+    ) -> Vec<Result<Fetched, FetchError>> {
+        let share = (limits.bytes_max / offsets.len().max(1)).max(64 << 10);
+        let positions: Vec<_> = offsets
+            .iter()
+            .map(|&(partition, offset)| FetchPosition {
+                partition,
+                offset,
+                bytes_max: share.min(limits.bytes_max),
+            })
+            .collect();
+        let leader_of =
+            |partition: u32| topic.placement.partitions.get(partition as usize).map(|p| p.leader);
+        let fetch = |positions: Vec<FetchPosition>, wait| Fetch {
+            topic: topic.id,
+            positions,
+            bytes_max: limits.bytes_max,
+            wait,
+        };
+        let first = offsets.first().and_then(|(partition, _)| leader_of(*partition));
+        if offsets.iter().all(|(partition, _)| leader_of(*partition) == first) {
+            return match first.and_then(|id| self.cluster.broker(id)) {
+                Some(broker) => broker.fetch(fetch(positions, limits.wait)).await,
+                None => vec![Err(FetchError::NotLeader); offsets.len()],
+            };
+        }
+        let mut results = Vec::with_capacity(positions.len());
+        for position in positions {
+            let broker = leader_of(position.partition).and_then(|id| self.cluster.broker(id));
+            match broker {
+                Some(broker) => results.extend(broker.fetch(fetch(vec![position], limits.wait)).await),
+                None => results.push(Err(FetchError::NotLeader)),
+            }
+        }
+        results
+    }
+
+    fn move_into_range(
+        &self,
+        fetched: &[Result<Fetched, FetchError>],
+        offsets: &mut [(u32, u64)],
+        limits: &ReadLimits,
+        gaps: &mut Vec<Gap>,
+    ) -> bool {
+        let mut moved = false;
+        for (result, (partition, offset)) in fetched.iter().zip(offsets) {
+            let Err(FetchError::OutOfRange { log_start, high_watermark }) = result else { continue };
+            let to = match limits.on_out_of_range {
+                OnOutOfRange::Error => continue,
+                OnOutOfRange::Earliest => *log_start,
+                OnOutOfRange::Latest => *high_watermark,
+            };
+            if *offset < to {
+                gaps.push(Gap { partition: *partition, from: *offset, to });
+            }
+            *offset = to;
+            moved = true;
+        }
+        moved
+    }
+}
+
+/// Writes the records of all parts, first a fair share of each, then what room is left.
+fn convert(
+    page: &mut FetchPage,
+    offsets: &mut [(u32, u64)],
+    parts: &[Fetched],
+    limits: &ReadLimits,
+) -> Result<(), Problem> {
+    let bytes: usize = parts.iter().flat_map(|part| &part.batches).map(Bytes::len).sum();
+    // A fetch of everything is about as large as its batches; `max_records` may cut it short.
+    let guess = bytes + bytes / 4 + 64 * limits.records_max.min(1_000);
+    page.records.reserve(guess.min(limits.bytes_max + (64 << 10)));
+    let with_records = parts.iter().filter(|part| !part.batches.is_empty()).count();
+    for fair in [true, false] {
+        if fair && with_records < 2 {
+            continue;
+        }
+        for (part, (partition, offset)) in parts.iter().zip(offsets.iter_mut()) {
+            let share = if fair { (limits.records_max / with_records).max(1) } else { usize::MAX };
+            let room = limits.records_max.saturating_sub(page.record_count).min(share);
+            if room > 0 && !write_batches(page, part, *partition, offset, room, limits)? {
+                break;
+            }
+        }
+    }
+    if limits.separator == b',' && page.records.last() == Some(&b',') {
+        page.records.pop();
+    }
+    page.partitions = parts
+        .iter()
+        .zip(offsets.iter())
+        .map(|(part, &(partition, next_offset))| PartitionPage {
+            partition,
+            next_offset,
+            log_start: part.log_start,
+            high_watermark: part.high_watermark,
+        })
+        .collect();
+    Ok(())
+}
+
+/// Writes at most `room` records from `offset` on and moves it; `false` once the page is full.
+fn write_batches(
+    page: &mut FetchPage,
+    part: &Fetched,
+    partition: u32,
+    offset: &mut u64,
+    room: usize,
+    limits: &ReadLimits,
+) -> Result<bool, Problem> {
+    let options =
+        WriteOptions { base64: limits.base64, single_line: limits.single_line, partition };
+    let undecodable = |error| Problem::internal("a stored batch cannot be decoded", error);
+    let mut scratch = Vec::new();
+    let mut written = 0;
+    for batch in &part.batches {
+        let (view, _) = BatchView::parse(batch).map_err(undecodable)?;
+        if view.next_offset() <= *offset {
+            continue;
+        }
+        for record in view.records(&mut scratch, INFLATED_BYTES_MAX).map_err(undecodable)? {
+            let record = record.map_err(undecodable)?;
+            if record.offset < *offset {
+                continue;
+            }
+            if written == room {
+                return Ok(true);
+            }
+            let before = page.records.len();
+            write_record(&mut page.records, &record, &options);
+            page.records.push(limits.separator);
+            if page.records.len() > limits.bytes_max && page.record_count > 0 {
+                page.records.truncate(before);
+                return Ok(false);
+            }
+            page.record_count += 1;
+            written += 1;
+            *offset = record.offset + 1;
+        }
+        *offset = (*offset).max(view.next_offset());
+        scratch.clear();
+    }
+    Ok(true)
+}
+
+impl FetchPage {
+    /// `{"records":[…],…}`. One partition is told by fields, several by a list and the cursor.
+    pub fn to_json(&self, cursor: Option<&str>) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.records.len() + 256 + 96 * self.partitions.len());
+        out.extend_from_slice(b"{\"records\":[");
+        out.extend_from_slice(&self.records);
+        out.extend_from_slice(b"],");
+        let mut rest = match (cursor, self.partitions.first()) {
+            (None, Some(part)) => serde_json::json!({
+                "next_offset": part.next_offset,
+                "log_start": part.log_start,
+                "high_watermark": part.high_watermark,
+            }),
+            _ => {
+                let mut parts: Vec<_> = self.partitions.iter().collect();
+                parts.sort_unstable_by_key(|part| part.partition);
+                let parts: Vec<_> = parts
+                    .iter()
+                    .map(|part| {
+                        serde_json::json!({
+                            "partition": part.partition,
+                            "next_offset": part.next_offset,
+                            "log_start": part.log_start,
+                            "high_watermark": part.high_watermark,
+                        })
+                    })
+                    .collect();
+                serde_json::json!({ "partitions": parts, "cursor": cursor })
+            }
+        };
+        let gaps: Vec<_> = self.gaps.iter().map(Gap::to_json).collect();
+        rest["gaps"] = gaps.into();
+        let rest = rest.to_string();
+        out.extend_from_slice(&rest.as_bytes()[1..]);
+        out
+    }
+}
+
+impl Gap {
+    fn to_json(&self) -> serde_json::Value {
+        // Trim and retention both move the log's start; which one did is not recorded.
+        serde_json::json!({
+            "partition": self.partition, "from": self.from, "to": self.to, "reason": "deleted",
+        })
+    }
+}

@@ -1,0 +1,110 @@
+//! What the service does, without saying how it is reached: REST calls these functions, and so will
+//! gRPC, so that behaviour cannot differ.
+
+mod budget;
+mod cursor;
+mod encode;
+mod fetch;
+mod positions;
+mod produce;
+mod tail;
+mod topics;
+
+use std::sync::Arc;
+
+use headwater_broker::{Clock, Cluster, FetchError};
+use tokio::sync::watch;
+
+use crate::{
+    auth::{Access, KeyCache},
+    metadata::{Catalog, Store, Topic},
+    problem::{Code, Problem},
+};
+
+pub use budget::{Budget, Held};
+pub use cursor::Cursor;
+pub use encode::{Encoded, Encoder};
+pub use fetch::{OnOutOfRange, ReadLimits};
+pub use positions::{Position, Start, TimePoint};
+pub use produce::{IdempotencyKey, Written};
+pub use tail::{Tail, TailStep};
+pub use topics::{TopicChange, check_name};
+
+/// Everything a call needs.
+pub struct Gateway {
+    /// Metadata in memory.
+    pub catalog: Arc<Catalog>,
+    /// Metadata on disk.
+    pub store: Store,
+    /// The brokers.
+    pub cluster: Cluster,
+    /// Wall time.
+    pub clock: Arc<dyn Clock>,
+    /// Who may call.
+    pub keys: KeyCache,
+    /// Memory for request bodies.
+    pub budget: Budget,
+    /// Turns true when the service stops: tails say goodbye, new work is refused.
+    pub draining: watch::Receiver<bool>,
+    /// This process's broker number, which leads every partition of a single node.
+    pub broker_id: u32,
+}
+
+impl Gateway {
+    /// The topic of that name in the caller's project.
+    ///
+    /// # Errors
+    /// 404, whether it is absent, or of another project, or not a name at all.
+    pub fn topic(&self, access: &Access, name: &str) -> Result<Arc<Topic>, Problem> {
+        self.catalog
+            .topic(&access.project.id, name)
+            .ok_or_else(|| Problem::new(Code::TopicNotFound, "the project has no such topic"))
+    }
+
+    /// The broker that leads a partition.
+    fn leader(
+        &self,
+        topic: &Topic,
+        partition: u32,
+    ) -> Result<Arc<dyn headwater_broker::Broker>, Problem> {
+        if partition >= topic.partitions() {
+            return Err(partition_not_found(topic));
+        }
+        self.cluster.leader(&topic.placement, partition).ok_or_else(no_leader)
+    }
+}
+
+fn partition_not_found(topic: &Topic) -> Problem {
+    let last = topic.partitions() - 1;
+    Problem::new(Code::PartitionNotFound, format!("the topic's partitions are 0 to {last}"))
+}
+
+fn no_leader() -> Problem {
+    Problem::new(Code::Unavailable, "the partition has no leader that can be reached now")
+}
+
+/// A broker's refusal to read, as the client is told.
+fn read_problem(error: FetchError) -> Problem {
+    match error {
+        FetchError::UnknownPartition => {
+            Problem::new(Code::TopicNotFound, "the topic was deleted meanwhile")
+        }
+        FetchError::NotLeader => no_leader(),
+        FetchError::OutOfRange { log_start, high_watermark } => Problem::new(
+            Code::OffsetOutOfRange,
+            format!("readable offsets are {log_start} to {high_watermark}"),
+        )
+        .offset("log_start", log_start)
+        .offset("high_watermark", high_watermark),
+        FetchError::Corrupt { from, to } => Problem::new(
+            Code::RecordCorrupt,
+            format!("the stored bytes of offsets {from} to {} are damaged", to.saturating_sub(1)),
+        )
+        .offset("from", from)
+        .offset("to", to),
+        FetchError::Unavailable(why) => {
+            tracing::error!(%why, "a partition cannot be read");
+            Problem::new(Code::Unavailable, "the partition cannot be read now")
+        }
+    }
+}

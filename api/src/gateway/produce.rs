@@ -1,0 +1,360 @@
+//! Appending records, and telling the client where each one is.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use headwater_broker::{Acks, ProduceError, Produced, idempotent_producer};
+use headwater_record::{BatchView, JsonRecord, JsonScratch, ParseError, Producer};
+use http::HeaderValue;
+use sha2::{Digest, Sha256};
+
+use super::{Encoded, Encoder, Gateway, encode::json_limits, no_leader};
+use crate::{
+    limits::{BODY_BYTES_MAX, IDEMPOTENCY_KEY_BYTES_MAX},
+    metadata::Topic,
+    problem::{Code, Outcome, Problem},
+};
+
+thread_local! {
+    static SCRATCH: std::cell::RefCell<JsonScratch> = std::cell::RefCell::default();
+}
+
+/// A checked `Idempotency-Key`, as a hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdempotencyKey(u64);
+
+impl IdempotencyKey {
+    /// Reads the header.
+    ///
+    /// # Errors
+    /// 400 if it is empty, too long or not visible ASCII.
+    pub fn from_header(value: &HeaderValue) -> Result<Self, Problem> {
+        let good = (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&value.len())
+            && value.as_bytes().iter().all(|b| (0x20..0x7f).contains(b));
+        if !good {
+            return Err(Problem::invalid(
+                "Idempotency-Key",
+                "out_of_range",
+                format!("must be 1 to {IDEMPOTENCY_KEY_BYTES_MAX} characters of visible ASCII"),
+            ));
+        }
+        Ok(Self::hash(&[value.as_bytes()]))
+    }
+
+    /// The key of the `run`th run of a bulk load that has this key.
+    pub fn run(self, run: u64) -> Self {
+        Self::hash(&[b"bulk", &self.0.to_be_bytes(), &run.to_be_bytes()])
+    }
+
+    fn hash(parts: &[&[u8]]) -> Self {
+        let mut sha = Sha256::new();
+        parts.iter().for_each(|part| sha.update(part));
+        let hash: [u8; 32] = sha.finalize().into();
+        Self(u64::from_be_bytes(hash[..8].try_into().expect("8 of 32 bytes")))
+    }
+
+    fn producer(self) -> Producer {
+        idempotent_producer(self.0)
+    }
+}
+
+/// What became of a request's records.
+pub struct Written {
+    encoded_slots: Vec<super::encode::Slot>,
+    partitions: Vec<u32>,
+    outcomes: Vec<Result<Produced, Problem>>,
+    acks: Acks,
+}
+
+impl Gateway {
+    /// Parses and encodes a `{"records":[…]}` body.
+    ///
+    /// # Errors
+    /// 400 or 413 with a pointer; nothing was applied.
+    pub fn encode_body(
+        &self,
+        topic: &Topic,
+        body: &[u8],
+        key: Option<IdempotencyKey>,
+    ) -> Result<(Encoded, Acks), Problem> {
+        let mut encoder = self.encoder(topic, key, body.len());
+        let parsed = SCRATCH.with_borrow_mut(|scratch| {
+            headwater_record::parse_produce(body, &json_limits(topic), scratch, |index, record| {
+                encoder.push(record).map_err(|problem| problem.inside(&format!("/records/{index}/")))
+            })
+        });
+        let parsed = parsed.map_err(json_problem)?;
+        let acks = match parsed.acks {
+            headwater_record::Acks::Quorum => Acks::Quorum,
+            headwater_record::Acks::Leader => Acks::Leader,
+            headwater_record::Acks::None => Acks::None,
+        };
+        Ok((encoder.finish(producer(key)), acks))
+    }
+
+    /// Parses one record, as a line of NDJSON, into `encoder`.
+    ///
+    /// # Errors
+    /// 400 or 413 with a pointer; the encoder is as before.
+    pub fn encode_line(&self, topic: &Topic, line: &[u8], into: &mut Encoder<'_>) -> Result<(), Problem> {
+        SCRATCH
+            .with_borrow_mut(|scratch| {
+                headwater_record::parse_record(line, &json_limits(topic), scratch, |record| {
+                    into.push(record).map_err(|problem| problem.inside("/"))
+                })
+            })
+            .map_err(json_problem)
+    }
+
+    /// Encodes one record that is not JSON.
+    ///
+    /// # Errors
+    /// 400 or 413.
+    pub fn encode_record(
+        &self,
+        topic: &Topic,
+        record: &JsonRecord<'_>,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Encoded, Problem> {
+        let limit = topic.settings.max_record_bytes as usize;
+        if record.payload_bytes() > limit {
+            return Err(record_too_large(limit));
+        }
+        let mut encoder = self.encoder(topic, key, record.payload_bytes());
+        encoder.push(record)?;
+        Ok(encoder.finish(producer(key)))
+    }
+
+    /// An encoder for one request or one run of a bulk load.
+    pub fn encoder<'a>(
+        &self,
+        topic: &'a Topic,
+        key: Option<IdempotencyKey>,
+        bytes_hint: usize,
+    ) -> Encoder<'a> {
+        // A retry has to land where the first try did.
+        let keyless = match key {
+            Some(IdempotencyKey(hash)) => (hash % u64::from(topic.partitions())) as u32,
+            None => next_sticky() % topic.partitions(),
+        };
+        Encoder::new(topic, self.clock.now_ms(), keyless, bytes_hint.min(2 * BODY_BYTES_MAX))
+    }
+
+    /// Finishes an encoder that lines were encoded into.
+    pub fn finish(&self, encoder: Encoder<'_>, key: Option<IdempotencyKey>) -> Encoded {
+        encoder.finish(producer(key))
+    }
+
+    /// Appends what was encoded and waits for the acknowledgement that was asked for.
+    ///
+    /// # Errors
+    /// The problem that all partitions have in common; with several outcomes, [`Written`] has them.
+    pub async fn produce(
+        &self,
+        topic: &Topic,
+        encoded: Encoded,
+        acks: Acks,
+    ) -> Result<Written, Problem> {
+        let Encoded { batches, slots, .. } = encoded;
+        let partitions: Vec<u32> = batches.iter().map(|batch| batch.partition).collect();
+        let outcomes = self.produce_batches(topic, batches, acks).await;
+        let failed = outcomes.iter().filter(|outcome| outcome.is_err()).count();
+        if failed == outcomes.len()
+            && let Some(Err(problem)) = outcomes.first()
+        {
+            return Err(problem.clone());
+        }
+        Ok(Written { encoded_slots: slots, partitions, outcomes, acks })
+    }
+
+    /// One call to each broker that leads one of the partitions.
+    async fn produce_batches(
+        &self,
+        topic: &Topic,
+        mut batches: Vec<headwater_broker::PartitionBatch>,
+        acks: Acks,
+    ) -> Vec<Result<Produced, Problem>> {
+        let count = batches.len();
+        let leader_of = |partition: u32| topic.placement.partitions.get(partition as usize).map(|p| p.leader);
+        let Some(first) = batches.first().map(|batch| leader_of(batch.partition)) else {
+            return Vec::new();
+        };
+        if batches.iter().all(|batch| leader_of(batch.partition) == first) {
+            let Some(broker) = first.and_then(|id| self.cluster.broker(id)) else {
+                return vec![Err(no_leader()); count];
+            };
+            let produced = broker.produce(topic.id, batches, acks).await;
+            return produced.into_iter().map(|result| result.map_err(write_problem)).collect();
+        }
+        let mut outcomes = vec![Err(no_leader()); count];
+        let mut places: Vec<usize> = (0..count).collect();
+        while let Some(leader) = batches.first().map(|batch| leader_of(batch.partition)) {
+            let (mine, others): (Vec<_>, Vec<_>) = places
+                .into_iter()
+                .zip(batches)
+                .partition(|(_, batch)| leader_of(batch.partition) == leader);
+            let (my_places, my_batches): (Vec<_>, Vec<_>) = mine.into_iter().unzip();
+            if let Some(broker) = leader.and_then(|id| self.cluster.broker(id)) {
+                let produced = broker.produce(topic.id, my_batches, acks).await;
+                for (place, result) in my_places.into_iter().zip(produced) {
+                    outcomes[place] = result.map_err(write_problem);
+                }
+            }
+            (places, batches) = others.into_iter().unzip();
+        }
+        outcomes
+    }
+}
+
+impl Written {
+    /// Whether every partition took its records.
+    pub fn complete(&self) -> bool {
+        self.outcomes.iter().all(Result::is_ok)
+    }
+
+    /// The base offset and number of records of each partition, or its problem.
+    pub fn partitions(&self) -> impl Iterator<Item = (u32, &Result<Produced, Problem>, usize)> {
+        let mut counts = vec![0; self.partitions.len()];
+        self.encoded_slots.iter().for_each(|slot| counts[usize::from(slot.batch)] += 1);
+        self.partitions.iter().zip(&self.outcomes).zip(counts).map(|((p, o), n)| (*p, o, n))
+    }
+
+    /// The partition's index in [`Self::partitions`] of each record, in the request's order.
+    pub fn record_partitions(&self) -> impl Iterator<Item = usize> {
+        self.encoded_slots.iter().map(|slot| usize::from(slot.batch))
+    }
+
+    /// The answer's body.
+    pub fn to_json(&self, request_id: &str) -> Vec<u8> {
+        let originals: Vec<_> = self.outcomes.iter().map(original_timestamps).collect();
+        let errors: Vec<_> = self
+            .outcomes
+            .iter()
+            .map(|outcome| outcome.as_ref().err().map(|problem| problem.to_json(request_id)))
+            .collect();
+        let mut next: Vec<(u64, usize)> = self
+            .outcomes
+            .iter()
+            .map(|outcome| (outcome.as_ref().map_or(0, |produced| produced.base_offset), 0))
+            .collect();
+        let mut out = Vec::with_capacity(128 + self.encoded_slots.len() * 64);
+        let mut number = itoa::Buffer::new();
+        out.extend_from_slice(b"{\"results\":[");
+        for (index, slot) in self.encoded_slots.iter().enumerate() {
+            let batch = usize::from(slot.batch);
+            if index > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(b"{\"partition\":");
+            out.extend_from_slice(number.format(self.partitions[batch]).as_bytes());
+            if let Some(error) = &errors[batch] {
+                out.extend_from_slice(b",\"error\":");
+                out.extend_from_slice(error);
+            } else {
+                let (offset, nth) = &mut next[batch];
+                let timestamp_ms = match &originals[batch] {
+                    Some(timestamps) => timestamps.get(*nth).copied().unwrap_or(slot.timestamp_ms),
+                    None => slot.timestamp_ms,
+                };
+                out.extend_from_slice(b",\"offset\":");
+                out.extend_from_slice(number.format(*offset).as_bytes());
+                out.extend_from_slice(b",\"timestamp\":");
+                out.extend_from_slice(number.format(timestamp_ms).as_bytes());
+                *offset += 1;
+                *nth += 1;
+            }
+            out.push(b'}');
+        }
+        out.extend_from_slice(b"],\"durability\":\"");
+        out.extend_from_slice(match self.acks {
+            Acks::Quorum => b"quorum_fsync".as_slice(),
+            Acks::Leader => b"leader_fsync",
+            Acks::None => b"none",
+        });
+        out.extend_from_slice(b"\",\"duplicate\":");
+        out.extend_from_slice(if self.duplicate() { b"true" } else { b"false" });
+        out.push(b'}');
+        out
+    }
+
+    /// Whether nothing was appended because all of it was there.
+    fn duplicate(&self) -> bool {
+        self.outcomes.iter().all(|o| o.as_ref().is_ok_and(|produced| produced.original.is_some()))
+    }
+}
+
+/// A duplicate is answered with the timestamps that the first request was answered with.
+fn original_timestamps(outcome: &Result<Produced, Problem>) -> Option<Vec<i64>> {
+    let original = outcome.as_ref().ok()?.original.as_ref()?;
+    let (view, _) = BatchView::parse(original).ok()?;
+    let mut scratch = Vec::new();
+    let records = view.records(&mut scratch, super::fetch::INFLATED_BYTES_MAX).ok()?;
+    Some(records.filter_map(Result::ok).map(|record| record.timestamp_ms).collect())
+}
+
+fn producer(key: Option<IdempotencyKey>) -> Producer {
+    key.map_or(Producer::NONE, IdempotencyKey::producer)
+}
+
+/// Requests without keys take the partitions in turn.
+fn next_sticky() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+fn write_problem(error: ProduceError) -> Problem {
+    match error {
+        ProduceError::UnknownPartition => {
+            Problem::new(Code::TopicNotFound, "the topic was deleted meanwhile")
+        }
+        ProduceError::NotLeader => no_leader(),
+        ProduceError::ProducerReused => Problem::new(
+            Code::IdempotencyKeyReused,
+            "this Idempotency-Key was used with another body for this topic",
+        ),
+        ProduceError::StorageFull => {
+            Problem::new(Code::StorageFull, "the broker's disk is full up to its reserve")
+        }
+        ProduceError::Unknown => Problem::new(
+            Code::OutcomeUnknown,
+            "the broker stopped before it could acknowledge; repeat with the same Idempotency-Key",
+        ),
+    }
+}
+
+/// A record over its topic's limit.
+pub(super) fn record_too_large(limit: usize) -> Problem {
+    Problem::new(Code::PayloadTooLarge, "").at(
+        "",
+        "record_too_large",
+        format!("the topic takes records of at most {limit} bytes of key, value and headers"),
+    )
+}
+
+fn json_problem(error: ParseError<Problem>) -> Problem {
+    use headwater_record::JsonErrorKind as Kind;
+    let error = match error {
+        ParseError::Sink(problem) => return problem,
+        ParseError::Json(error) => error,
+    };
+    let code = match error.kind {
+        Kind::Syntax | Kind::InvalidUtf8 => Code::InvalidJson,
+        Kind::RecordTooLarge | Kind::KeyTooLarge => Code::PayloadTooLarge,
+        Kind::TooManyRecords => Code::TooManyRecords,
+        _ => Code::InvalidRequest,
+    };
+    Problem::new(code, "").at(error.pointer, error.kind.code(), error.message)
+}
+
+impl Problem {
+    /// The same problem of a field inside `parent`, a pointer that ends in a slash.
+    fn inside(mut self, parent: &str) -> Self {
+        for error in &mut self.errors {
+            error.pointer = format!("{parent}{}", error.pointer);
+        }
+        if let Some(first) = self.errors.first() {
+            self.detail = format!("{}: {}", first.pointer, first.message);
+        }
+        debug_assert_eq!(self.outcome, Outcome::NotApplied);
+        self
+    }
+}

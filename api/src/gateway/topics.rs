@@ -1,0 +1,315 @@
+//! Topics: creating, changing, listing and deleting them.
+
+use std::sync::Arc;
+
+use headwater_broker::PartitionId;
+use serde::Deserialize;
+
+use super::Gateway;
+use crate::{
+    auth::Access,
+    limits::{DESCRIPTION_BYTES_MAX, NAME_BYTES_MAX, PARTITIONS_MAX},
+    metadata::{Topic, TopicConfig, TopicRow},
+    problem::{Code, Problem},
+};
+
+/// What a PUT or PATCH of a topic asks for; what it leaves out is not touched.
+#[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = TopicSpec, example = json!({"partitions": 3, "config": {"retention_ms": 604800000}}))]
+pub struct TopicChange {
+    /// How many partitions; they only grow. Default 1.
+    #[schema(value_type = u32, minimum = 1, maximum = 1000, example = 3)]
+    #[serde(default, deserialize_with = "not_null")]
+    pub partitions: Option<u32>,
+    /// How many replicas each partition has. A single node has one.
+    #[schema(value_type = u32, minimum = 1, maximum = 9, example = 1)]
+    #[serde(default, deserialize_with = "not_null")]
+    pub replication_factor: Option<u32>,
+    /// Settings; those left out have their default.
+    #[serde(default)]
+    pub config: TopicConfig,
+    /// Free text for people.
+    #[schema(value_type = String, max_length = 1024, example = "Orders as they are placed")]
+    #[serde(default, deserialize_with = "not_null")]
+    pub description: Option<String>,
+}
+
+fn not_null<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(
+    from: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(from).map(Some)
+}
+
+/// A page of a listing.
+pub struct TopicPage {
+    /// Topics by name.
+    pub topics: Vec<Arc<Topic>>,
+    /// Where the next page starts, if there is one.
+    pub next_page_token: Option<String>,
+}
+
+/// Whether `name` may be a topic's: 1 to 249 of `a-z A-Z 0-9 . _ -`, not `.` or `..`, not starting
+/// with `__`.
+///
+/// # Errors
+/// 400 with what is wrong.
+pub fn check_name(name: &str) -> Result<(), Problem> {
+    let good_bytes = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || !good_bytes || name == "." || name == ".." {
+        return Err(Problem::invalid(
+            "topic",
+            "invalid_name",
+            format!("must be 1 to {NAME_BYTES_MAX} of a-z A-Z 0-9 . _ - and not . or .."),
+        ));
+    }
+    if name.starts_with("__") {
+        return Err(Problem::invalid("topic", "invalid_name", "names with __ in front are reserved"));
+    }
+    Ok(())
+}
+
+impl Gateway {
+    /// Creates the topic, or finds that it already is what `wanted` says. Answers whether it was
+    /// created.
+    ///
+    /// # Errors
+    /// 409 if it exists and differs.
+    pub async fn put_topic(
+        &self,
+        access: &Access,
+        name: &str,
+        wanted: TopicChange,
+    ) -> Result<(Arc<Topic>, bool), Problem> {
+        check_name(name)?;
+        check_change(&wanted)?;
+        if let Ok(topic) = self.topic(access, name) {
+            return existing(topic, &wanted);
+        }
+        let row = TopicRow {
+            id: headwater_broker::TopicId(uuid::Uuid::now_v7().into_bytes()).to_string(),
+            project_id: access.project.id.clone(),
+            name: name.to_owned(),
+            partitions: i64::from(wanted.partitions.unwrap_or(1)),
+            replication_factor: i64::from(wanted.replication_factor.unwrap_or(1)),
+            config: serde_json::to_string(&wanted.config)
+                .map_err(|error| Problem::internal("settings cannot be written", error))?,
+            description: wanted.description.clone().unwrap_or_default(),
+            version: 1,
+            created_at: self.clock.now_ms(),
+            deleted_at: None,
+        };
+        if self.store.create_topic(&row).await.map_err(database)? {
+            let topic = Topic::from_row(&row, self.broker_id)
+                .map_err(|error| Problem::internal("the topic cannot be read back", error))?;
+            return Ok((self.catalog.put_topic(topic), true));
+        }
+        // Somebody else was faster.
+        match self.topic(access, name) {
+            Ok(topic) => existing(topic, &wanted),
+            Err(_) => Err(Problem::new(Code::Unavailable, "the topic is being created; try again")),
+        }
+    }
+
+    /// Changes a topic, if it still has the `ETag` that `if_match` names.
+    ///
+    /// # Errors
+    /// 412 if it was changed meanwhile, 422 if partitions would go.
+    pub async fn patch_topic(
+        &self,
+        access: &Access,
+        name: &str,
+        change: TopicChange,
+        if_match: Option<&str>,
+    ) -> Result<Arc<Topic>, Problem> {
+        let topic = self.topic(access, name)?;
+        check_change(&change)?;
+        check_etag(&topic, if_match)?;
+        if change.partitions.is_some_and(|wanted| wanted < topic.partitions()) {
+            return Err(Problem::new(Code::InvalidSetting, "").at(
+                "/partitions",
+                "partitions_only_grow",
+                format!("the topic has {}; records keep their partition", topic.partitions()),
+            ));
+        }
+        let row = topic.to_row().map_err(|error| Problem::internal("the topic cannot be written", error))?;
+        let row = TopicRow {
+            partitions: i64::from(change.partitions.unwrap_or(topic.partitions())),
+            config: serde_json::to_string(&change.config.over(&topic.config))
+                .map_err(|error| Problem::internal("settings cannot be written", error))?,
+            description: change.description.unwrap_or_else(|| topic.description.clone()),
+            version: topic.version + 1,
+            ..row
+        };
+        if !self.store.update_topic(&row, topic.version).await.map_err(database)? {
+            return Err(changed_meanwhile());
+        }
+        let topic = Topic::from_row(&row, self.broker_id)
+            .map_err(|error| Problem::internal("the topic cannot be read back", error))?;
+        Ok(self.catalog.put_topic(topic))
+    }
+
+    /// Deletes a topic and its records.
+    ///
+    /// # Errors
+    /// 412 if it was changed meanwhile.
+    pub async fn delete_topic(
+        &self,
+        access: &Access,
+        name: &str,
+        if_match: Option<&str>,
+    ) -> Result<(), Problem> {
+        let topic = self.topic(access, name)?;
+        check_etag(&topic, if_match)?;
+        let id = topic.id.to_string();
+        let now_ms = self.clock.now_ms();
+        if !self.store.bury_topic(&id, topic.version, now_ms).await.map_err(database)? {
+            return Err(changed_meanwhile());
+        }
+        self.catalog.remove_topic(&topic);
+        self.remove_data(topic.id, topic.partitions()).await;
+        Ok(())
+    }
+
+    /// Removes the data of a topic that has its tombstone, then the tombstone. What fails is tried
+    /// again at the next start.
+    pub async fn remove_data(&self, topic: headwater_broker::TopicId, partitions: u32) {
+        let Some(broker) = self.cluster.broker(self.broker_id) else { return };
+        if let Err(error) = broker.drop_topic(topic, partitions).await {
+            tracing::error!(%topic, %error, "the data of a deleted topic cannot be removed yet");
+            return;
+        }
+        if let Err(error) = self.store.forget_topic(&topic.to_string()).await {
+            tracing::error!(%topic, %error, "the tombstone of a deleted topic cannot be removed yet");
+        }
+    }
+
+    /// A page of the project's topics, by name.
+    pub fn list_topics(&self, access: &Access, after: Option<&str>, page_size: usize) -> TopicPage {
+        let mut topics = self.catalog.topics(&access.project.id, after, page_size + 1);
+        let more = topics.len() > page_size;
+        topics.truncate(page_size);
+        let next_page_token = topics
+            .last()
+            .filter(|_| more)
+            .map(|last| base64_simd::URL_SAFE_NO_PAD.encode_to_string(&last.name));
+        TopicPage { topics, next_page_token }
+    }
+
+    /// Bytes of the topic on broker disks.
+    pub fn hot_bytes(&self, topic: &Topic) -> u64 {
+        (0..topic.partitions())
+            .filter_map(|partition| {
+                let leader = self.leader(topic, partition).ok()?;
+                let id = PartitionId { topic: topic.id, partition };
+                leader.partition_state(id).ok().map(|state| state.hot_bytes)
+            })
+            .sum()
+    }
+
+    /// Where every partition stands.
+    ///
+    /// # Errors
+    /// A partition has no leader.
+    pub fn partition_states(
+        &self,
+        topic: &Topic,
+    ) -> Result<Vec<headwater_broker::PartitionState>, Problem> {
+        (0..topic.partitions())
+            .map(|partition| {
+                let id = PartitionId { topic: topic.id, partition };
+                self.leader(topic, partition)?.partition_state(id).map_err(super::read_problem)
+            })
+            .collect()
+    }
+
+    /// Forgets a partition's records below `before_offset`.
+    ///
+    /// # Errors
+    /// 416 beyond the high watermark.
+    pub async fn trim(
+        &self,
+        topic: &Topic,
+        partition: u32,
+        before_offset: u64,
+    ) -> Result<u64, Problem> {
+        let id = PartitionId { topic: topic.id, partition };
+        self.leader(topic, partition)?.trim(id, before_offset).await.map_err(super::read_problem)
+    }
+}
+
+impl Topic {
+    /// The topic's `ETag`.
+    pub fn etag(&self) -> String {
+        format!("\"{}\"", self.version)
+    }
+}
+
+/// PUT ensures: what the body names must already be so.
+fn existing(topic: Arc<Topic>, wanted: &TopicChange) -> Result<(Arc<Topic>, bool), Problem> {
+    let mut problem = Problem::new(Code::TopicExists, "");
+    let mut differs = |pointer: &str, differs: bool| {
+        if differs {
+            let is = "the existing topic has another value; change it with PATCH";
+            problem = problem.clone().at(pointer, "different", is);
+        }
+    };
+    differs("/partitions", wanted.partitions.is_some_and(|n| n != topic.partitions()));
+    differs(
+        "/replication_factor",
+        wanted.replication_factor.is_some_and(|n| n != topic.replication_factor),
+    );
+    differs("/description", wanted.description.as_ref().is_some_and(|d| *d != topic.description));
+    differs("/config", wanted.config.clone().over(&topic.config).effective() != topic.settings);
+    if problem.errors.is_empty() { Ok((topic, false)) } else { Err(problem) }
+}
+
+fn check_change(change: &TopicChange) -> Result<(), Problem> {
+    let range = |pointer: &str, value: Option<u32>, most: u32| match value {
+        Some(value) if !(1..=most).contains(&value) => {
+            Err(Problem::invalid(pointer, "out_of_range", format!("must be 1 to {most}")))
+        }
+        _ => Ok(()),
+    };
+    range("/partitions", change.partitions, PARTITIONS_MAX)?;
+    range("/replication_factor", change.replication_factor, 9)?;
+    if change.description.as_ref().is_some_and(|text| text.len() > DESCRIPTION_BYTES_MAX) {
+        let message = format!("must be at most {DESCRIPTION_BYTES_MAX} bytes");
+        return Err(Problem::invalid("/description", "out_of_range", message));
+    }
+    change.config.check()?;
+    let rule = |pointer: &str, code: &str, message: &str| {
+        Err(Problem::new(Code::InvalidSetting, "").at(pointer, code, message))
+    };
+    if change.replication_factor.is_some_and(|factor| factor > 1) {
+        return rule("/replication_factor", "not_enough_brokers", "this installation has one broker");
+    }
+    if change.config.min_insync_replicas.is_some_and(|replicas| replicas > 1) {
+        return rule(
+            "/config/min_insync_replicas",
+            "above_replication_factor",
+            "must not be above the replication factor, which is 1",
+        );
+    }
+    Ok(())
+}
+
+fn check_etag(topic: &Topic, if_match: Option<&str>) -> Result<(), Problem> {
+    match if_match {
+        Some(wanted)
+            if wanted != "*" && !wanted.split(',').any(|tag| tag.trim() == topic.etag()) =>
+        {
+            Err(changed_meanwhile())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn changed_meanwhile() -> Problem {
+    Problem::new(Code::PreconditionFailed, "the topic was changed meanwhile; read it again")
+}
+
+fn database(error: crate::metadata::StoreError) -> Problem {
+    tracing::error!(%error, "the metadata database failed");
+    Problem::new(Code::Unavailable, "the metadata database does not answer")
+}

@@ -1,0 +1,98 @@
+//! `GET /topics/{topic}/partitions/{partition}/records` and `GET /topics/{topic}/records`
+
+use axum::{body::Body, extract::State, response::Response};
+use http::{Request, StatusCode};
+
+use super::{
+    call::InTopic,
+    openapi::{FetchParams, PartitionRecords, ReadProblems, TopicRecords},
+    params::Params,
+    produce::json,
+    router::App,
+};
+use crate::{
+    gateway::{Cursor, Position, Start},
+    problem::Problem,
+};
+
+const LIMITS: [&str; 5] = ["max_records", "max_bytes", "wait_ms", "on_out_of_range", "encoding"];
+
+/// Read one partition.
+///
+/// Starts at `offset`, `at` or `from`, by default at the oldest record. With `wait_ms` an answer at
+/// the end of the partition waits for the next record.
+#[utoipa::path(
+    get, path = "/topics/{topic}/partitions/{partition}/records", operation_id = "fetchPartition", tag = "records",
+    params(
+        ("topic" = String, Path, description = "Topic name", example = "orders"),
+        ("partition" = u32, Path, description = "Partition number", example = 0),
+        ("offset" = Option<u64>, Query, description = "The first offset wanted", maximum = 9007199254740991i64),
+        FetchParams,
+    ),
+    responses((status = 200, description = "Records in offset order", body = PartitionRecords), ReadProblems),
+)]
+pub async fn fetch_partition(
+    State(app): State<App>,
+    call: InTopic,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let known = ["offset", "at", "from"].into_iter().chain(LIMITS).collect::<Vec<_>>();
+    let params = Params::parse(request.uri(), &known)?;
+    let position = params.position()?.unwrap_or(Position::Start(Start::Earliest));
+    let limits = params.read_limits()?;
+    let partition = call.partition()?;
+    let gateway = &app.gateway;
+    let offset = gateway.offset_of(&call.topic, partition, position).await?;
+    let page = gateway.fetch_partition(&call.topic, partition, offset, &limits).await?;
+    app.metrics.records_out.inc_by(page.record_count as u64);
+    Ok(json(StatusCode::OK, page.to_json(None)))
+}
+
+/// Read all partitions of a topic.
+///
+/// Starts at `cursor`, `at` or `from`, by default at the oldest records. The answer's cursor goes on
+/// where it ended: it holds the reader's whole state, so any gateway takes it, and there is no
+/// session to lose. Records of one partition come in order.
+#[utoipa::path(
+    get, path = "/topics/{topic}/records", operation_id = "fetchTopic", tag = "records",
+    params(
+        ("topic" = String, Path, description = "Topic name", example = "orders"),
+        ("cursor" = Option<String>, Query, description = "The cursor of an earlier answer"),
+        FetchParams,
+    ),
+    responses((status = 200, description = "Records, in offset order within each partition", body = TopicRecords), ReadProblems),
+)]
+pub async fn fetch_topic(
+    State(app): State<App>,
+    call: InTopic,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let known = ["cursor", "at", "from"].into_iter().chain(LIMITS).collect::<Vec<_>>();
+    let params = Params::parse(request.uri(), &known)?;
+    let limits = params.read_limits()?;
+    let position = params.position()?.unwrap_or(Position::Start(Start::Earliest));
+    let mut cursor = start(&app, &call, params.text("cursor"), position).await?;
+    let project = &call.access.project;
+    let page = app.gateway.fetch_topic(&call.topic, project, &mut cursor, &limits).await?;
+    app.metrics.records_out.inc_by(page.record_count as u64);
+    Ok(json(StatusCode::OK, page.to_json(Some(&cursor.seal(project)))))
+}
+
+/// The cursor that a read of all partitions starts with.
+///
+/// # Errors
+/// 400 for a forged cursor.
+pub async fn start(
+    app: &App,
+    call: &InTopic,
+    cursor: Option<&str>,
+    position: Position,
+) -> Result<Cursor, Problem> {
+    match cursor {
+        Some(text) => Cursor::open(text, &call.access.project, &call.topic),
+        None => {
+            let offsets = app.gateway.offsets_of(&call.topic, position).await?;
+            Ok(Cursor { topic: call.topic.id, offsets })
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! The HTTP edge: connections, requests, and one file a verb.
+
+mod body;
+mod bulk;
+mod call;
+mod fetch;
+mod observe;
+mod ops;
+mod params;
+mod produce;
+mod raw;
+mod router;
+mod serve;
+mod service;
+mod tail;
+mod topics;
+mod trim;
+mod unbuilt;
+
+pub mod openapi;
+
+pub use observe::Metrics;
+pub use router::{App, internal_router, router};
+pub use serve::Server;

@@ -1,0 +1,209 @@
+//! What the service counts, for `/metrics`: base units, and no label that tenants can multiply.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, AtomicU64},
+};
+
+use headwater_log::LogStats;
+use http::Method;
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::{Registry, Unit},
+};
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RequestLabels {
+    method: String,
+    route: String,
+    status: u16,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RouteLabels {
+    route: String,
+}
+
+/// A gauge that follows the number of things alive.
+pub type Alive = Gauge<i64, AtomicI64>;
+
+/// Counts one thing for as long as it lives.
+pub struct Counted(Alive);
+
+impl Counted {
+    /// One more.
+    pub fn new(gauge: &Alive) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// The gateway's metrics.
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    seconds: Family<RouteLabels, Histogram>,
+    /// Open connections.
+    pub connections: Alive,
+    /// Open tails.
+    pub tails: Alive,
+    /// Bulk loads under way.
+    pub bulk_loads: Alive,
+    /// Records acknowledged.
+    pub records_in: Counter,
+    /// Key, value and header bytes acknowledged.
+    pub bytes_in: Counter,
+    /// Records sent.
+    pub records_out: Counter,
+    sampled: Sampled,
+}
+
+/// Gauges and counters that are read from elsewhere when somebody looks.
+struct Sampled {
+    long_polls: Gauge,
+    partitions: Gauge,
+    topics: Gauge,
+    in_flight_bytes: Gauge,
+    log: Vec<(Gauge<f64, AtomicU64>, fn(&LogStats) -> f64)>,
+}
+
+impl Metrics {
+    /// All metrics at zero.
+    pub fn new() -> Arc<Self> {
+        let mut registry = Registry::with_prefix("headwater");
+        let requests = Family::<RequestLabels, Counter>::default();
+        registry.register("http_requests", "Requests answered", requests.clone());
+        let seconds = Family::<RouteLabels, Histogram>::new_with_constructor(|| {
+            Histogram::new([
+                0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
+                0.5, 1.0, 2.5, 10.0, 60.0,
+            ])
+        });
+        registry.register_with_unit(
+            "http_request_duration",
+            "Time from a request's headers to its answer's headers",
+            Unit::Seconds,
+            seconds.clone(),
+        );
+        let mut alive = |name: &str, help: &str| {
+            let gauge = Alive::default();
+            registry.register(name, help, gauge.clone());
+            gauge
+        };
+        let connections = alive("http_connections", "Open connections");
+        let tails = alive("tails_open", "Open tails");
+        let bulk_loads = alive("bulk_loads_open", "Bulk loads under way");
+        let mut counter = |name: &str, help: &str| {
+            let counter = Counter::default();
+            registry.register(name, help, counter.clone());
+            counter
+        };
+        let records_in = counter("records_in", "Records acknowledged");
+        let bytes_in = counter("record_bytes_in", "Key, value and header bytes acknowledged");
+        let records_out = counter("records_out", "Records sent to readers");
+        let sampled = Sampled::register(&mut registry);
+        Arc::new(Self {
+            registry,
+            requests,
+            seconds,
+            connections,
+            tails,
+            bulk_loads,
+            records_in,
+            bytes_in,
+            records_out,
+            sampled,
+        })
+    }
+
+    /// Counts an answered request.
+    pub fn request(&self, method: &Method, route: &str, status: u16, seconds: f64) {
+        let method = match *method {
+            Method::GET | Method::POST | Method::PUT | Method::PATCH | Method::DELETE => {
+                method.as_str()
+            }
+            // Anybody can invent methods.
+            _ => "other",
+        };
+        let labels = RequestLabels { method: method.into(), route: route.into(), status };
+        self.requests.get_or_create(&labels).inc();
+        self.seconds.get_or_create(&RouteLabels { route: route.into() }).observe(seconds);
+    }
+
+    /// The text that Prometheus reads.
+    ///
+    /// # Errors
+    /// Never in practice: it is written to memory.
+    pub fn text(&self, gateway: &crate::gateway::Gateway, node: &headwater_broker::Node) -> Result<String, std::fmt::Error> {
+        let gauges = node.gauges();
+        let (topics, _) = gateway.catalog.sizes();
+        self.sampled.long_polls.set(gauges.waiting_fetches as i64);
+        self.sampled.partitions.set(gauges.partitions as i64);
+        self.sampled.topics.set(topics as i64);
+        self.sampled.in_flight_bytes.set(gateway.budget.used() as i64);
+        let stats = node.log_stats();
+        for (gauge, read) in &self.sampled.log {
+            gauge.set(read(&stats));
+        }
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+impl Sampled {
+    fn register(registry: &mut Registry) -> Self {
+        let mut gauge = |name: &str, help: &str| {
+            let gauge = Gauge::default();
+            registry.register(name, help, gauge.clone());
+            gauge
+        };
+        Self {
+            long_polls: gauge("long_polls_waiting", "Fetches and tails that wait for a record"),
+            partitions: gauge("partitions", "Partitions that hold data"),
+            topics: gauge("topics", "Topics"),
+            in_flight_bytes: gauge("in_flight_bytes", "Request bytes in memory"),
+            log: LOG_GAUGES
+                .iter()
+                .map(|(name, help, read)| {
+                    let gauge = Gauge::<f64, AtomicU64>::default();
+                    registry.register(*name, *help, gauge.clone());
+                    (gauge, *read)
+                })
+                .collect(),
+        }
+    }
+}
+
+type ReadGauge = fn(&LogStats) -> f64;
+
+/// What the log counts. Totals since the start are gauges here, because they are sampled.
+const LOG_GAUGES: [(&str, &str, ReadGauge); 14] = [
+    ("log_syncs", "Journal syncs since the start", |s| s.syncs as f64),
+    ("log_sync_seconds", "Time in journal syncs since the start", |s| s.sync_seconds),
+    ("log_frames", "Appends in the journal since the start", |s| s.frames as f64),
+    ("log_group_bytes", "Bytes written to the journal since the start", |s| s.group_bytes as f64),
+    ("log_journal_bytes", "Journal that no checkpoint covers", |s| s.journal_bytes as f64),
+    ("log_queue_bytes", "Appended bytes that are not synced", |s| s.queue_bytes as f64),
+    ("log_tail_bytes", "Recent batches in memory", |s| s.tail_bytes as f64),
+    ("log_segment_written_bytes", "Bytes written to segments since the start", |s| {
+        s.segment_bytes_written as f64
+    }),
+    ("log_segment_read_bytes", "Bytes read from segments since the start", |s| {
+        s.segment_bytes_read as f64
+    }),
+    ("log_open_files", "Segment files open", |s| s.open_files as f64),
+    ("log_checkpoints", "Checkpoints since the start", |s| s.checkpoints as f64),
+    ("log_corrupt_batches", "Damaged batches met since the start", |s| s.corrupt_batches as f64),
+    ("log_disk_free_bytes", "Free space of the data directory", |s| s.free_bytes as f64),
+    ("log_storage_full", "1 while appends are refused for want of space", |s| {
+        f64::from(u8::from(s.storage_full))
+    }),
+];

@@ -1,0 +1,139 @@
+//! Query parameters: every one is known, given once and well-formed, or the call is refused.
+
+use std::{borrow::Cow, fmt::Display, str::FromStr, time::Duration};
+
+use http::Uri;
+
+use crate::{
+    gateway::{OnOutOfRange, Position, ReadLimits, Start, TimePoint},
+    limits::{FETCH_BYTES, FETCH_RECORDS, FETCH_WAIT_MAX, OFFSET_MAX},
+    problem::Problem,
+};
+
+/// The parameters of one request.
+pub struct Params<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+impl<'a> Params<'a> {
+    /// Reads the query.
+    ///
+    /// # Errors
+    /// 400 for a parameter that is not in `known`, or that is repeated.
+    pub fn parse(uri: &'a Uri, known: &[&str]) -> Result<Self, Problem> {
+        let mut params: Vec<(Cow<'a, str>, Cow<'a, str>)> = Vec::new();
+        for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
+            if !known.contains(&&*name) {
+                let message = if known.is_empty() {
+                    "this call takes no parameters".to_owned()
+                } else {
+                    format!("this call takes {}", known.join(", "))
+                };
+                return Err(Problem::invalid(name, "unknown_parameter", message));
+            }
+            if params.iter().any(|(other, _)| *other == name) {
+                return Err(Problem::invalid(name, "duplicate_parameter", "give it once"));
+            }
+            params.push((name, value));
+        }
+        Ok(Self(params))
+    }
+
+    /// The parameter's text.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(other, _)| other == name).map(|(_, value)| &**value)
+    }
+
+    /// The parameter, read as `T`.
+    ///
+    /// # Errors
+    /// 400 if it cannot be.
+    pub fn get<T: FromStr<Err: Display>>(&self, name: &str) -> Result<Option<T>, Problem> {
+        self.text(name)
+            .map(|text| {
+                text.parse()
+                    .map_err(|error: T::Err| Problem::invalid(name, "invalid_value", error.to_string()))
+            })
+            .transpose()
+    }
+
+    /// A whole number within a range.
+    ///
+    /// # Errors
+    /// 400 if it is none, or outside.
+    pub fn number(&self, name: &str, least: u64, most: u64) -> Result<Option<u64>, Problem> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        match text.parse() {
+            Ok(number) if digits && (least..=most).contains(&number) => Ok(Some(number)),
+            _ => Err(Problem::invalid(
+                name,
+                "out_of_range",
+                format!("must be a whole number from {least} to {most}"),
+            )),
+        }
+    }
+
+    /// One of several words.
+    ///
+    /// # Errors
+    /// 400 if it is another.
+    pub fn word<T: Copy>(&self, name: &str, words: &[(&str, T)]) -> Result<Option<T>, Problem> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        found.map(Some).ok_or_else(|| {
+            let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+            Problem::invalid(name, "invalid_value", format!("must be {}", words.join(" or ")))
+        })
+    }
+
+    /// `offset`, `at` or `from`: at most one of them, and not beside a cursor.
+    ///
+    /// # Errors
+    /// 400 if it is malformed, or there are several.
+    pub fn position(&self) -> Result<Option<Position>, Problem> {
+        let given: Vec<_> = ["offset", "at", "from", "cursor"]
+            .into_iter()
+            .filter(|name| self.text(name).is_some())
+            .collect();
+        if let [first, second, ..] = given[..] {
+            return Err(Problem::invalid(
+                second,
+                "conflict",
+                format!("say where to start once: by {first} or by {second}"),
+            ));
+        }
+        if let Some(offset) = self.number("offset", 0, OFFSET_MAX)? {
+            return Ok(Some(Position::Offset(offset)));
+        }
+        if let Some(at) = self.get::<TimePoint>("at")? {
+            return Ok(Some(Position::At(at)));
+        }
+        Ok(self.get::<Start>("from")?.map(Position::Start))
+    }
+
+    /// `max_records`, `max_bytes`, `wait_ms`, `on_out_of_range` and `encoding`.
+    ///
+    /// # Errors
+    /// 400 if one is out of range.
+    pub fn read_limits(&self) -> Result<ReadLimits, Problem> {
+        let records_max = self.number("max_records", 1, FETCH_RECORDS.1 as u64)?;
+        let bytes_max = self.number("max_bytes", 1, FETCH_BYTES.1 as u64)?;
+        let wait_ms = self.number("wait_ms", 0, FETCH_WAIT_MAX.as_millis() as u64)?;
+        let on_out_of_range = self.word(
+            "on_out_of_range",
+            &[
+                ("error", OnOutOfRange::Error),
+                ("earliest", OnOutOfRange::Earliest),
+                ("latest", OnOutOfRange::Latest),
+            ],
+        )?;
+        Ok(ReadLimits {
+            records_max: records_max.map_or(FETCH_RECORDS.0, |n| n as usize),
+            bytes_max: bytes_max.map_or(FETCH_BYTES.0, |n| n as usize),
+            wait: Duration::from_millis(wait_ms.unwrap_or(0)),
+            on_out_of_range: on_out_of_range.unwrap_or_default(),
+            base64: self.word("encoding", &[("base64", true), ("json", false)])?.unwrap_or(false),
+            single_line: false,
+            separator: b',',
+        })
+    }
+}

@@ -1,0 +1,78 @@
+//! `POST /topics/{topic}/records`
+
+use axum::{body::Body, extract::State, response::{IntoResponse, Response}};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
+
+use super::{
+    body::{JSON_TYPES, check_content_type, read_body},
+    call::InTopic,
+    openapi::{IdempotencyHeader, ProduceProblems, ProduceRequest, ProduceResponse},
+    params::Params,
+    router::App,
+};
+use crate::{
+    gateway::{Encoded, IdempotencyKey},
+    limits::BODY_BYTES_MAX,
+    problem::Problem,
+};
+
+/// Append records.
+///
+/// Takes up to 10 000 records in at most 8 MiB and answers once they are on stable storage. With an
+/// `Idempotency-Key` the call may be repeated safely: what is there is not appended again.
+#[utoipa::path(
+    post, path = "/topics/{topic}/records", operation_id = "produceRecords", tag = "records",
+    params(("topic" = String, Path, description = "Topic name", example = "orders"), IdempotencyHeader),
+    request_body(content = ProduceRequest, description = "The records"),
+    responses(
+        (status = 200, description = "All records are acknowledged", body = ProduceResponse),
+        (status = 207, description = "Some partitions refused: their slots hold an error", body = ProduceResponse),
+        ProduceProblems,
+    ),
+)]
+pub async fn produce_records(
+    State(app): State<App>,
+    call: InTopic,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    Params::parse(request.uri(), &[])?;
+    check_content_type(request.headers(), JSON_TYPES)?;
+    let key = idempotency_key(request.headers())?;
+    let body = read_body(&app, request, BODY_BYTES_MAX).await?;
+    let (encoded, acks) = app.gateway.encode_body(&call.topic, &body.bytes, key)?;
+    answer(&app, &call, encoded, acks).await
+}
+
+/// The request's `Idempotency-Key`, if it has one.
+///
+/// # Errors
+/// 400 if it is malformed.
+pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
+    headers.get("idempotency-key").map(IdempotencyKey::from_header).transpose()
+}
+
+/// Appends what was encoded and tells where it is.
+///
+/// # Errors
+/// When no partition took its records.
+pub async fn answer(
+    app: &App,
+    call: &InTopic,
+    encoded: Encoded,
+    acks: headwater_broker::Acks,
+) -> Result<Response, Problem> {
+    let (records, bytes) = (encoded.slots.len() as u64, encoded.payload_bytes as u64);
+    let written = app.gateway.produce(&call.topic, encoded, acks).await?;
+    let status = if written.complete() { StatusCode::OK } else { StatusCode::MULTI_STATUS };
+    app.metrics.records_in.inc_by(records);
+    app.metrics.bytes_in.inc_by(bytes);
+    Ok(json(status, written.to_json(&call.request_id)))
+}
+
+/// A JSON answer.
+pub fn json(status: StatusCode, body: Vec<u8>) -> Response {
+    const JSON: HeaderValue = HeaderValue::from_static("application/json");
+    let mut response = (status, body).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    response
+}

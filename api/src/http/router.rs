@@ -1,0 +1,81 @@
+//! Which path goes where.
+
+use std::sync::Arc;
+
+use axum::{Router, response::IntoResponse, routing::get};
+use headwater_broker::Node;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    bulk, fetch, observe::Metrics, openapi, ops, produce, raw, service::remember_route, tail,
+    topics, trim, unbuilt,
+};
+use crate::{
+    gateway::Gateway,
+    problem::{Code, Problem},
+};
+
+/// What handlers share.
+#[derive(Clone)]
+pub struct App {
+    /// What the service does.
+    pub gateway: Arc<Gateway>,
+    /// This process's broker, for its metrics.
+    pub node: Arc<Node>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// The streaming API with its document. Paths are relative to a project.
+pub fn streaming() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(topics::list_topics))
+        .routes(routes!(
+            topics::put_topic,
+            topics::get_topic,
+            topics::patch_topic,
+            topics::delete_topic
+        ))
+        .routes(routes!(topics::list_partitions))
+        .routes(routes!(produce::produce_records, fetch::fetch_topic))
+        .routes(routes!(raw::produce_raw))
+        .routes(routes!(bulk::produce_bulk))
+        .routes(routes!(fetch::fetch_partition))
+        .routes(routes!(tail::tail_topic))
+        .routes(routes!(tail::tail_topic_ndjson))
+        .routes(routes!(trim::list_offsets))
+        .routes(routes!(trim::trim_partition))
+}
+
+/// All of HTTP.
+pub fn router(app: App) -> Router {
+    let (streaming, _) = streaming().split_for_parts();
+    let project = streaming.merge(unbuilt::project_routes());
+    Router::new()
+        .nest("/v1/projects/{project}", project)
+        .nest("/v1", unbuilt::management_routes())
+        .route("/", get(ops::root))
+        .route("/healthz", get(ops::healthz))
+        .route("/readyz", get(ops::readyz))
+        .route("/metrics", get(ops::metrics))
+        .route("/errors", get(ops::error_index))
+        .route("/errors/{code}", get(ops::error_page))
+        .merge(openapi::docs())
+        .route_layer(axum::middleware::from_fn(remember_route))
+        .fallback(async || Problem::new(Code::NotFound, "there is nothing at this path"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(Code::MethodNotAllowed, "the path exists, this method on it does not")
+                .into_response()
+        })
+        .with_state(app)
+}
+
+/// What the internal listener has: health and metrics.
+pub fn internal_router(app: App) -> Router {
+    Router::new()
+        .route("/healthz", get(ops::healthz))
+        .route("/readyz", get(ops::readyz))
+        .route("/metrics", get(ops::metrics))
+        .fallback(async || Problem::new(Code::NotFound, "there is nothing at this path"))
+        .with_state(app)
+}

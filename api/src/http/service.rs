@@ -1,0 +1,134 @@
+//! What happens to every request and every answer: ids, problems, metrics, compression.
+
+use std::{sync::Arc, time::Instant};
+
+use axum::{
+    body::Body,
+    extract::MatchedPath,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderName, HeaderValue, Request, header};
+use tower::Service;
+
+use super::{call::RequestId, router::App};
+use crate::problem::{Code, Problem};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// The router, with what surrounds it.
+#[derive(Clone)]
+pub struct Edge {
+    app: App,
+    plain: axum::Router,
+    compressed: axum::Router,
+}
+
+impl Edge {
+    /// Wraps a router.
+    pub fn new(app: App, router: axum::Router) -> Self {
+        use tower_http::compression::{
+            CompressionLayer, Predicate,
+            predicate::{NotForContentType, SizeAbove},
+        };
+        // Events must leave at once, and a compressor would hold them back.
+        let worth = SizeAbove::new(256)
+            .and(NotForContentType::const_new("text/event-stream"))
+            .and(NotForContentType::const_new("application/x-ndjson"));
+        let compressed =
+            router.clone().layer(CompressionLayer::new().gzip(true).zstd(true).compress_when(worth));
+        Self { app, plain: router, compressed }
+    }
+
+    /// Answers one request.
+    pub async fn handle(&self, request: Request<hyper::body::Incoming>) -> Response {
+        let started = Instant::now();
+        let mut request = request.map(Body::new);
+        let id = request_id(&request);
+        let traceparent = request.headers().get(TRACEPARENT).cloned();
+        let method = request.method().clone();
+        let path = tracing::enabled!(tracing::Level::DEBUG).then(|| request.uri().path().to_owned());
+        request.extensions_mut().insert(RequestId(id.clone()));
+        let compress = request.headers().contains_key(header::ACCEPT_ENCODING);
+        let mut router = if compress { self.compressed.clone() } else { self.plain.clone() };
+        // A router is always ready and cannot fail.
+        let mut response = match router.call(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        };
+        if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+            response = render(&problem, &id, response);
+        }
+        if let Ok(value) = HeaderValue::from_str(&id) {
+            response.headers_mut().insert(REQUEST_ID, value);
+        }
+        if let Some(traceparent) = traceparent {
+            response.headers_mut().insert(TRACEPARENT, traceparent);
+        }
+        let status = response.status().as_u16();
+        let route = response.extensions_mut().remove::<MatchedPath>();
+        let route = route.as_ref().map_or("none", MatchedPath::as_str);
+        let seconds = started.elapsed().as_secs_f64();
+        self.app.metrics.request(&method, route, status, seconds);
+        if let Some(path) = path {
+            tracing::debug!(request_id = %id, %method, path, status, seconds, "request");
+        }
+        response
+    }
+}
+
+/// Copies the matched route to the answer, for the metrics outside of the router.
+pub async fn remember_route(request: Request<Body>, next: axum::middleware::Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let mut response = next.run(request).await;
+    if let Some(route) = route {
+        response.extensions_mut().insert(route);
+    }
+    response
+}
+
+impl IntoResponse for Problem {
+    /// The status alone: [`Edge::handle`] knows the request's id and writes the body.
+    fn into_response(self) -> Response {
+        let status = http::StatusCode::from_u16(self.code.status())
+            .unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+fn render(problem: &Problem, id: &str, response: Response) -> Response {
+    let (mut parts, _) = response.into_parts();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.remove(header::CONTENT_ENCODING);
+    parts.headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/problem+json"),
+    );
+    if let Some(retry_after_ms) = problem.retry_after_ms {
+        parts.headers.insert(header::RETRY_AFTER, retry_after_ms.div_ceil(1_000).into());
+    }
+    if problem.code == Code::Unauthenticated {
+        parts
+            .headers
+            .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"headwater\""));
+    }
+    if let Some(allow) = &problem.allow {
+        parts.headers.insert(header::ALLOW, allow.clone());
+    }
+    if problem.code.status() >= 500 {
+        tracing::warn!(request_id = id, code = problem.code.as_str(), detail = %problem.detail, "problem");
+    }
+    Response::from_parts(parts, Body::from(problem.to_json(id)))
+}
+
+/// The client's id for the request if it is a sane one, else a new one.
+fn request_id(request: &Request<Body>) -> Arc<str> {
+    request
+        .headers()
+        .get(REQUEST_ID)
+        .and_then(|value| value.to_str().ok())
+        .filter(|text| (1..=128).contains(&text.len()))
+        .map_or_else(|| format!("{:016x}", rand::random::<u64>()).into(), Arc::from)
+}
