@@ -83,8 +83,6 @@ pub fn records_equal(
         return Ok(false);
     }
     let (mut scratch_a, mut scratch_b) = (Vec::new(), Vec::new());
-    // Copies of the views live as long as the scratch does, which the originals need not.
-    let (a, b) = (*a, *b);
     let mut records_b = b.records(&mut scratch_b, decoded_bytes_max)?;
     for record_a in a.records(&mut scratch_a, decoded_bytes_max)? {
         let record_a = record_a?;

@@ -1,6 +1,6 @@
 //! JSON to and from record batches, with no tree in between.
 //!
-//! Reading is one pass of a validating [scanner](scan): the envelope around a record is taken
+//! Reading is one pass of a validating scanner (`scan.rs`): the envelope around a record is taken
 //! apart, a record's `value` is checked for grammar and depth and then kept byte for byte, so
 //! repeated names, `1e400`, escapes and long integers in it survive. Writing puts a checked value
 //! back as it is.

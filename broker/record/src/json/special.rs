@@ -23,7 +23,7 @@ pub(super) fn find_special(bytes: &[u8], mut at: usize) -> usize {
     bytes.len()
 }
 
-/// Without the instructions below the scanner takes half as long again for short strings: from
+/// Without the instructions below the scanner needs half as much time again for short strings: from
 /// plain code the compiler makes the same comparisons but takes the result out through memory.
 #[cfg(target_feature = "sse2")]
 #[allow(unsafe_code, reason = "the only way to these instructions")]

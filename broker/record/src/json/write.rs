@@ -107,32 +107,48 @@ fn write_headers(out: &mut Vec<u8>, headers: HeadersIter<'_>, options: &WriteOpt
 #[inline(never)]
 fn write_some_headers(out: &mut Vec<u8>, headers: HeadersIter<'_>, options: &WriteOptions) {
     let base64 = options.base64 || !headers.clone().all(|h| h.value.is_none_or(is_utf8));
-    let mut groups = Groups::new(headers);
     let name: &[u8] = if base64 {
         b",\"headers_base64\":{"
     } else {
         b",\"headers\":{"
     };
     out.extend_from_slice(name);
-    let mut first = true;
-    while let Some(group) = groups.next_group() {
-        if !first {
-            out.push(b',');
+    if may_repeat(&headers) {
+        let mut groups = Groups::new(headers);
+        while let Some(group) = groups.next_group() {
+            write_group(out, group, base64);
         }
-        first = false;
-        write_string(group[0].name, out);
-        out.push(b':');
-        if let [header] = group {
-            write_header_value(out, header, base64);
-            continue;
-        }
+    } else {
+        headers.for_each(|header| write_group(out, &[header], base64));
+    }
+    // In place of the comma after the last one.
+    out.pop();
+    out.push(b'}');
+}
+
+/// Whether a name is there twice, or too many headers to find out by comparing each with each.
+fn may_repeat(headers: &HeadersIter<'_>) -> bool {
+    const COMPARED_MAX: usize = 8;
+    let mut rest = headers.clone();
+    rest.len() > COMPARED_MAX
+        || std::iter::from_fn(|| rest.next().map(|header| (header, rest.clone())))
+            .any(|(header, mut after)| after.any(|other| other.name == header.name))
+}
+
+/// The headers of one name, and a comma.
+fn write_group(out: &mut Vec<u8>, group: &[RecordHeader<'_>], base64: bool) {
+    write_string(group[0].name, out);
+    out.push(b':');
+    if let [header] = group {
+        write_header_value(out, header, base64);
+    } else {
         for (i, header) in group.iter().enumerate() {
             out.push(if i == 0 { b'[' } else { b',' });
             write_header_value(out, header, base64);
         }
         out.push(b']');
     }
-    out.push(b'}');
+    out.push(b',');
 }
 
 /// Headers with those of one name together, names in the order in which they first appear.
