@@ -42,7 +42,7 @@ struct Inode {
     current: Vec<u8>,
     durable: Vec<u8>,
     pending: Vec<Change>,
-    /// Bytes that a failed sync dropped: no later sync writes them.
+    /// Bytes of space set aside for it.
     reserved: usize,
 }
 
@@ -598,7 +598,10 @@ impl File for CrashFile {
 
     fn write_vectored_at(&self, buffers: &[IoSlice<'_>], offset: u64) -> io::Result<()> {
         self.with(|state, inode| {
-            let data = buffers.concat();
+            let data: Vec<u8> = buffers
+                .iter()
+                .flat_map(|buffer| buffer.iter().copied())
+                .collect();
             let end = offset as usize + data.len();
             let held = state.inodes[inode]
                 .current
