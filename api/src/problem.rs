@@ -3,6 +3,8 @@
 //! A client retries on `retryable` and `outcome` alone. What an operator needs beside it goes to the
 //! log, never into a problem.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 /// What became of the request's effect.
@@ -213,30 +215,43 @@ impl Problem {
 
     /// The problem as JSON, on one line.
     pub fn to_json(&self, request_id: &str) -> Vec<u8> {
-        let mut body = serde_json::json!({
-            "type": format!("/errors/{}", self.code.as_str()),
-            "title": self.code.title(),
-            "status": self.code.status(),
-            "code": self.code.as_str(),
-            "detail": self.detail,
-            "retryable": self.code.retryable(),
-            "outcome": self.outcome,
-            "request_id": request_id,
-        });
-        if let Some(retry_after_ms) = self.retry_after_ms {
-            body["retry_after_ms"] = retry_after_ms.into();
-        }
-        if !self.errors.is_empty() {
-            body["errors"] = serde_json::json!(self.errors);
-        }
-        for (name, offset) in &self.offsets {
-            body[*name] = (*offset).into();
-        }
-        if let Some(cursor) = &self.cursor {
-            body["cursor"] = cursor.as_str().into();
-        }
+        let body = Body {
+            r#type: format!("/errors/{}", self.code.as_str()),
+            title: self.code.title(),
+            status: self.code.status(),
+            code: self.code.as_str(),
+            detail: &self.detail,
+            retryable: self.code.retryable(),
+            retry_after_ms: self.retry_after_ms,
+            outcome: self.outcome,
+            request_id,
+            errors: &self.errors,
+            offsets: self.offsets.iter().copied().collect(),
+            cursor: self.cursor.as_deref(),
+        };
         serde_json::to_vec(&body).expect("strings and numbers serialize")
     }
+}
+
+/// A problem as it is written.
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    code: &'a str,
+    detail: &'a str,
+    retryable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
+    outcome: Outcome,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldError],
+    #[serde(flatten)]
+    offsets: BTreeMap<&'static str, u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<&'a str>,
 }
 
 impl std::fmt::Display for Problem {

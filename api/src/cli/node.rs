@@ -11,7 +11,7 @@ use std::{
 };
 
 use headwater_broker::{Clock, Cluster, Node, NodeOptions, SingleNode, SystemClock};
-use headwater_log::{LogOptions, OpenError, RealDisk};
+use headwater_log::{LogOptions, OpenError, RealDisk, Recovery};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -185,7 +185,24 @@ async fn open_node(
     let (node, recovery) = opened.map_err(|error: OpenError| {
         Stopped::new(exit::DATA_DIR, format!("{}: {error}", settings.data_dir.display()))
     })?;
-    tracing::info!(recovery = ?recovery, "log opened");
+    let replay_ms = recovery.replay_elapsed.as_millis() as u64;
+    let Recovery { partitions, groups, journal_bytes, records, torn_bytes, .. } = recovery;
+    tracing::info!(
+        partitions,
+        groups,
+        journal_bytes,
+        records,
+        torn_bytes,
+        replay_ms,
+        rebuilt = recovery.rebuilt,
+        "log opened"
+    );
+    for (partition, from, to) in recovery.damaged {
+        tracing::error!(%partition, from, to, "acknowledged records are damaged on this disk");
+    }
+    for path in recovery.ignored {
+        tracing::warn!(path = %path.display(), "not a file of the log; left alone");
+    }
     Ok(node)
 }
 

@@ -53,6 +53,10 @@ impl Problem {
             problem.retryable = matches!(status, 429 | 502 | 503 | 504);
         }
         problem.status = status;
+        if let [error] = problem.errors.as_slice() {
+            let told = format!("{}: {}", error.pointer, error.message);
+            problem.detail = problem.detail.take().filter(|detail| *detail != told);
+        }
         if problem.title.is_empty() {
             problem.title = format!("The service answered {status}");
         }

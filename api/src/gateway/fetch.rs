@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use headwater_broker::{Fetch, FetchError, FetchPosition, Fetched};
 use headwater_record::{BatchView, WriteOptions, write_record};
+use serde::Serialize;
 
 use super::{Cursor, Gateway, read_problem};
 use crate::{
@@ -47,7 +48,7 @@ pub struct ReadLimits {
 }
 
 /// Offsets that were asked for and are not there.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub struct Gap {
     /// The partition.
     pub partition: u32,
@@ -55,10 +56,12 @@ pub struct Gap {
     pub from: u64,
     /// First offset after the gap.
     pub to: u64,
+    /// Why: trim and retention both move the log's start, and which one did is not recorded.
+    pub reason: &'static str,
 }
 
 /// One partition's part of a page.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub struct PartitionPage {
     /// The partition.
     pub partition: u32,
@@ -243,7 +246,8 @@ impl Gateway {
                 OnOutOfRange::Latest => *high_watermark,
             };
             if *offset < to {
-                gaps.push(Gap { partition: *partition, from: *offset, to });
+                let (partition, from) = (*partition, *offset);
+                gaps.push(Gap { partition, from, to, reason: "deleted" });
             }
             *offset = to;
             moved = true;
@@ -343,42 +347,40 @@ impl FetchPage {
         out.extend_from_slice(b"{\"records\":[");
         out.extend_from_slice(&self.records);
         out.extend_from_slice(b"],");
-        let mut rest = match (cursor, self.partitions.first()) {
-            (None, Some(part)) => serde_json::json!({
-                "next_offset": part.next_offset,
-                "log_start": part.log_start,
-                "high_watermark": part.high_watermark,
-            }),
+        let rest = match (cursor, self.partitions.first()) {
+            (None, Some(part)) => {
+                serde_json::to_vec(&PartitionRest {
+                    next_offset: part.next_offset,
+                    log_start: part.log_start,
+                    high_watermark: part.high_watermark,
+                    gaps: &self.gaps,
+                })
+            }
             _ => {
-                let mut parts: Vec<_> = self.partitions.iter().collect();
+                let mut parts = self.partitions.clone();
                 parts.sort_unstable_by_key(|part| part.partition);
-                let parts: Vec<_> = parts
-                    .iter()
-                    .map(|part| {
-                        serde_json::json!({
-                            "partition": part.partition,
-                            "next_offset": part.next_offset,
-                            "log_start": part.log_start,
-                            "high_watermark": part.high_watermark,
-                        })
-                    })
-                    .collect();
-                serde_json::json!({ "partitions": parts, "cursor": cursor })
+                serde_json::to_vec(&TopicRest { cursor, partitions: &parts, gaps: &self.gaps })
             }
         };
-        let gaps: Vec<_> = self.gaps.iter().map(Gap::to_json).collect();
-        rest["gaps"] = gaps.into();
-        let rest = rest.to_string();
-        out.extend_from_slice(&rest.as_bytes()[1..]);
+        let rest = rest.expect("numbers and strings serialize");
+        out.extend_from_slice(&rest[1..]);
         out
     }
 }
 
-impl Gap {
-    fn to_json(&self) -> serde_json::Value {
-        // Trim and retention both move the log's start; which one did is not recorded.
-        serde_json::json!({
-            "partition": self.partition, "from": self.from, "to": self.to, "reason": "deleted",
-        })
-    }
+/// What stands behind the records of one partition.
+#[derive(Serialize)]
+struct PartitionRest<'a> {
+    next_offset: u64,
+    log_start: u64,
+    high_watermark: u64,
+    gaps: &'a [Gap],
+}
+
+/// What stands behind the records of several.
+#[derive(Serialize)]
+struct TopicRest<'a> {
+    cursor: Option<&'a str>,
+    partitions: &'a [PartitionPage],
+    gaps: &'a [Gap],
 }

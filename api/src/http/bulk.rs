@@ -381,15 +381,16 @@ impl Load {
         into: &mut Vec<u8>,
     ) {
         self.accepted += count;
-        let partitions: Vec<_> = stretch
-            .iter()
-            .map(|(part, base_offset, n)| {
-                serde_json::json!({"partition": parts[*part].0, "base_offset": base_offset, "n": n})
-            })
-            .collect();
-        let line = serde_json::json!({"from": from, "n": count, "partitions": partitions});
-        into.extend_from_slice(line.to_string().as_bytes());
-        into.push(b'\n');
+        let mut line = format!("{{\"from\":{from},\"n\":{count},\"partitions\":[");
+        for (nth, (part, base_offset, n)) in stretch.iter().enumerate() {
+            let comma = if nth == 0 { "" } else { "," };
+            let partition = parts[*part].0;
+            line += &format!(
+                "{comma}{{\"partition\":{partition},\"base_offset\":{base_offset},\"n\":{n}}}"
+            );
+        }
+        line += "]}\n";
+        into.extend_from_slice(line.as_bytes());
     }
 
     fn reject(&mut self, line: u64, problem: &Problem, into: &mut Vec<u8>) {

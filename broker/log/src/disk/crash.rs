@@ -124,6 +124,17 @@ impl CrashDisk {
         CrashDisk(Arc::new(Mutex::new(state)))
     }
 
+    /// A disk of its own with the same content, nothing open and nothing planned.
+    pub fn fork(&self) -> CrashDisk {
+        let state = self.0.lock();
+        CrashDisk(Arc::new(Mutex::new(State {
+            inodes: state.inodes.clone(),
+            directories: state.directories.clone(),
+            capacity: state.capacity,
+            ..State::default()
+        })))
+    }
+
     /// Plans a fault; several may be planned.
     pub fn plan(&self, fault: Fault) {
         self.0.lock().faults.push(fault);

@@ -134,6 +134,7 @@ proptest! {
         let body = damaged(body.as_bytes(), &damage);
         let parsed = parse(&body, &limits);
         let expected = oracle::produce(&body, &limits);
+        eprintln!("ACC {}", expected.as_ref().map_or(0, |r| 1 + r.len()));
         prop_assert_eq!(
             parsed.as_ref().ok().map(|(_, records)| records),
             expected.as_ref(),
@@ -151,6 +152,7 @@ proptest! {
             Ok::<_, Infallible>(())
         });
         prop_assert_eq!(result.is_ok(), parsed.is_some());
+        eprintln!("LIN {}", parsed.is_some());
         let expected = str::from_utf8(&line).ok().and_then(|line| oracle::record(line, &limits));
         prop_assert_eq!(parsed, expected, "{:?}: {:?}", String::from_utf8_lossy(&line), result);
     }
