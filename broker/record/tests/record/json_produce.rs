@@ -4,10 +4,11 @@ use headwater_record::{
     Acks, JsonLimits, JsonRecord, JsonScratch, ParseError, ProduceBody, parse_produce, parse_record,
 };
 use proptest::collection::vec;
+use proptest::option;
 use proptest::prelude::*;
 
 use crate::oracle::{self, Expected};
-use crate::sample::{damage, damaged, json_string, json_value};
+use crate::sample::{Damage, damage, damaged, json_string, json_value};
 
 pub fn owned(record: &JsonRecord<'_>) -> Expected {
     let expected = Expected {
@@ -83,7 +84,7 @@ fn headers(value: BoxedStrategy<String>) -> impl Strategy<Value = String> {
 
 fn number() -> impl Strategy<Value = String> {
     prop_oneof![
-        6 => (0..5_000_000_000_u64).prop_map(|n| n.to_string()),
+        6 => (0..2_500_000_000_u64).prop_map(|n| n.to_string()),
         1 => prop::sample::select(vec![
             "null", "-1", "-0", "1.0", "1e3", "0", "253402300799999", "253402300800000",
             "2147483647", "2147483648", "18446744073709551616",
@@ -108,15 +109,50 @@ fn field() -> impl Strategy<Value = String> {
     ]
 }
 
+/// A record that is good but for odd strings and numbers.
+fn likely_record() -> impl Strategy<Value = String> {
+    let value = prop_oneof![
+        4 => json_value().prop_map(|v| format!(r#""value" : {v}"#)),
+        1 => json_string().prop_map(|v| format!(r#""value_text":{v}"#)),
+        1 => base64_string().prop_map(|v| format!(r#""value_base64":{v}"#)),
+    ];
+    let key = prop_oneof![
+        3 => json_string().prop_map(|v| format!(r#""key":{v}"#)),
+        1 => base64_string().prop_map(|v| format!(r#""key_base64":{v}"#)),
+    ];
+    let headers = prop_oneof![
+        headers(json_string().boxed()).prop_map(|v| format!(r#""headers":{v}"#)),
+        headers(base64_string().boxed()).prop_map(|v| format!(r#""headers_base64":{v}"#)),
+    ];
+    let number = prop_oneof![
+        number().prop_map(|v| format!(r#""timestamp":{v}"#)),
+        number().prop_map(|v| format!(r#""partition":{v}"#)),
+        number().prop_map(|v| format!(r#""offset":{v}"#)),
+    ];
+    (
+        value,
+        option::of(key),
+        option::weighted(0.3, headers),
+        option::weighted(0.3, number),
+    )
+        .prop_map(|(value, key, headers, number)| {
+            [Some(value), key, headers, number]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+        })
+        .prop_shuffle()
+        .prop_map(|fields| format!("{{{}}}", fields.join(" , ")))
+}
+
 fn record() -> impl Strategy<Value = String> {
-    let few = (json_value(), vec(field(), 0..3))
-        .prop_map(|(value, fields)| [vec![format!("\"value\":{value}")], fields].concat());
-    prop_oneof![few, vec(field(), 0..5)].prop_map(|fields| format!("{{{}}}", fields.join(" , ")))
+    let any_fields = vec(field(), 0..5).prop_map(|fields| format!("{{{}}}", fields.join(",")));
+    prop_oneof![9 => likely_record(), 1 => any_fields]
 }
 
 fn body() -> impl Strategy<Value = String> {
     let acks = prop::sample::select(vec!["", ",\"acks\":\"leader\"", ",\"acks\":\"\\u006eone\""]);
-    (vec(record(), 0..4), acks, any::<bool>()).prop_map(|(records, acks, acks_first)| {
+    (vec(record(), 0..7), acks, any::<bool>()).prop_map(|(records, acks, acks_first)| {
         let records = format!("\"records\":[{}]", records.join(","));
         match acks.strip_prefix(',') {
             Some(acks) if acks_first => format!("{{{acks} ,{records}}}"),
@@ -125,16 +161,20 @@ fn body() -> impl Strategy<Value = String> {
     })
 }
 
+/// None, more often than not.
+fn some_damage() -> impl Strategy<Value = Vec<Damage>> {
+    prop_oneof![2 => Just(Vec::new()), 1 => damage()]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn agrees_with_serde(body in body(), damage in damage(), low in any::<bool>()) {
+    fn agrees_with_serde(body in body(), damage in some_damage(), low in any::<bool>()) {
         let limits = if low { limits() } else { JsonLimits::default() };
         let body = damaged(body.as_bytes(), &damage);
         let parsed = parse(&body, &limits);
         let expected = oracle::produce(&body, &limits);
-        eprintln!("ACC {}", expected.as_ref().map_or(0, |r| 1 + r.len()));
         prop_assert_eq!(
             parsed.as_ref().ok().map(|(_, records)| records),
             expected.as_ref(),
@@ -143,7 +183,7 @@ proptest! {
     }
 
     #[test]
-    fn lines_agree_with_serde(record in record(), damage in damage()) {
+    fn lines_agree_with_serde(record in record(), damage in some_damage()) {
         let limits = JsonLimits::default();
         let line = damaged(record.as_bytes(), &damage);
         let mut parsed = None;
@@ -152,7 +192,6 @@ proptest! {
             Ok::<_, Infallible>(())
         });
         prop_assert_eq!(result.is_ok(), parsed.is_some());
-        eprintln!("LIN {}", parsed.is_some());
         let expected = str::from_utf8(&line).ok().and_then(|line| oracle::record(line, &limits));
         prop_assert_eq!(parsed, expected, "{:?}: {:?}", String::from_utf8_lossy(&line), result);
     }
