@@ -1,7 +1,9 @@
 use super::base64;
 use super::error::{Fallible, JsonError, JsonErrorKind, ParseError};
+use super::field::{Field, VALUES};
 use super::headers;
 use super::limits::JsonLimits;
+use super::refuse;
 use super::scan::{Scanner, Text};
 use super::scratch::JsonScratch;
 use crate::batch::{Headers, NewRecord};
@@ -81,73 +83,6 @@ pub fn parse_record<E>(
     on_record(&record).map_err(ParseError::Sink)
 }
 
-/// A field of the record; the number is its bit in the set of those seen.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Field {
-    Key,
-    KeyBase64,
-    Value,
-    ValueText,
-    ValueBase64,
-    Headers,
-    HeadersBase64,
-    Timestamp,
-    Partition,
-    Offset,
-}
-
-impl Field {
-    #[inline(always)]
-    fn from_name(name: &[u8]) -> Option<Self> {
-        Some(match name {
-            b"key" => Self::Key,
-            b"value" => Self::Value,
-            b"timestamp" => Self::Timestamp,
-            b"headers" => Self::Headers,
-            b"partition" => Self::Partition,
-            b"offset" => Self::Offset,
-            b"key_base64" => Self::KeyBase64,
-            b"value_text" => Self::ValueText,
-            b"value_base64" => Self::ValueBase64,
-            b"headers_base64" => Self::HeadersBase64,
-            _ => return None,
-        })
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Key => "key",
-            Self::KeyBase64 => "key_base64",
-            Self::Value => "value",
-            Self::ValueText => "value_text",
-            Self::ValueBase64 => "value_base64",
-            Self::Headers => "headers",
-            Self::HeadersBase64 => "headers_base64",
-            Self::Timestamp => "timestamp",
-            Self::Partition => "partition",
-            Self::Offset => "offset",
-        }
-    }
-
-    #[inline(always)]
-    fn bit(self) -> u16 {
-        1 << self as u16
-    }
-
-    /// The fields of which a record has at most one, this among them.
-    #[inline(always)]
-    fn alternatives(self) -> u16 {
-        match self {
-            Self::Key | Self::KeyBase64 => Self::Key.bit() | Self::KeyBase64.bit(),
-            Self::Value | Self::ValueText | Self::ValueBase64 => VALUES,
-            _ => self.bit(),
-        }
-    }
-}
-
-const VALUES: u16 =
-    1 << Field::Value as u16 | 1 << Field::ValueText as u16 | 1 << Field::ValueBase64 as u16;
-
 /// Bytes that are in the text, or in a buffer of the scratch.
 #[derive(Clone, Copy)]
 enum Piece<'a> {
@@ -199,7 +134,7 @@ pub(super) fn read<'s, 'a: 's>(
             .map_err(|error| error.inside(field.name()))?;
     }
     if fields.seen & VALUES == 0 {
-        return Err(missing_value(start));
+        return Err(refuse::missing_value(start));
     }
     let record = JsonRecord {
         key: fields.key.bytes(&scratch.key),
@@ -213,7 +148,7 @@ pub(super) fn read<'s, 'a: 's>(
         + record.value.map_or(0, <[u8]>::len)
         + scratch.headers.payload_bytes;
     if payload_bytes > limits.record_bytes_max {
-        return Err(too_large(
+        return Err(refuse::too_large(
             JsonErrorKind::RecordTooLarge,
             start,
             payload_bytes,
@@ -239,11 +174,11 @@ impl<'a> Fields<'a> {
     fn claim(&mut self, name: &Text<'_>, unescaped: &mut Vec<u8>) -> Fallible<Field> {
         let bytes = name.bytes(unescaped)?;
         let Some(field) = Field::from_name(bytes) else {
-            return Err(unknown_field(name.at, bytes));
+            return Err(refuse::unknown_field(name.at, bytes));
         };
         let taken = self.seen & field.alternatives();
         if taken != 0 {
-            return Err(refuse_second(field, taken, name.at));
+            return Err(refuse::second(field, taken, name.at));
         }
         self.seen |= field.bit();
         Ok(field)
@@ -323,7 +258,7 @@ impl<'a> Fields<'a> {
             text.raw.len()
         };
         if length > limits.key_bytes_max {
-            return Err(too_large(
+            return Err(refuse::too_large(
                 JsonErrorKind::KeyTooLarge,
                 text.at,
                 length,
@@ -387,7 +322,7 @@ fn integer(scanner: &mut Scanner<'_>, max: u64) -> Fallible<Option<u64>> {
         ));
     }
     if digits[0] == b'-' {
-        return Err(out_of_range(start, max));
+        return Err(refuse::out_of_range(start, max));
     }
     let number = digits.iter().fold(0_u64, |number, digit| {
         number
@@ -395,68 +330,8 @@ fn integer(scanner: &mut Scanner<'_>, max: u64) -> Fallible<Option<u64>> {
             .saturating_add(u64::from(digit - b'0'))
     });
     if number > max {
-        Err(out_of_range(start, max))
+        Err(refuse::out_of_range(start, max))
     } else {
         Ok(Some(number))
     }
-}
-
-#[cold]
-fn out_of_range(at: usize, max: u64) -> Box<JsonError> {
-    let message = match max {
-        u64::MAX => "This number cannot be negative.".to_owned(),
-        max => format!("Send a number from 0 to {max}."),
-    };
-    JsonError::new(JsonErrorKind::OutOfRange, at, message)
-}
-
-#[cold]
-fn unknown_field(at: usize, name: &[u8]) -> Box<JsonError> {
-    JsonError::new(
-        JsonErrorKind::UnknownField,
-        at,
-        "A record has no such field. It has key, value, value_text, headers, timestamp, partition \
-         and the _base64 forms; put your own fields inside value.",
-    )
-    .inside_foreign(name)
-}
-
-#[cold]
-fn refuse_second(field: Field, taken: u16, at: usize) -> Box<JsonError> {
-    let (kind, message) = if taken & field.bit() != 0 {
-        (
-            JsonErrorKind::DuplicateField,
-            "This field is there twice. Give it once.",
-        )
-    } else if field.bit() & VALUES != 0 {
-        (
-            JsonErrorKind::Conflict,
-            "Give one of value, value_text and value_base64, not two.",
-        )
-    } else {
-        (JsonErrorKind::Conflict, "Give key or key_base64, not both.")
-    };
-    JsonError::new(kind, at, message).inside(field.name())
-}
-
-#[cold]
-fn missing_value(at: usize) -> Box<JsonError> {
-    JsonError::new(
-        JsonErrorKind::MissingField,
-        at,
-        "The record has no value. Give value, value_text or value_base64; a tombstone is \
-         \"value\":null.",
-    )
-}
-
-#[cold]
-fn too_large(kind: JsonErrorKind, at: usize, bytes: usize, limits: &JsonLimits) -> Box<JsonError> {
-    let message = if kind == JsonErrorKind::KeyTooLarge {
-        let max = limits.key_bytes_max;
-        format!("The key has {bytes} bytes, at most {max} are allowed. Move content into value.")
-    } else {
-        let max = limits.record_bytes_max;
-        format!("The record has {bytes} bytes, at most {max} are allowed. Split or shrink it.")
-    };
-    JsonError::new(kind, at, message)
 }
