@@ -3,7 +3,10 @@
 //! A client retries on `retryable` and `outcome` alone. What an operator needs beside it goes to the
 //! log, never into a problem.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    ops::{Deref, DerefMut},
+};
 
 use serde::Serialize;
 
@@ -14,6 +17,7 @@ pub enum Outcome {
     /// Nothing was changed, and nothing will be.
     NotApplied,
     /// The change stands.
+    #[allow(dead_code)] // part of the contract; no call fails after its change yet
     Applied,
     /// It may stand or not: repeat it with the same `Idempotency-Key`.
     Unknown,
@@ -127,9 +131,13 @@ pub struct FieldError {
     pub message: String,
 }
 
-/// An error on its way to the client.
+/// An error on its way to the client. Boxed: results are moved often, and errors are rare.
 #[derive(Debug, Clone)]
-pub struct Problem {
+pub struct Problem(Box<Details>);
+
+/// What a problem says.
+#[derive(Debug, Clone)]
+pub struct Details {
     /// Its kind.
     pub code: Code,
     /// What is particular to this occurrence.
@@ -148,6 +156,20 @@ pub struct Problem {
     pub allow: Option<http::HeaderValue>,
 }
 
+impl Deref for Problem {
+    type Target = Details;
+
+    fn deref(&self) -> &Details {
+        &self.0
+    }
+}
+
+impl DerefMut for Problem {
+    fn deref_mut(&mut self) -> &mut Details {
+        &mut self.0
+    }
+}
+
 impl Problem {
     /// A problem that left everything as it was.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
@@ -161,7 +183,7 @@ impl Problem {
         } else {
             Outcome::NotApplied
         };
-        Self {
+        Self(Box::new(Details {
             code,
             detail: detail.into(),
             outcome,
@@ -170,7 +192,7 @@ impl Problem {
             offsets: Vec::new(),
             cursor: None,
             allow: None,
-        }
+        }))
     }
 
     /// A request with one thing wrong.
@@ -197,7 +219,11 @@ impl Problem {
                 format!("{pointer}: {message}")
             };
         }
-        self.errors.push(FieldError { pointer, code: code.into(), message });
+        self.errors.push(FieldError {
+            pointer,
+            code: code.into(),
+            message,
+        });
         self
     }
 

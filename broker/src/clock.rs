@@ -17,6 +17,8 @@ impl Clock for SystemClock {
         // A clock before 1970 is a broken clock; 0 keeps records readable and ordered by offset.
         SystemTime::now()
             .duration_since(UNIX_EPOCH)
-            .map_or(0, |elapsed| elapsed.as_millis().try_into().unwrap_or(i64::MAX))
+            .map_or(0, |elapsed| {
+                elapsed.as_millis().try_into().unwrap_or(i64::MAX)
+            })
     }
 }

@@ -61,7 +61,10 @@ impl fmt::Display for FetchError {
         match self {
             Self::UnknownPartition => f.write_str("unknown partition"),
             Self::NotLeader => f.write_str("not the leader of this partition"),
-            Self::OutOfRange { log_start, high_watermark } => {
+            Self::OutOfRange {
+                log_start,
+                high_watermark,
+            } => {
                 write!(f, "offset outside {log_start}..={high_watermark}")
             }
             Self::Corrupt { from, to } => write!(f, "stored bytes of {from}..{to} are damaged"),

@@ -85,15 +85,25 @@ impl Partition {
         let producer = batch.producer().id;
         let records = u64::from(batch.last_offset_delta()) + 1;
         let mut window = (producer >= 0).then(|| self.writer.lock());
-        if let Some(base_offset) = window.as_mut().and_then(|w| w.base_offset(producer, now_ms)) {
+        if let Some(base_offset) = window
+            .as_mut()
+            .and_then(|w| w.base_offset(producer, now_ms))
+        {
             let end = base_offset + records;
-            return Ok(Pending { base_offset, end, repeated: Some(batch) });
+            return Ok(Pending {
+                base_offset,
+                end,
+                repeated: Some(batch),
+            });
         }
-        let appended = self.log.append(batch, epoch, segment_bytes).map_err(|error| match error {
-            AppendError::StorageFull => ProduceError::StorageFull,
-            AppendError::Dropped => ProduceError::UnknownPartition,
-            AppendError::Failed => ProduceError::Unknown,
-        })?;
+        let appended =
+            self.log
+                .append(batch, epoch, segment_bytes)
+                .map_err(|error| match error {
+                    AppendError::StorageFull => ProduceError::StorageFull,
+                    AppendError::Dropped => ProduceError::UnknownPartition,
+                    AppendError::Failed => ProduceError::Unknown,
+                })?;
         if let Some(window) = window.as_mut() {
             window.insert(producer, appended.base_offset, now_ms);
         }
@@ -116,7 +126,11 @@ impl Partition {
             }
             let (sender, receiver) = oneshot::channel();
             // Appends race to this queue, so the newest is nearly always last, not always.
-            let at = acks.waiting.iter().rposition(|(e, _)| *e <= end).map_or(0, |at| at + 1);
+            let at = acks
+                .waiting
+                .iter()
+                .rposition(|(e, _)| *e <= end)
+                .map_or(0, |at| at + 1);
             acks.waiting.insert(at, (end, sender));
             receiver
         };

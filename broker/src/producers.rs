@@ -15,7 +15,11 @@ pub const PRODUCER_WINDOW_BATCHES_MAX: usize = 100_000;
 /// The producer that stands for an idempotency key: bit 62 marks it as derived, the low 62 bits are
 /// a hash. Small ids stay free for producers that number their batches themselves.
 pub fn idempotent_producer(hash: u64) -> Producer {
-    Producer { id: ((1 << 62) | (hash >> 2)) as i64, epoch: 0, base_sequence: 0 }
+    Producer {
+        id: ((1 << 62) | (hash >> 2)) as i64,
+        epoch: 0,
+        base_sequence: 0,
+    }
 }
 
 /// The batches of known producers, newest last, bounded in number and age.
@@ -45,7 +49,11 @@ impl ProducerWindow {
 
     /// Forgets what is over age.
     pub fn expire(&mut self, now_ms: i64) {
-        while self.order.front().is_some_and(|(_, at)| now_ms - at > PRODUCER_WINDOW_MS) {
+        while self
+            .order
+            .front()
+            .is_some_and(|(_, at)| now_ms - at > PRODUCER_WINDOW_MS)
+        {
             self.forget_oldest();
         }
         if self.order.is_empty() && self.order.capacity() > 1024 {

@@ -26,7 +26,6 @@ pub struct Access {
     pub project: Arc<Project>,
 }
 
-#[derive(Clone)]
 struct Known {
     project: String,
     secret_sha256: [u8; 32],
@@ -39,13 +38,17 @@ struct Known {
 pub struct KeyCache {
     store: Store,
     catalog: Arc<Catalog>,
-    known: RwLock<HashMap<String, Known>>,
+    known: RwLock<HashMap<String, Arc<Known>>>,
 }
 
 impl KeyCache {
     /// An empty cache over `store`.
     pub fn new(store: Store, catalog: Arc<Catalog>) -> Self {
-        Self { store, catalog, known: RwLock::default() }
+        Self {
+            store,
+            catalog,
+            known: RwLock::default(),
+        }
     }
 
     /// What the credential opens in `project`.
@@ -59,8 +62,8 @@ impl KeyCache {
         credential: Option<&HeaderValue>,
         now_ms: i64,
     ) -> Result<Access, Problem> {
-        let header = credential
-            .ok_or_else(|| unauthenticated("send `Authorization: Bearer <API key>`"))?;
+        let header =
+            credential.ok_or_else(|| unauthenticated("send `Authorization: Bearer <API key>`"))?;
         let key = header
             .to_str()
             .ok()
@@ -68,8 +71,10 @@ impl KeyCache {
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
             .and_then(|(_, key)| ApiKey::parse(key.trim()))
             .ok_or_else(|| unauthenticated("the Authorization header holds no API key"))?;
-        let known = self.known_key(&key.id).await?;
-        let good = known.as_ref().is_some_and(|known| key.matches(&known.secret_sha256));
+        let known = self.known_key(key.id).await?;
+        let good = known
+            .as_ref()
+            .is_some_and(|known| key.matches(&known.secret_sha256));
         let Some(known) = known.filter(|_| good) else {
             return Err(unauthenticated("no such API key"));
         };
@@ -79,11 +84,14 @@ impl KeyCache {
         if known.project != project {
             return Err(project_not_found());
         }
-        let project = self.catalog.project(project).ok_or_else(project_not_found)?;
+        let project = self
+            .catalog
+            .project(project)
+            .ok_or_else(project_not_found)?;
         Ok(Access { project })
     }
 
-    async fn known_key(&self, id: &str) -> Result<Option<Known>, Problem> {
+    async fn known_key(&self, id: &str) -> Result<Option<Arc<Known>>, Problem> {
         let cached = self.known.read().get(id).cloned();
         if let Some(known) = &cached
             && known.read_at.elapsed() < KEY_CACHE
@@ -100,12 +108,12 @@ impl KeyCache {
         let known = row.and_then(|row| {
             let mut secret_sha256 = [0; 32];
             decode_hex(&row.secret_sha256, &mut secret_sha256)?;
-            Some(Known {
+            Some(Arc::new(Known {
                 project: row.project_id,
                 secret_sha256,
                 expires_at_ms: row.expires_at,
                 read_at: Instant::now(),
-            })
+            }))
         });
         let mut cache = self.known.write();
         match &known {

@@ -4,4 +4,6 @@ mod keys;
 mod secrets;
 
 pub use keys::{Access, KeyCache};
-pub use secrets::{ApiKey, decode_hex, encode_hex, hash_password, random_password, random_secret};
+pub use secrets::{
+    ApiKey, decode_hex, encode_hex, generate_api_key, hash_password, random_password, random_secret,
+};

@@ -10,31 +10,20 @@ const PREFIX: &str = "hw_";
 const ID_DIGITS: usize = 16;
 const SECRET_DIGITS: usize = 64;
 
-/// An API key: `hw_`, 16 hexadecimal digits of public id, `_`, 64 of secret.
-pub struct ApiKey {
+/// An API key as a client sends it: `hw_`, 16 hexadecimal digits of public id, `_`, 64 of secret.
+pub struct ApiKey<'a> {
     /// May be shown and logged.
-    pub id: String,
-    secret: String,
+    pub id: &'a str,
+    secret: &'a str,
 }
 
-impl ApiKey {
-    /// A new key.
-    pub fn generate() -> Self {
-        let id: [u8; ID_DIGITS / 2] = rand::random();
-        Self { id: encode_hex(&id), secret: encode_hex(&random_secret()) }
-    }
-
-    /// Reads a key as a client sends it; `None` if it is not one.
-    pub fn parse(text: &str) -> Option<Self> {
+impl<'a> ApiKey<'a> {
+    /// Reads a key; `None` if it is not one.
+    pub fn parse(text: &'a str) -> Option<Self> {
         let (id, secret) = text.strip_prefix(PREFIX)?.split_once('_')?;
         let hex = |text: &str| text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         let good = id.len() == ID_DIGITS && secret.len() == SECRET_DIGITS && hex(id) && hex(secret);
-        good.then(|| Self { id: id.into(), secret: secret.into() })
-    }
-
-    /// The key as its owner gets it, once.
-    pub fn reveal(&self) -> String {
-        format!("{PREFIX}{}_{}", self.id, self.secret)
+        good.then_some(Self { id, secret })
     }
 
     /// What is stored of the secret. A plain hash: there is nothing to guess in 256 random bits.
@@ -48,6 +37,16 @@ impl ApiKey {
     }
 }
 
+/// The text of a new API key, which its owner gets once.
+pub fn generate_api_key() -> String {
+    let id: [u8; ID_DIGITS / 2] = rand::random();
+    format!(
+        "{PREFIX}{}_{}",
+        encode_hex(&id),
+        encode_hex(&random_secret())
+    )
+}
+
 /// 256 random bits.
 pub fn random_secret() -> [u8; 32] {
     rand::random()
@@ -57,7 +56,10 @@ pub fn random_secret() -> [u8; 32] {
 pub fn random_password() -> String {
     const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
     let bytes: [u8; 24] = rand::random();
-    bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect()
+    bytes
+        .iter()
+        .map(|byte| char::from(ALPHABET[usize::from(byte % 32)]))
+        .collect()
 }
 
 /// argon2id with the recommended parameters, as a PHC string.
@@ -70,10 +72,12 @@ pub fn hash_password(password: &str) -> String {
 
 /// Lower-case hexadecimal.
 pub fn encode_hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}"); // writing to a String cannot fail
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}"); // writing to a String cannot fail
+            text
+        })
 }
 
 /// Reads exactly `into.len()` bytes of hexadecimal.

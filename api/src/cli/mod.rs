@@ -61,7 +61,10 @@ pub fn main() -> ExitCode {
 }
 
 fn on_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
-    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime.block_on(work),
         Err(error) => exit::usage(&format!("the runtime cannot start: {error}")),
     }

@@ -62,7 +62,10 @@ struct Stopped {
 
 impl Stopped {
     fn new(code: u8, message: impl std::fmt::Display) -> Self {
-        Self { code, message: message.to_string() }
+        Self {
+            code,
+            message: message.to_string(),
+        }
     }
 }
 
@@ -74,11 +77,16 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
         None => None,
     };
     std::fs::create_dir_all(&settings.data_dir).map_err(|error| {
-        Stopped::new(exit::DATA_DIR, format!("{}: {error}", settings.data_dir.display()))
+        Stopped::new(
+            exit::DATA_DIR,
+            format!("{}: {error}", settings.data_dir.display()),
+        )
     })?;
     // A bad signal setup would make the node impossible to stop cleanly.
-    let mut terminate = signal(SignalKind::terminate()).map_err(|e| Stopped::new(exit::USAGE, e))?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| Stopped::new(exit::USAGE, e))?;
+    let mut terminate =
+        signal(SignalKind::terminate()).map_err(|e| Stopped::new(exit::USAGE, e))?;
+    let mut interrupt =
+        signal(SignalKind::interrupt()).map_err(|e| Stopped::new(exit::USAGE, e))?;
 
     let store = Store::open(&settings.database)
         .await
@@ -109,10 +117,16 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
     });
     for row in dead_topics {
         if let Ok(id) = row.id.parse() {
-            gateway.remove_data(id, u32::try_from(row.partitions).unwrap_or(0)).await;
+            gateway
+                .remove_data(id, u32::try_from(row.partitions).unwrap_or(0))
+                .await;
         }
     }
-    let app = App { gateway, node: node.clone(), metrics: Metrics::new() };
+    let app = App {
+        gateway,
+        node: node.clone(),
+        metrics: Metrics::new(),
+    };
     announce(server.address(), credentials.as_ref());
     tracing::info!(address = %server.address(), data_dir = %settings.data_dir.display(), "listening");
 
@@ -140,7 +154,9 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
     // The sender lives until the end: a dropped one would look like a change.
     let mut drained = None;
     let router = http::router(app.clone());
-    server.run(app, router, async { drained = Some(stop.await) }).await;
+    server
+        .run(app, router, async { drained = Some(stop.await) })
+        .await;
     if let Some(internal) = internal {
         internal.abort();
     }
@@ -179,14 +195,23 @@ async fn open_node(
         }),
     };
     // Replaying what a crash left blocks; nothing is served before it is done.
-    let opened = tokio::task::block_in_place(|| {
-        Node::open(options, Arc::new(RealDisk), clock, catalog)
-    });
+    let opened =
+        tokio::task::block_in_place(|| Node::open(options, Arc::new(RealDisk), clock, catalog));
     let (node, recovery) = opened.map_err(|error: OpenError| {
-        Stopped::new(exit::DATA_DIR, format!("{}: {error}", settings.data_dir.display()))
+        Stopped::new(
+            exit::DATA_DIR,
+            format!("{}: {error}", settings.data_dir.display()),
+        )
     })?;
     let replay_ms = recovery.replay_elapsed.as_millis() as u64;
-    let Recovery { partitions, groups, journal_bytes, records, torn_bytes, .. } = recovery;
+    let Recovery {
+        partitions,
+        groups,
+        journal_bytes,
+        records,
+        torn_bytes,
+        ..
+    } = recovery;
     tracing::info!(
         partitions,
         groups,
@@ -208,7 +233,9 @@ async fn open_node(
 
 /// Tells a person at a terminal where the service is, with a line to paste.
 fn announce(address: SocketAddr, credentials: Option<&Credentials>) {
-    let Some(credentials) = credentials else { return };
+    let Some(credentials) = credentials else {
+        return;
+    };
     let mut out = std::io::stdout().lock();
     // Nobody may be reading.
     let _ = writeln!(

@@ -98,7 +98,10 @@ impl Settings {
             internal_listen: None,
             database: format!("sqlite://{}", args.data_dir.join("metadata.db").display()),
             data_dir: args.data_dir,
-            maintenance_interval: args.common.maintenance_interval.unwrap_or(MAINTENANCE_INTERVAL),
+            maintenance_interval: args
+                .common
+                .maintenance_interval
+                .unwrap_or(MAINTENANCE_INTERVAL),
             log_level: args.common.log_level.unwrap_or_else(|| "info".into()),
         }
     }
@@ -109,7 +112,10 @@ impl Settings {
     /// One line that says what is wrong, and where.
     pub fn of_serve(args: ServeArgs) -> Result<Self, String> {
         let mut file = File::read(args.config.as_deref())?;
-        let roles = args.roles.or(file.text("roles")?).unwrap_or_else(|| "gateway,broker".into());
+        let roles = args
+            .roles
+            .or(file.text("roles")?)
+            .unwrap_or_else(|| "gateway,broker".into());
         let mut roles: Vec<_> = roles.split(',').map(str::trim).collect();
         roles.sort_unstable();
         if roles != ["broker", "gateway"] {
@@ -122,9 +128,14 @@ impl Settings {
         let settings = Self {
             mode: Mode::Serve,
             broker_id: args.broker_id.or(file.parsed("broker_id")?).unwrap_or(1),
-            listen: args.listen.or(file.parsed("listen")?).unwrap_or(default_listen),
+            listen: args
+                .listen
+                .or(file.parsed("listen")?)
+                .unwrap_or(default_listen),
             internal_listen: Some(
-                args.internal_listen.or(file.parsed("internal_listen")?).unwrap_or(default_internal),
+                args.internal_listen
+                    .or(file.parsed("internal_listen")?)
+                    .unwrap_or(default_internal),
             ),
             data_dir: data_dir.ok_or("data_dir: say where records are kept, by --data-dir")?,
             database: database.ok_or("database: say where metadata is kept, by --database")?,
@@ -175,10 +186,13 @@ struct File {
 
 impl File {
     fn read(path: Option<&std::path::Path>) -> Result<Self, String> {
-        let Some(path) = path else { return Ok(Self::default()) };
+        let Some(path) = path else {
+            return Ok(Self::default());
+        };
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|error| format!("{name}: {error}"))?;
-        let values = toml::from_str(&text).map_err(|error| format!("{name}: {}", error.message()))?;
+        let values =
+            toml::from_str(&text).map_err(|error| format!("{name}: {}", error.message()))?;
         Ok(Self { path: name, values })
     }
 
@@ -197,7 +211,10 @@ impl File {
     ) -> Result<Option<T>, String> {
         let path = self.path.clone();
         self.text(key)?
-            .map(|text| text.parse().map_err(|error: T::Err| format!("{path}: {key}: {error}")))
+            .map(|text| {
+                text.parse()
+                    .map_err(|error: T::Err| format!("{path}: {key}: {error}"))
+            })
             .transpose()
     }
 

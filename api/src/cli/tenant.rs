@@ -5,7 +5,7 @@ use std::{io::Write, os::unix::fs::OpenOptionsExt, path::Path};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    auth::{ApiKey, encode_hex, hash_password, random_password, random_secret},
+    auth::{ApiKey, encode_hex, generate_api_key, hash_password, random_password, random_secret},
     metadata::{NewTenant, Store, StoreError},
 };
 
@@ -33,48 +33,55 @@ pub struct Credentials {
 /// The database failed, or `credentials.json` cannot be written or read.
 pub async fn ensure(store: &Store, data_dir: &Path, url: &str) -> Result<Credentials, StoreError> {
     let path = data_dir.join("credentials.json");
-    let failed =
-        |error: &dyn std::fmt::Display| StoreError(format!("{}: {error}", path.display()));
+    let failed = |error: &dyn std::fmt::Display| StoreError(format!("{}: {error}", path.display()));
     let base_url = format!("{url}/v1/projects/{NAME}");
     let console_url = format!("{url}/");
     if path.exists() {
         let text = std::fs::read_to_string(&path).map_err(|error| failed(&error))?;
         let stored: Credentials = serde_json::from_str(&text).map_err(|error| failed(&error))?;
-        let current = Credentials { base_url, console_url, ..stored };
+        let current = Credentials {
+            base_url,
+            console_url,
+            ..stored
+        };
         write(&path, &current).map_err(|error| failed(&error))?;
-        let key = ApiKey::parse(&current.api_key).ok_or_else(|| failed(&"api_key is not a key"))?;
-        create(store, &key, &current.password).await?;
+        create(store, &current).await?;
         return Ok(current);
     }
-    let key = ApiKey::generate();
-    let password = random_password();
     let credentials = Credentials {
         base_url,
-        api_key: key.reveal(),
+        api_key: generate_api_key(),
         console_url,
         email: EMAIL.into(),
-        password: password.clone(),
+        password: random_password(),
     };
     // Written before the database knows them: a crash in between leaves credentials that do not
     // work yet, and the next start creates exactly those.
     write(&path, &credentials).map_err(|error| failed(&error))?;
-    create(store, &key, &password).await?;
+    create(store, &credentials).await?;
     Ok(credentials)
 }
 
-async fn create(store: &Store, key: &ApiKey, password: &str) -> Result<(), StoreError> {
-    if store.projects().await?.iter().any(|project| project.id == NAME) {
+async fn create(store: &Store, credentials: &Credentials) -> Result<(), StoreError> {
+    if store
+        .projects()
+        .await?
+        .iter()
+        .any(|project| project.id == NAME)
+    {
         return Ok(()); // hashing a password takes its time
     }
+    let key = ApiKey::parse(&credentials.api_key)
+        .ok_or_else(|| StoreError("credentials.json: api_key is not a key".into()))?;
     let now_ms = headwater_broker::Clock::now_ms(&headwater_broker::SystemClock);
     store
         .create_tenant(&NewTenant {
             organization: NAME,
             project: NAME,
             cursor_secret: encode_hex(&random_secret()),
-            email: EMAIL,
-            password_hash: hash_password(password),
-            key_id: key.id.clone(),
+            email: &credentials.email,
+            password_hash: hash_password(&credentials.password),
+            key_id: key.id.to_owned(),
             key_secret_sha256: encode_hex(&key.secret_sha256()),
             now_ms,
         })
@@ -88,8 +95,11 @@ fn write(path: &Path, credentials: &Credentials) -> std::io::Result<()> {
     if new.exists() {
         std::fs::remove_file(&new)?;
     }
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&new)?;
     file.write_all(&serde_json::to_vec(credentials)?)?;
     file.write_all(b"\n")?;
     file.sync_all()?;

@@ -35,9 +35,10 @@ impl Budget {
         }
         match tokio::time::timeout(IN_FLIGHT_WAIT, self.0.clone().acquire_many_owned(bytes)).await {
             Ok(Ok(permit)) => Ok(Held(Some(permit))),
-            Ok(Err(_)) | Err(_) => {
-                Err(Problem::new(Code::Overloaded, "too many request bytes are in flight"))
-            }
+            Ok(Err(_)) | Err(_) => Err(Problem::new(
+                Code::Overloaded,
+                "too many request bytes are in flight",
+            )),
         }
     }
 

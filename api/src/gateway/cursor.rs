@@ -53,11 +53,17 @@ impl Cursor {
             .filter(|cursor| cursor.topic == topic.id)
             .map(|mut cursor| {
                 let partitions = topic.partitions() as usize;
-                cursor.offsets.resize(partitions.max(cursor.offsets.len()), 0);
+                cursor
+                    .offsets
+                    .resize(partitions.max(cursor.offsets.len()), 0);
                 cursor
             })
             .ok_or_else(|| {
-                Problem::new(Code::InvalidCursor, "the cursor was not made for this topic").at(
+                Problem::new(
+                    Code::InvalidCursor,
+                    "the cursor was not made for this topic",
+                )
+                .at(
                     "cursor",
                     "invalid_cursor",
                     "send a cursor back as it came, to the topic that it came from",
@@ -88,7 +94,10 @@ impl Cursor {
             }
             offsets.push(offset);
         }
-        Some(Self { topic: TopicId(topic.try_into().ok()?), offsets })
+        Some(Self {
+            topic: TopicId(topic.try_into().ok()?),
+            offsets,
+        })
     }
 }
 

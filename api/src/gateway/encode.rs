@@ -78,7 +78,10 @@ impl<'a> Encoder<'a> {
         let batch = self.batch_index(partition);
         let new = record.to_new(self.now_ms);
         self.batches[usize::from(batch)].1.push(&new);
-        self.slots.push(Slot { batch, timestamp_ms: new.timestamp_ms });
+        self.slots.push(Slot {
+            batch,
+            timestamp_ms: new.timestamp_ms,
+        });
         self.payload_bytes += record.payload_bytes();
         Ok(())
     }
@@ -99,7 +102,11 @@ impl<'a> Encoder<'a> {
                 batch: builder.finish(producer, compression),
             })
             .collect();
-        Encoded { batches, slots: self.slots, payload_bytes: self.payload_bytes }
+        Encoded {
+            batches,
+            slots: self.slots,
+            payload_bytes: self.payload_bytes,
+        }
     }
 
     fn batch_index(&mut self, partition: u32) -> u16 {
@@ -112,9 +119,14 @@ impl<'a> Encoder<'a> {
             return known;
         }
         // A request over many partitions has small batches; its first may take it all.
-        let share = if self.batch_of.is_empty() { self.bytes_hint } else { 1024 };
+        let share = if self.batch_of.is_empty() {
+            self.bytes_hint
+        } else {
+            1024
+        };
         let index = self.batches.len() as u16;
-        self.batches.push((partition, BatchBuilder::with_capacity(share)));
+        self.batches
+            .push((partition, BatchBuilder::with_capacity(share)));
         if let Some(slot) = self.batch_of.get_mut(partition as usize) {
             *slot = index;
         }

@@ -100,7 +100,9 @@ impl Gateway {
     ) -> Result<FetchPage, Problem> {
         self.leader(topic, partition)?;
         let mut offsets = [(partition, offset)];
-        self.fetch_page(topic, &mut offsets, limits).await.map_err(|(problem, _)| problem)
+        self.fetch_page(topic, &mut offsets, limits)
+            .await
+            .map_err(|(problem, _)| problem)
     }
 
     /// Reads all partitions from `cursor`, and moves it behind what was read.
@@ -116,7 +118,12 @@ impl Gateway {
     ) -> Result<FetchPage, Problem> {
         let count = topic.partitions();
         // Another partition comes first each time: a busy one must not hide the others.
-        let mix = cursor.offsets.iter().sum::<u64>().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33;
+        let mix = cursor
+            .offsets
+            .iter()
+            .sum::<u64>()
+            .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+            >> 33;
         let first = (mix % u64::from(count)) as u32;
         let mut offsets: Vec<(u32, u64)> = (0..count)
             .map(|nth| (first + nth) % count)
@@ -155,7 +162,10 @@ impl Gateway {
             if moved {
                 continue;
             }
-            let mut page = FetchPage { gaps, ..FetchPage::default() };
+            let mut page = FetchPage {
+                gaps,
+                ..FetchPage::default()
+            };
             let mut parts = Vec::with_capacity(fetched.len());
             let mut damaged = None;
             for (result, &(partition, _)) in fetched.into_iter().zip(offsets.iter()) {
@@ -204,16 +214,26 @@ impl Gateway {
                 bytes_max: share.min(limits.bytes_max),
             })
             .collect();
-        let leader_of =
-            |partition: u32| topic.placement.partitions.get(partition as usize).map(|p| p.leader);
+        let leader_of = |partition: u32| {
+            topic
+                .placement
+                .partitions
+                .get(partition as usize)
+                .map(|p| p.leader)
+        };
         let fetch = |positions: Vec<FetchPosition>, wait| Fetch {
             topic: topic.id,
             positions,
             bytes_max: limits.bytes_max,
             wait,
         };
-        let first = offsets.first().and_then(|(partition, _)| leader_of(*partition));
-        if offsets.iter().all(|(partition, _)| leader_of(*partition) == first) {
+        let first = offsets
+            .first()
+            .and_then(|(partition, _)| leader_of(*partition));
+        if offsets
+            .iter()
+            .all(|(partition, _)| leader_of(*partition) == first)
+        {
             return match first.and_then(|id| self.cluster.broker(id)) {
                 Some(broker) => broker.fetch(fetch(positions, limits.wait)).await,
                 None => vec![Err(FetchError::NotLeader); offsets.len()],
@@ -223,7 +243,9 @@ impl Gateway {
         for position in positions {
             let broker = leader_of(position.partition).and_then(|id| self.cluster.broker(id));
             match broker {
-                Some(broker) => results.extend(broker.fetch(fetch(vec![position], limits.wait)).await),
+                Some(broker) => {
+                    results.extend(broker.fetch(fetch(vec![position], limits.wait)).await)
+                }
                 None => results.push(Err(FetchError::NotLeader)),
             }
         }
@@ -239,7 +261,13 @@ impl Gateway {
     ) -> bool {
         let mut moved = false;
         for (result, (partition, offset)) in fetched.iter().zip(offsets) {
-            let Err(FetchError::OutOfRange { log_start, high_watermark }) = result else { continue };
+            let Err(FetchError::OutOfRange {
+                log_start,
+                high_watermark,
+            }) = result
+            else {
+                continue;
+            };
             let to = match limits.on_out_of_range {
                 OnOutOfRange::Error => continue,
                 OnOutOfRange::Earliest => *log_start,
@@ -247,7 +275,12 @@ impl Gateway {
             };
             if *offset < to {
                 let (partition, from) = (*partition, *offset);
-                gaps.push(Gap { partition, from, to, reason: "deleted" });
+                gaps.push(Gap {
+                    partition,
+                    from,
+                    to,
+                    reason: "deleted",
+                });
             }
             *offset = to;
             moved = true;
@@ -263,18 +296,30 @@ fn convert(
     parts: &[Fetched],
     limits: &ReadLimits,
 ) -> Result<(), Problem> {
-    let bytes: usize = parts.iter().flat_map(|part| &part.batches).map(Bytes::len).sum();
+    let bytes: usize = parts
+        .iter()
+        .flat_map(|part| &part.batches)
+        .map(Bytes::len)
+        .sum();
     // A fetch of everything is about as large as its batches; `max_records` may cut it short.
     let guess = bytes + bytes / 4 + 64 * limits.records_max.min(1_000);
-    page.records.reserve(guess.min(limits.bytes_max + (64 << 10)));
+    page.records
+        .reserve(guess.min(limits.bytes_max + (64 << 10)));
     let with_records = parts.iter().filter(|part| !part.batches.is_empty()).count();
     for fair in [true, false] {
         if fair && with_records < 2 {
             continue;
         }
         for (part, (partition, offset)) in parts.iter().zip(offsets.iter_mut()) {
-            let share = if fair { (limits.records_max / with_records).max(1) } else { usize::MAX };
-            let room = limits.records_max.saturating_sub(page.record_count).min(share);
+            let share = if fair {
+                (limits.records_max / with_records).max(1)
+            } else {
+                usize::MAX
+            };
+            let room = limits
+                .records_max
+                .saturating_sub(page.record_count)
+                .min(share);
             if room > 0 && !write_batches(page, part, *partition, offset, room, limits)? {
                 break;
             }
@@ -305,8 +350,11 @@ fn write_batches(
     room: usize,
     limits: &ReadLimits,
 ) -> Result<bool, Problem> {
-    let options =
-        WriteOptions { base64: limits.base64, single_line: limits.single_line, partition };
+    let options = WriteOptions {
+        base64: limits.base64,
+        single_line: limits.single_line,
+        partition,
+    };
     let undecodable = |error| Problem::internal("a stored batch cannot be decoded", error);
     let mut scratch = Vec::new();
     let mut written = 0;
@@ -315,7 +363,10 @@ fn write_batches(
         if view.next_offset() <= *offset {
             continue;
         }
-        for record in view.records(&mut scratch, INFLATED_BYTES_MAX).map_err(undecodable)? {
+        for record in view
+            .records(&mut scratch, INFLATED_BYTES_MAX)
+            .map_err(undecodable)?
+        {
             let record = record.map_err(undecodable)?;
             if record.offset < *offset {
                 continue;
@@ -348,18 +399,20 @@ impl FetchPage {
         out.extend_from_slice(&self.records);
         out.extend_from_slice(b"],");
         let rest = match (cursor, self.partitions.first()) {
-            (None, Some(part)) => {
-                serde_json::to_vec(&PartitionRest {
-                    next_offset: part.next_offset,
-                    log_start: part.log_start,
-                    high_watermark: part.high_watermark,
-                    gaps: &self.gaps,
-                })
-            }
+            (None, Some(part)) => serde_json::to_vec(&PartitionRest {
+                next_offset: part.next_offset,
+                log_start: part.log_start,
+                high_watermark: part.high_watermark,
+                gaps: &self.gaps,
+            }),
             _ => {
                 let mut parts = self.partitions.clone();
                 parts.sort_unstable_by_key(|part| part.partition);
-                serde_json::to_vec(&TopicRest { cursor, partitions: &parts, gaps: &self.gaps })
+                serde_json::to_vec(&TopicRest {
+                    cursor,
+                    partitions: &parts,
+                    gaps: &self.gaps,
+                })
             }
         };
         let rest = rest.expect("numbers and strings serialize");

@@ -70,17 +70,25 @@ impl Gateway {
         if partition >= topic.partitions() {
             return Err(partition_not_found(topic));
         }
-        self.cluster.leader(&topic.placement, partition).ok_or_else(no_leader)
+        self.cluster
+            .leader(&topic.placement, partition)
+            .ok_or_else(no_leader)
     }
 }
 
 fn partition_not_found(topic: &Topic) -> Problem {
     let last = topic.partitions() - 1;
-    Problem::new(Code::PartitionNotFound, format!("the topic's partitions are 0 to {last}"))
+    Problem::new(
+        Code::PartitionNotFound,
+        format!("the topic's partitions are 0 to {last}"),
+    )
 }
 
 fn no_leader() -> Problem {
-    Problem::new(Code::Unavailable, "the partition has no leader that can be reached now")
+    Problem::new(
+        Code::Unavailable,
+        "the partition has no leader that can be reached now",
+    )
 }
 
 /// A broker's refusal to read, as the client is told.
@@ -90,7 +98,10 @@ fn read_problem(error: FetchError) -> Problem {
             Problem::new(Code::TopicNotFound, "the topic was deleted meanwhile")
         }
         FetchError::NotLeader => no_leader(),
-        FetchError::OutOfRange { log_start, high_watermark } => Problem::new(
+        FetchError::OutOfRange {
+            log_start,
+            high_watermark,
+        } => Problem::new(
             Code::OffsetOutOfRange,
             format!("readable offsets are {log_start} to {high_watermark}"),
         )
@@ -98,7 +109,10 @@ fn read_problem(error: FetchError) -> Problem {
         .offset("high_watermark", high_watermark),
         FetchError::Corrupt { from, to } => Problem::new(
             Code::RecordCorrupt,
-            format!("the stored bytes of offsets {from} to {} are damaged", to.saturating_sub(1)),
+            format!(
+                "the stored bytes of offsets {from} to {} are damaged",
+                to.saturating_sub(1)
+            ),
         )
         .offset("from", from)
         .offset("to", to),

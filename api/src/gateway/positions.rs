@@ -85,15 +85,19 @@ impl Gateway {
         position: Position,
     ) -> Result<u64, Problem> {
         let leader = self.leader(topic, partition)?;
-        let id = PartitionId { topic: topic.id, partition };
+        let id = PartitionId {
+            topic: topic.id,
+            partition,
+        };
         let state = leader.partition_state(id).map_err(read_problem)?;
         match position {
             Position::Offset(offset) => Ok(offset),
             Position::Start(Start::Earliest) => Ok(state.log_start),
             Position::Start(Start::Latest) => Ok(state.high_watermark),
-            Position::Start(Start::Tail(records)) => {
-                Ok(state.high_watermark.saturating_sub(records).max(state.log_start))
-            }
+            Position::Start(Start::Tail(records)) => Ok(state
+                .high_watermark
+                .saturating_sub(records)
+                .max(state.log_start)),
             Position::At(TimePoint(at)) => {
                 leader.offset_for_time(id, at).await.map_err(read_problem)
             }
@@ -136,7 +140,9 @@ impl Gateway {
                 .iter_mut()
                 .filter_map(|(offset, times)| Some((*times.last()?, offset, times)))
                 .max_by_key(|(time, ..)| *time);
-            let Some((_, offset, times)) = newest else { break };
+            let Some((_, offset, times)) = newest else {
+                break;
+            };
             times.pop();
             *offset -= 1;
         }
@@ -150,8 +156,14 @@ impl Gateway {
         partition: u32,
         records: u64,
     ) -> Result<(u64, Vec<i64>), Problem> {
-        let from = self.offset_of(topic, partition, Position::Start(Start::Tail(records))).await?;
-        let position = FetchPosition { partition, offset: from, bytes_max: 8 << 20 };
+        let from = self
+            .offset_of(topic, partition, Position::Start(Start::Tail(records)))
+            .await?;
+        let position = FetchPosition {
+            partition,
+            offset: from,
+            bytes_max: 8 << 20,
+        };
         let leader = self.leader(topic, partition)?;
         let fetched = leader.fetch(Fetch {
             topic: topic.id,
@@ -166,8 +178,12 @@ impl Gateway {
             end = fetched.high_watermark;
             let mut scratch = Vec::new();
             for batch in &fetched.batches {
-                let Ok((view, _)) = BatchView::parse(batch) else { break };
-                let Ok(records) = view.records(&mut scratch, INFLATED_BYTES_MAX) else { break };
+                let Ok((view, _)) = BatchView::parse(batch) else {
+                    break;
+                };
+                let Ok(records) = view.records(&mut scratch, INFLATED_BYTES_MAX) else {
+                    break;
+                };
                 let records = records.filter_map(Result::ok).filter(|r| r.offset >= from);
                 times.extend(records.map(|r| r.timestamp_ms));
             }

@@ -49,7 +49,9 @@ impl IdempotencyKey {
         let mut sha = Sha256::new();
         parts.iter().for_each(|part| sha.update(part));
         let hash: [u8; 32] = sha.finalize().into();
-        Self(u64::from_be_bytes(hash[..8].try_into().expect("8 of 32 bytes")))
+        Self(u64::from_be_bytes(
+            hash[..8].try_into().expect("8 of 32 bytes"),
+        ))
     }
 
     fn producer(self) -> Producer {
@@ -79,7 +81,9 @@ impl Gateway {
         let mut encoder = self.encoder(topic, key, body.len());
         let parsed = SCRATCH.with_borrow_mut(|scratch| {
             headwater_record::parse_produce(body, &json_limits(topic), scratch, |index, record| {
-                encoder.push(record).map_err(|problem| problem.inside(&format!("/records/{index}/")))
+                encoder
+                    .push(record)
+                    .map_err(|problem| problem.inside(&format!("/records/{index}/")))
             })
         });
         let parsed = parsed.map_err(json_problem)?;
@@ -95,7 +99,12 @@ impl Gateway {
     ///
     /// # Errors
     /// 400 or 413 with a pointer; the encoder is as before.
-    pub fn encode_line(&self, topic: &Topic, line: &[u8], into: &mut Encoder<'_>) -> Result<(), Problem> {
+    pub fn encode_line(
+        &self,
+        topic: &Topic,
+        line: &[u8],
+        into: &mut Encoder<'_>,
+    ) -> Result<(), Problem> {
         SCRATCH
             .with_borrow_mut(|scratch| {
                 headwater_record::parse_record(line, &json_limits(topic), scratch, |record| {
@@ -136,7 +145,12 @@ impl Gateway {
             Some(IdempotencyKey(hash)) => (hash % u64::from(topic.partitions())) as u32,
             None => next_sticky() % topic.partitions(),
         };
-        Encoder::new(topic, self.clock.now_ms(), keyless, bytes_hint.min(2 * BODY_BYTES_MAX))
+        Encoder::new(
+            topic,
+            self.clock.now_ms(),
+            keyless,
+            bytes_hint.min(2 * BODY_BYTES_MAX),
+        )
     }
 
     /// Finishes an encoder that lines were encoded into.
@@ -163,7 +177,12 @@ impl Gateway {
         {
             return Err(problem.clone());
         }
-        Ok(Written { encoded_slots: slots, partitions, outcomes, acks })
+        Ok(Written {
+            encoded_slots: slots,
+            partitions,
+            outcomes,
+            acks,
+        })
     }
 
     /// One call to each broker that leads one of the partitions.
@@ -174,16 +193,28 @@ impl Gateway {
         acks: Acks,
     ) -> Vec<Result<Produced, Problem>> {
         let count = batches.len();
-        let leader_of = |partition: u32| topic.placement.partitions.get(partition as usize).map(|p| p.leader);
+        let leader_of = |partition: u32| {
+            topic
+                .placement
+                .partitions
+                .get(partition as usize)
+                .map(|p| p.leader)
+        };
         let Some(first) = batches.first().map(|batch| leader_of(batch.partition)) else {
             return Vec::new();
         };
-        if batches.iter().all(|batch| leader_of(batch.partition) == first) {
+        if batches
+            .iter()
+            .all(|batch| leader_of(batch.partition) == first)
+        {
             let Some(broker) = first.and_then(|id| self.cluster.broker(id)) else {
                 return vec![Err(no_leader()); count];
             };
             let produced = broker.produce(topic.id, batches, acks).await;
-            return produced.into_iter().map(|result| result.map_err(write_problem)).collect();
+            return produced
+                .into_iter()
+                .map(|result| result.map_err(write_problem))
+                .collect();
         }
         let mut outcomes = vec![Err(no_leader()); count];
         let mut places: Vec<usize> = (0..count).collect();
@@ -214,13 +245,21 @@ impl Written {
     /// The base offset and number of records of each partition, or its problem.
     pub fn partitions(&self) -> impl Iterator<Item = (u32, &Result<Produced, Problem>, usize)> {
         let mut counts = vec![0; self.partitions.len()];
-        self.encoded_slots.iter().for_each(|slot| counts[usize::from(slot.batch)] += 1);
-        self.partitions.iter().zip(&self.outcomes).zip(counts).map(|((p, o), n)| (*p, o, n))
+        self.encoded_slots
+            .iter()
+            .for_each(|slot| counts[usize::from(slot.batch)] += 1);
+        self.partitions
+            .iter()
+            .zip(&self.outcomes)
+            .zip(counts)
+            .map(|((p, o), n)| (*p, o, n))
     }
 
     /// The partition's index in [`Self::partitions`] of each record, in the request's order.
     pub fn record_partitions(&self) -> impl Iterator<Item = usize> {
-        self.encoded_slots.iter().map(|slot| usize::from(slot.batch))
+        self.encoded_slots
+            .iter()
+            .map(|slot| usize::from(slot.batch))
     }
 
     /// The answer's body.
@@ -229,12 +268,22 @@ impl Written {
         let errors: Vec<_> = self
             .outcomes
             .iter()
-            .map(|outcome| outcome.as_ref().err().map(|problem| problem.to_json(request_id)))
+            .map(|outcome| {
+                outcome
+                    .as_ref()
+                    .err()
+                    .map(|problem| problem.to_json(request_id))
+            })
             .collect();
         let mut next: Vec<(u64, usize)> = self
             .outcomes
             .iter()
-            .map(|outcome| (outcome.as_ref().map_or(0, |produced| produced.base_offset), 0))
+            .map(|outcome| {
+                (
+                    outcome.as_ref().map_or(0, |produced| produced.base_offset),
+                    0,
+                )
+            })
             .collect();
         let mut out = Vec::with_capacity(128 + self.encoded_slots.len() * 64);
         let mut number = itoa::Buffer::new();
@@ -278,7 +327,9 @@ impl Written {
 
     /// Whether nothing was appended because all of it was there.
     fn duplicate(&self) -> bool {
-        self.outcomes.iter().all(|o| o.as_ref().is_ok_and(|produced| produced.original.is_some()))
+        self.outcomes
+            .iter()
+            .all(|o| o.as_ref().is_ok_and(|produced| produced.original.is_some()))
     }
 }
 
@@ -287,8 +338,15 @@ fn original_timestamps(outcome: &Result<Produced, Problem>) -> Option<Vec<i64>> 
     let original = outcome.as_ref().ok()?.original.as_ref()?;
     let (view, _) = BatchView::parse(original).ok()?;
     let mut scratch = Vec::new();
-    let records = view.records(&mut scratch, super::fetch::INFLATED_BYTES_MAX).ok()?;
-    Some(records.filter_map(Result::ok).map(|record| record.timestamp_ms).collect())
+    let records = view
+        .records(&mut scratch, super::fetch::INFLATED_BYTES_MAX)
+        .ok()?;
+    Some(
+        records
+            .filter_map(Result::ok)
+            .map(|record| record.timestamp_ms)
+            .collect(),
+    )
 }
 
 fn producer(key: Option<IdempotencyKey>) -> Producer {
@@ -311,9 +369,10 @@ fn write_problem(error: ProduceError) -> Problem {
             Code::IdempotencyKeyReused,
             "this Idempotency-Key was used with another body for this topic",
         ),
-        ProduceError::StorageFull => {
-            Problem::new(Code::StorageFull, "the broker's disk is full up to its reserve")
-        }
+        ProduceError::StorageFull => Problem::new(
+            Code::StorageFull,
+            "the broker's disk is full up to its reserve",
+        ),
         ProduceError::Unknown => Problem::new(
             Code::OutcomeUnknown,
             "the broker stopped before it could acknowledge; repeat with the same Idempotency-Key",

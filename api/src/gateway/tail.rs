@@ -52,8 +52,18 @@ impl Tail {
         cursor: Cursor,
         limits: ReadLimits,
     ) -> Self {
-        let limits = ReadLimits { wait: TAIL_HEARTBEAT, ..limits };
-        Self { gateway, access, topic, cursor, limits, ended: false }
+        let limits = ReadLimits {
+            wait: TAIL_HEARTBEAT,
+            ..limits
+        };
+        Self {
+            gateway,
+            access,
+            topic,
+            cursor,
+            limits,
+            ended: false,
+        }
     }
 
     /// Waits for the next step; `None` after the last.
@@ -68,7 +78,9 @@ impl Tail {
 
     async fn step(&mut self) -> TailStep {
         if *self.gateway.draining.borrow() {
-            return TailStep::Goaway { cursor: self.sealed() };
+            return TailStep::Goaway {
+                cursor: self.sealed(),
+            };
         }
         match self.gateway.topic(&self.access, &self.topic.name) {
             // Partitions may have been added; settings do not matter to a reader.
@@ -77,20 +89,33 @@ impl Tail {
                 self.topic = topic;
             }
             Ok(_) | Err(_) => {
-                return TailStep::Failed(Problem::new(Code::TopicNotFound, "the topic was deleted"));
+                return TailStep::Failed(Problem::new(
+                    Code::TopicNotFound,
+                    "the topic was deleted",
+                ));
             }
         }
         let gateway = self.gateway.clone();
         let page = gateway
-            .fetch_topic(&self.topic, &self.access.project, &mut self.cursor, &self.limits)
+            .fetch_topic(
+                &self.topic,
+                &self.access.project,
+                &mut self.cursor,
+                &self.limits,
+            )
             .await;
         match page {
             Err(problem) => TailStep::Failed(problem),
-            Ok(page) if page.record_count > 0 => {
-                TailStep::Records { records: page.records, cursor: self.sealed() }
-            }
-            Ok(_) if *self.gateway.draining.borrow() => TailStep::Goaway { cursor: self.sealed() },
-            Ok(_) => TailStep::Heartbeat { cursor: self.sealed() },
+            Ok(page) if page.record_count > 0 => TailStep::Records {
+                records: page.records,
+                cursor: self.sealed(),
+            },
+            Ok(_) if *self.gateway.draining.borrow() => TailStep::Goaway {
+                cursor: self.sealed(),
+            },
+            Ok(_) => TailStep::Heartbeat {
+                cursor: self.sealed(),
+            },
         }
     }
 

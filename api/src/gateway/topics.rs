@@ -55,8 +55,11 @@ pub struct TopicPage {
 /// # Errors
 /// 400 with what is wrong.
 pub fn check_name(name: &str) -> Result<(), Problem> {
-    let good_bytes = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-    if name.is_empty() || name.len() > NAME_BYTES_MAX || !good_bytes || name == "." || name == ".." {
+    let good_bytes = name
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || !good_bytes || name == "." || name == ".."
+    {
         return Err(Problem::invalid(
             "topic",
             "invalid_name",
@@ -64,7 +67,11 @@ pub fn check_name(name: &str) -> Result<(), Problem> {
         ));
     }
     if name.starts_with("__") {
-        return Err(Problem::invalid("topic", "invalid_name", "names with __ in front are reserved"));
+        return Err(Problem::invalid(
+            "topic",
+            "invalid_name",
+            "names with __ in front are reserved",
+        ));
     }
     Ok(())
 }
@@ -107,7 +114,10 @@ impl Gateway {
         // Somebody else was faster.
         match self.topic(access, name) {
             Ok(topic) => existing(topic, &wanted),
-            Err(_) => Err(Problem::new(Code::Unavailable, "the topic is being created; try again")),
+            Err(_) => Err(Problem::new(
+                Code::Unavailable,
+                "the topic is being created; try again",
+            )),
         }
     }
 
@@ -125,23 +135,38 @@ impl Gateway {
         let topic = self.topic(access, name)?;
         check_change(&change)?;
         check_etag(&topic, if_match)?;
-        if change.partitions.is_some_and(|wanted| wanted < topic.partitions()) {
+        if change
+            .partitions
+            .is_some_and(|wanted| wanted < topic.partitions())
+        {
             return Err(Problem::new(Code::InvalidSetting, "").at(
                 "/partitions",
                 "partitions_only_grow",
-                format!("the topic has {}; records keep their partition", topic.partitions()),
+                format!(
+                    "the topic has {}; records keep their partition",
+                    topic.partitions()
+                ),
             ));
         }
-        let row = topic.to_row().map_err(|error| Problem::internal("the topic cannot be written", error))?;
+        let row = topic
+            .to_row()
+            .map_err(|error| Problem::internal("the topic cannot be written", error))?;
         let row = TopicRow {
             partitions: i64::from(change.partitions.unwrap_or(topic.partitions())),
             config: serde_json::to_string(&change.config.over(&topic.config))
                 .map_err(|error| Problem::internal("settings cannot be written", error))?,
-            description: change.description.unwrap_or_else(|| topic.description.clone()),
+            description: change
+                .description
+                .unwrap_or_else(|| topic.description.clone()),
             version: topic.version + 1,
             ..row
         };
-        if !self.store.update_topic(&row, topic.version).await.map_err(database)? {
+        if !self
+            .store
+            .update_topic(&row, topic.version)
+            .await
+            .map_err(database)?
+        {
             return Err(changed_meanwhile());
         }
         let topic = Topic::from_row(&row, self.broker_id)
@@ -163,7 +188,12 @@ impl Gateway {
         check_etag(&topic, if_match)?;
         let id = topic.id.to_string();
         let now_ms = self.clock.now_ms();
-        if !self.store.bury_topic(&id, topic.version, now_ms).await.map_err(database)? {
+        if !self
+            .store
+            .bury_topic(&id, topic.version, now_ms)
+            .await
+            .map_err(database)?
+        {
             return Err(changed_meanwhile());
         }
         self.catalog.remove_topic(&topic);
@@ -174,7 +204,9 @@ impl Gateway {
     /// Removes the data of a topic that has its tombstone, then the tombstone. What fails is tried
     /// again at the next start.
     pub async fn remove_data(&self, topic: headwater_broker::TopicId, partitions: u32) {
-        let Some(broker) = self.cluster.broker(self.broker_id) else { return };
+        let Some(broker) = self.cluster.broker(self.broker_id) else {
+            return;
+        };
         if let Err(error) = broker.drop_topic(topic, partitions).await {
             tracing::error!(%topic, %error, "the data of a deleted topic cannot be removed yet");
             return;
@@ -186,14 +218,19 @@ impl Gateway {
 
     /// A page of the project's topics, by name.
     pub fn list_topics(&self, access: &Access, after: Option<&str>, page_size: usize) -> TopicPage {
-        let mut topics = self.catalog.topics(&access.project.id, after, page_size + 1);
+        let mut topics = self
+            .catalog
+            .topics(&access.project.id, after, page_size + 1);
         let more = topics.len() > page_size;
         topics.truncate(page_size);
         let next_page_token = topics
             .last()
             .filter(|_| more)
             .map(|last| base64_simd::URL_SAFE_NO_PAD.encode_to_string(&last.name));
-        TopicPage { topics, next_page_token }
+        TopicPage {
+            topics,
+            next_page_token,
+        }
     }
 
     /// Bytes of the topic on broker disks.
@@ -201,7 +238,10 @@ impl Gateway {
         (0..topic.partitions())
             .filter_map(|partition| {
                 let leader = self.leader(topic, partition).ok()?;
-                let id = PartitionId { topic: topic.id, partition };
+                let id = PartitionId {
+                    topic: topic.id,
+                    partition,
+                };
                 leader.partition_state(id).ok().map(|state| state.hot_bytes)
             })
             .sum()
@@ -217,8 +257,13 @@ impl Gateway {
     ) -> Result<Vec<headwater_broker::PartitionState>, Problem> {
         (0..topic.partitions())
             .map(|partition| {
-                let id = PartitionId { topic: topic.id, partition };
-                self.leader(topic, partition)?.partition_state(id).map_err(super::read_problem)
+                let id = PartitionId {
+                    topic: topic.id,
+                    partition,
+                };
+                self.leader(topic, partition)?
+                    .partition_state(id)
+                    .map_err(super::read_problem)
             })
             .collect()
     }
@@ -233,8 +278,14 @@ impl Gateway {
         partition: u32,
         before_offset: u64,
     ) -> Result<u64, Problem> {
-        let id = PartitionId { topic: topic.id, partition };
-        self.leader(topic, partition)?.trim(id, before_offset).await.map_err(super::read_problem)
+        let id = PartitionId {
+            topic: topic.id,
+            partition,
+        };
+        self.leader(topic, partition)?
+            .trim(id, before_offset)
+            .await
+            .map_err(super::read_problem)
     }
 }
 
@@ -254,26 +305,50 @@ fn existing(topic: Arc<Topic>, wanted: &TopicChange) -> Result<(Arc<Topic>, bool
             problem = problem.clone().at(pointer, "different", is);
         }
     };
-    differs("/partitions", wanted.partitions.is_some_and(|n| n != topic.partitions()));
+    differs(
+        "/partitions",
+        wanted.partitions.is_some_and(|n| n != topic.partitions()),
+    );
     differs(
         "/replication_factor",
-        wanted.replication_factor.is_some_and(|n| n != topic.replication_factor),
+        wanted
+            .replication_factor
+            .is_some_and(|n| n != topic.replication_factor),
     );
-    differs("/description", wanted.description.as_ref().is_some_and(|d| *d != topic.description));
-    differs("/config", wanted.config.clone().over(&topic.config).effective() != topic.settings);
-    if problem.errors.is_empty() { Ok((topic, false)) } else { Err(problem) }
+    differs(
+        "/description",
+        wanted
+            .description
+            .as_ref()
+            .is_some_and(|d| *d != topic.description),
+    );
+    differs(
+        "/config",
+        wanted.config.clone().over(&topic.config).effective() != topic.settings,
+    );
+    if problem.errors.is_empty() {
+        Ok((topic, false))
+    } else {
+        Err(problem)
+    }
 }
 
 fn check_change(change: &TopicChange) -> Result<(), Problem> {
     let range = |pointer: &str, value: Option<u32>, most: u32| match value {
-        Some(value) if !(1..=most).contains(&value) => {
-            Err(Problem::invalid(pointer, "out_of_range", format!("must be 1 to {most}")))
-        }
+        Some(value) if !(1..=most).contains(&value) => Err(Problem::invalid(
+            pointer,
+            "out_of_range",
+            format!("must be 1 to {most}"),
+        )),
         _ => Ok(()),
     };
     range("/partitions", change.partitions, PARTITIONS_MAX)?;
     range("/replication_factor", change.replication_factor, 9)?;
-    if change.description.as_ref().is_some_and(|text| text.len() > DESCRIPTION_BYTES_MAX) {
+    if change
+        .description
+        .as_ref()
+        .is_some_and(|text| text.len() > DESCRIPTION_BYTES_MAX)
+    {
         let message = format!("must be at most {DESCRIPTION_BYTES_MAX} bytes");
         return Err(Problem::invalid("/description", "out_of_range", message));
     }
@@ -282,9 +357,17 @@ fn check_change(change: &TopicChange) -> Result<(), Problem> {
         Err(Problem::new(Code::InvalidSetting, "").at(pointer, code, message))
     };
     if change.replication_factor.is_some_and(|factor| factor > 1) {
-        return rule("/replication_factor", "not_enough_brokers", "this installation has one broker");
+        return rule(
+            "/replication_factor",
+            "not_enough_brokers",
+            "this installation has one broker",
+        );
     }
-    if change.config.min_insync_replicas.is_some_and(|replicas| replicas > 1) {
+    if change
+        .config
+        .min_insync_replicas
+        .is_some_and(|replicas| replicas > 1)
+    {
         return rule(
             "/config/min_insync_replicas",
             "above_replication_factor",
@@ -306,7 +389,10 @@ fn check_etag(topic: &Topic, if_match: Option<&str>) -> Result<(), Problem> {
 }
 
 fn changed_meanwhile() -> Problem {
-    Problem::new(Code::PreconditionFailed, "the topic was changed meanwhile; read it again")
+    Problem::new(
+        Code::PreconditionFailed,
+        "the topic was changed meanwhile; read it again",
+    )
 }
 
 fn database(error: crate::metadata::StoreError) -> Problem {

@@ -41,8 +41,15 @@ pub enum Encoding {
 /// # Errors
 /// 415 for one that is not taken.
 pub fn encoding(headers: &HeaderMap) -> Result<Encoding, Problem> {
-    let Some(value) = headers.get(header::CONTENT_ENCODING) else { return Ok(Encoding::Identity) };
-    match value.as_bytes().trim_ascii().to_ascii_lowercase().as_slice() {
+    let Some(value) = headers.get(header::CONTENT_ENCODING) else {
+        return Ok(Encoding::Identity);
+    };
+    match value
+        .as_bytes()
+        .trim_ascii()
+        .to_ascii_lowercase()
+        .as_slice()
+    {
         b"identity" | b"" => Ok(Encoding::Identity),
         b"gzip" | b"x-gzip" => Ok(Encoding::Gzip),
         b"zstd" => Ok(Encoding::Zstd),
@@ -72,9 +79,20 @@ pub const NDJSON_TYPES: &[&str] = &[
 /// # Errors
 /// 415 if not.
 pub fn check_content_type(headers: &HeaderMap, accepted: &[&str]) -> Result<(), Problem> {
-    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
-    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    if accepted.iter().any(|accepted| essence.eq_ignore_ascii_case(accepted)) {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+        return Ok(());
+    };
+    let essence = value
+        .to_str()
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim();
+    if accepted
+        .iter()
+        .any(|accepted| essence.eq_ignore_ascii_case(accepted))
+    {
         return Ok(());
     }
     let problem = format!("Content-Type must be {}", accepted[0]);
@@ -124,7 +142,10 @@ async fn read_raw(
     };
     let mut pace = Pace::start();
     let Some(first) = next_frame(&mut body, &mut pace).await? else {
-        return Ok(ReadBody { bytes: Bytes::new(), held });
+        return Ok(ReadBody {
+            bytes: Bytes::new(),
+            held,
+        });
     };
     if length == Some(first.len()) {
         return Ok(ReadBody { bytes: first, held });
@@ -143,7 +164,10 @@ async fn read_raw(
         joined.extend_from_slice(&bytes);
         frame = next_frame(&mut body, &mut pace).await?;
     }
-    Ok(ReadBody { bytes: joined.freeze(), held })
+    Ok(ReadBody {
+        bytes: joined.freeze(),
+        held,
+    })
 }
 
 /// How fast a body comes.
@@ -155,14 +179,18 @@ pub struct Pace {
 impl Pace {
     /// From now on.
     pub fn start() -> Self {
-        Self { started: Instant::now(), bytes: 0 }
+        Self {
+            started: Instant::now(),
+            bytes: 0,
+        }
     }
 
     /// How long the next bytes may take.
     fn patience(&self) -> Duration {
-        let earned =
-            Duration::from_secs_f64(self.bytes as f64 / BODY_BYTES_PER_SECOND_MIN as f64);
-        (BODY_IDLE_TIMEOUT + earned).saturating_sub(self.started.elapsed()).min(BODY_IDLE_TIMEOUT)
+        let earned = Duration::from_secs_f64(self.bytes as f64 / BODY_BYTES_PER_SECOND_MIN as f64);
+        (BODY_IDLE_TIMEOUT + earned)
+            .saturating_sub(self.started.elapsed())
+            .min(BODY_IDLE_TIMEOUT)
     }
 }
 
@@ -172,9 +200,9 @@ impl Pace {
 /// 408 when they come too slowly, 400 when the client broke off.
 async fn next_frame(body: &mut Body, pace: &mut Pace) -> Result<Option<Bytes>, Problem> {
     loop {
-        let frame = tokio::time::timeout(pace.patience(), body.frame()).await.map_err(|_| {
-            Problem::new(Code::RequestTimeout, "the body came too slowly")
-        })?;
+        let frame = tokio::time::timeout(pace.patience(), body.frame())
+            .await
+            .map_err(|_| Problem::new(Code::RequestTimeout, "the body came too slowly"))?;
         match frame {
             None => return Ok(None),
             Some(Err(error)) => return Err(broken_off(&error)),
@@ -215,17 +243,23 @@ fn inflate(bytes: &[u8], encoding: Encoding, bytes_max: usize) -> Result<Bytes, 
     let most = bytes_max as u64 + 1;
     let read = match encoding {
         Encoding::Identity => return Ok(Bytes::copy_from_slice(bytes)),
-        Encoding::Gzip => {
-            flate2::read::MultiGzDecoder::new(bytes).take(most).read_to_end(&mut inflated)
+        Encoding::Gzip => flate2::read::MultiGzDecoder::new(bytes)
+            .take(most)
+            .read_to_end(&mut inflated),
+        Encoding::Zstd => {
+            zstd::stream::read::Decoder::with_buffer(bytes).and_then(|mut decoder| {
+                // A frame may ask for a window of gigabytes; no body here needs more than its limit.
+                decoder.window_log_max(24)?;
+                decoder.take(most).read_to_end(&mut inflated)
+            })
         }
-        Encoding::Zstd => zstd::stream::read::Decoder::with_buffer(bytes).and_then(|mut decoder| {
-            // A frame may ask for a window of gigabytes; no body here needs more than its limit.
-            decoder.window_log_max(24)?;
-            decoder.take(most).read_to_end(&mut inflated)
-        }),
     };
     read.map_err(|error| {
-        Problem::invalid("", "invalid_encoding", format!("the body cannot be inflated: {error}"))
+        Problem::invalid(
+            "",
+            "invalid_encoding",
+            format!("the body cannot be inflated: {error}"),
+        )
     })?;
     if inflated.len() > bytes_max {
         return Err(too_large(bytes_max));
@@ -250,7 +284,11 @@ pub async fn json_body<T: DeserializeOwned>(
 ) -> Result<T, Problem> {
     check_content_type(request.headers(), JSON_TYPES)?;
     let body = read_body(app, request, SMALL_BODY_BYTES_MAX).await?;
-    let bytes: &[u8] = if body.bytes.trim_ascii().is_empty() { b"{}" } else { &body.bytes };
+    let bytes: &[u8] = if body.bytes.trim_ascii().is_empty() {
+        b"{}"
+    } else {
+        &body.bytes
+    };
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let mut pointer = String::new();
@@ -266,7 +304,8 @@ pub async fn json_body<T: DeserializeOwned>(
         }
         json_problem(pointer, &error.into_inner())
     })?;
-    json.end().map_err(|error| json_problem(String::new(), &error))?;
+    json.end()
+        .map_err(|error| json_problem(String::new(), &error))?;
     Ok(value)
 }
 

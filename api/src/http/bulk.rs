@@ -7,7 +7,11 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use async_compression::tokio::bufread::{GzipDecoder, ZstdDecoder};
-use axum::{body::Body, extract::State, response::{IntoResponse, Response}};
+use axum::{
+    body::Body,
+    extract::State,
+    response::{IntoResponse, Response},
+};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
 use headwater_broker::Acks;
@@ -65,7 +69,11 @@ pub async fn produce_bulk(
     check_content_type(request.headers(), NDJSON_TYPES)?;
     let key = idempotency_key(request.headers())?;
     let encoding = encoding(request.headers())?;
-    let body = request.into_body().into_data_stream().map_err(std::io::Error::other).boxed();
+    let body = request
+        .into_body()
+        .into_data_stream()
+        .map_err(std::io::Error::other)
+        .boxed();
     let body = BufReader::with_capacity(READ_BYTES, StreamReader::new(body));
     let lines: Box<dyn AsyncBufRead + Send + Unpin> = match encoding {
         Encoding::Identity => Box::new(body),
@@ -94,7 +102,14 @@ pub async fn produce_bulk(
     };
     tokio::spawn(reader.read_all(runs));
     tokio::spawn(async move {
-        let mut load = Load { app, topic: call.topic, request_id: call.request_id, results, accepted: 0, rejected: 0 };
+        let mut load = Load {
+            app,
+            topic: call.topic,
+            request_id: call.request_id,
+            results,
+            accepted: 0,
+            rejected: 0,
+        };
         load.append_all(next_run).await;
         drop(open);
     });
@@ -104,7 +119,10 @@ pub async fn produce_bulk(
     });
     let mut response = Body::from_stream(answer).into_response();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/x-ndjson"),
+    );
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     Ok(response)
 }
@@ -284,8 +302,11 @@ impl Load {
                 let mut line = b"{\"error\":".to_vec();
                 line.extend_from_slice(&error);
                 line.extend_from_slice(
-                    format!(",\"accepted\":{},\"rejected\":{}}}\n", self.accepted, self.rejected)
-                        .as_bytes(),
+                    format!(
+                        ",\"accepted\":{},\"rejected\":{}}}\n",
+                        self.accepted, self.rejected
+                    )
+                    .as_bytes(),
                 );
                 let _ = self.results.send(line.into()).await;
                 return;
@@ -300,12 +321,23 @@ impl Load {
 
     /// Appends a run and answers its result lines.
     async fn append(&mut self, run: Run) -> Vec<u8> {
-        let Run { encoded, record_lines, rejected, held, .. } = run;
+        let Run {
+            encoded,
+            record_lines,
+            rejected,
+            held,
+            ..
+        } = run;
         let mut lines = Vec::new();
         let mut rejected: VecDeque<_> = rejected.into();
         if let Some(encoded) = encoded {
             let (count, bytes) = (record_lines.len() as u64, encoded.payload_bytes as u64);
-            match self.app.gateway.produce(&self.topic, encoded, Acks::Quorum).await {
+            match self
+                .app
+                .gateway
+                .produce(&self.topic, encoded, Acks::Quorum)
+                .await
+            {
                 Ok(written) => {
                     self.app.metrics.records_in.inc_by(count);
                     self.app.metrics.bytes_in.inc_by(bytes);
@@ -315,7 +347,9 @@ impl Load {
                     for line in record_lines {
                         rejected.push_back((line, problem.clone()));
                     }
-                    rejected.make_contiguous().sort_unstable_by_key(|(line, _)| *line);
+                    rejected
+                        .make_contiguous()
+                        .sort_unstable_by_key(|(line, _)| *line);
                 }
             }
         }

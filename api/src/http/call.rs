@@ -57,10 +57,18 @@ impl FromRequestParts<App> for InProject {
         }
         let credential = parts.headers.get(header::AUTHORIZATION);
         let now_ms = app.gateway.clock.now_ms();
-        let access =
-            app.gateway.keys.authorize(project.unwrap_or_default(), credential, now_ms).await?;
+        let access = app
+            .gateway
+            .keys
+            .authorize(project.unwrap_or_default(), credential, now_ms)
+            .await?;
         let request_id = request_id(parts);
-        Ok(Self { access, topic_name, partition, request_id })
+        Ok(Self {
+            access,
+            topic_name,
+            partition,
+            request_id,
+        })
     }
 }
 
@@ -68,10 +76,21 @@ impl FromRequestParts<App> for InTopic {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let InProject { access, topic_name, partition, request_id } =
-            InProject::from_request_parts(parts, app).await?;
-        let topic = app.gateway.topic(&access, &topic_name.unwrap_or_default())?;
-        Ok(Self { access, topic, request_id, partition })
+        let InProject {
+            access,
+            topic_name,
+            partition,
+            request_id,
+        } = InProject::from_request_parts(parts, app).await?;
+        let topic = app
+            .gateway
+            .topic(&access, &topic_name.unwrap_or_default())?;
+        Ok(Self {
+            access,
+            topic,
+            request_id,
+            partition,
+        })
     }
 }
 
@@ -96,5 +115,8 @@ impl InTopic {
 }
 
 fn request_id(parts: &Parts) -> Arc<str> {
-    parts.extensions.get::<RequestId>().map_or_else(|| Arc::from(""), |id| id.0.clone())
+    parts
+        .extensions
+        .get::<RequestId>()
+        .map_or_else(|| Arc::from(""), |id| id.0.clone())
 }

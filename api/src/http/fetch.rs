@@ -15,7 +15,13 @@ use crate::{
     problem::Problem,
 };
 
-const LIMITS: [&str; 5] = ["max_records", "max_bytes", "wait_ms", "on_out_of_range", "encoding"];
+const LIMITS: [&str; 5] = [
+    "max_records",
+    "max_bytes",
+    "wait_ms",
+    "on_out_of_range",
+    "encoding",
+];
 
 /// Read one partition.
 ///
@@ -36,14 +42,21 @@ pub async fn fetch_partition(
     call: InTopic,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
-    let known = ["offset", "at", "from"].into_iter().chain(LIMITS).collect::<Vec<_>>();
+    let known = ["offset", "at", "from"]
+        .into_iter()
+        .chain(LIMITS)
+        .collect::<Vec<_>>();
     let params = Params::parse(request.uri(), &known)?;
-    let position = params.position()?.unwrap_or(Position::Start(Start::Earliest));
+    let position = params
+        .position()?
+        .unwrap_or(Position::Start(Start::Earliest));
     let limits = params.read_limits()?;
     let partition = call.partition()?;
     let gateway = &app.gateway;
     let offset = gateway.offset_of(&call.topic, partition, position).await?;
-    let page = gateway.fetch_partition(&call.topic, partition, offset, &limits).await?;
+    let page = gateway
+        .fetch_partition(&call.topic, partition, offset, &limits)
+        .await?;
     app.metrics.records_out.inc_by(page.record_count as u64);
     Ok(json(StatusCode::OK, page.to_json(None)))
 }
@@ -67,15 +80,26 @@ pub async fn fetch_topic(
     call: InTopic,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
-    let known = ["cursor", "at", "from"].into_iter().chain(LIMITS).collect::<Vec<_>>();
+    let known = ["cursor", "at", "from"]
+        .into_iter()
+        .chain(LIMITS)
+        .collect::<Vec<_>>();
     let params = Params::parse(request.uri(), &known)?;
     let limits = params.read_limits()?;
-    let position = params.position()?.unwrap_or(Position::Start(Start::Earliest));
+    let position = params
+        .position()?
+        .unwrap_or(Position::Start(Start::Earliest));
     let mut cursor = start(&app, &call, params.text("cursor"), position).await?;
     let project = &call.access.project;
-    let page = app.gateway.fetch_topic(&call.topic, project, &mut cursor, &limits).await?;
+    let page = app
+        .gateway
+        .fetch_topic(&call.topic, project, &mut cursor, &limits)
+        .await?;
     app.metrics.records_out.inc_by(page.record_count as u64);
-    Ok(json(StatusCode::OK, page.to_json(Some(&cursor.seal(project)))))
+    Ok(json(
+        StatusCode::OK,
+        page.to_json(Some(&cursor.seal(project))),
+    ))
 }
 
 /// The cursor that a read of all partitions starts with.
@@ -92,7 +116,10 @@ pub async fn start(
         Some(text) => Cursor::open(text, &call.access.project, &call.topic),
         None => {
             let offsets = app.gateway.offsets_of(&call.topic, position).await?;
-            Ok(Cursor { topic: call.topic.id, offsets })
+            Ok(Cursor {
+                topic: call.topic.id,
+                offsets,
+            })
         }
     }
 }

@@ -15,15 +15,31 @@ use prometheus_client::{
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct RequestLabels {
-    method: String,
-    route: String,
+    method: &'static str,
+    route: &'static str,
     status: u16,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct RouteLabels {
-    route: String,
+    route: &'static str,
 }
+
+/// Routes that are counted by name; paths that somebody made up are not.
+const ROUTES: [&str; 12] = [
+    "/v1/projects/{project}/topics/{topic}/records",
+    "/v1/projects/{project}/topics/{topic}/partitions/{partition}/records",
+    "/v1/projects/{project}/topics/{topic}/raw",
+    "/v1/projects/{project}/topics/{topic}/records/bulk",
+    "/v1/projects/{project}/topics/{topic}/tail",
+    "/v1/projects/{project}/topics/{topic}/tail.ndjson",
+    "/v1/projects/{project}/topics/{topic}/offsets",
+    "/v1/projects/{project}/topics/{topic}/trim",
+    "/v1/projects/{project}/topics/{topic}/partitions",
+    "/v1/projects/{project}/topics/{topic}",
+    "/v1/projects/{project}/topics",
+    "/metrics",
+];
 
 /// A gauge that follows the number of things alive.
 pub type Alive = Gauge<i64, AtomicI64>;
@@ -71,7 +87,7 @@ struct Sampled {
     partitions: Gauge,
     topics: Gauge,
     in_flight_bytes: Gauge,
-    log: Vec<(Gauge<f64, AtomicU64>, fn(&LogStats) -> f64)>,
+    log: Vec<(Gauge<f64, AtomicU64>, ReadGauge)>,
 }
 
 impl Metrics {
@@ -106,7 +122,10 @@ impl Metrics {
             counter
         };
         let records_in = counter("records_in", "Records acknowledged");
-        let bytes_in = counter("record_bytes_in", "Key, value and header bytes acknowledged");
+        let bytes_in = counter(
+            "record_bytes_in",
+            "Key, value and header bytes acknowledged",
+        );
         let records_out = counter("records_out", "Records sent to readers");
         let sampled = Sampled::register(&mut registry);
         Arc::new(Self {
@@ -126,28 +145,47 @@ impl Metrics {
     /// Counts an answered request.
     pub fn request(&self, method: &Method, route: &str, status: u16, seconds: f64) {
         let method = match *method {
-            Method::GET | Method::POST | Method::PUT | Method::PATCH | Method::DELETE => {
-                method.as_str()
-            }
+            Method::GET => "GET",
+            Method::POST => "POST",
+            Method::PUT => "PUT",
+            Method::PATCH => "PATCH",
+            Method::DELETE => "DELETE",
             // Anybody can invent methods.
             _ => "other",
         };
-        let labels = RequestLabels { method: method.into(), route: route.into(), status };
-        self.requests.get_or_create(&labels).inc();
-        self.seconds.get_or_create(&RouteLabels { route: route.into() }).observe(seconds);
+        let route = ROUTES
+            .iter()
+            .find(|known| **known == route)
+            .unwrap_or(&"other");
+        self.requests
+            .get_or_create(&RequestLabels {
+                method,
+                route,
+                status,
+            })
+            .inc();
+        self.seconds
+            .get_or_create(&RouteLabels { route })
+            .observe(seconds);
     }
 
     /// The text that Prometheus reads.
     ///
     /// # Errors
     /// Never in practice: it is written to memory.
-    pub fn text(&self, gateway: &crate::gateway::Gateway, node: &headwater_broker::Node) -> Result<String, std::fmt::Error> {
+    pub fn text(
+        &self,
+        gateway: &crate::gateway::Gateway,
+        node: &headwater_broker::Node,
+    ) -> Result<String, std::fmt::Error> {
         let gauges = node.gauges();
         let (topics, _) = gateway.catalog.sizes();
         self.sampled.long_polls.set(gauges.waiting_fetches as i64);
         self.sampled.partitions.set(gauges.partitions as i64);
         self.sampled.topics.set(topics as i64);
-        self.sampled.in_flight_bytes.set(gateway.budget.used() as i64);
+        self.sampled
+            .in_flight_bytes
+            .set(gateway.budget.used() as i64);
         let stats = node.log_stats();
         for (gauge, read) in &self.sampled.log {
             gauge.set(read(&stats));
@@ -166,7 +204,10 @@ impl Sampled {
             gauge
         };
         Self {
-            long_polls: gauge("long_polls_waiting", "Fetches and tails that wait for a record"),
+            long_polls: gauge(
+                "long_polls_waiting",
+                "Fetches and tails that wait for a record",
+            ),
             partitions: gauge("partitions", "Partitions that hold data"),
             topics: gauge("topics", "Topics"),
             in_flight_bytes: gauge("in_flight_bytes", "Request bytes in memory"),
@@ -186,24 +227,66 @@ type ReadGauge = fn(&LogStats) -> f64;
 
 /// What the log counts. Totals since the start are gauges here, because they are sampled.
 const LOG_GAUGES: [(&str, &str, ReadGauge); 14] = [
-    ("log_syncs", "Journal syncs since the start", |s| s.syncs as f64),
-    ("log_sync_seconds", "Time in journal syncs since the start", |s| s.sync_seconds),
-    ("log_frames", "Appends in the journal since the start", |s| s.frames as f64),
-    ("log_group_bytes", "Bytes written to the journal since the start", |s| s.group_bytes as f64),
-    ("log_journal_bytes", "Journal that no checkpoint covers", |s| s.journal_bytes as f64),
-    ("log_queue_bytes", "Appended bytes that are not synced", |s| s.queue_bytes as f64),
-    ("log_tail_bytes", "Recent batches in memory", |s| s.tail_bytes as f64),
-    ("log_segment_written_bytes", "Bytes written to segments since the start", |s| {
-        s.segment_bytes_written as f64
+    ("log_syncs", "Journal syncs since the start", |s| {
+        s.syncs as f64
     }),
-    ("log_segment_read_bytes", "Bytes read from segments since the start", |s| {
-        s.segment_bytes_read as f64
+    (
+        "log_sync_seconds",
+        "Time in journal syncs since the start",
+        |s| s.sync_seconds,
+    ),
+    (
+        "log_frames",
+        "Appends in the journal since the start",
+        |s| s.frames as f64,
+    ),
+    (
+        "log_group_bytes",
+        "Bytes written to the journal since the start",
+        |s| s.group_bytes as f64,
+    ),
+    (
+        "log_journal_bytes",
+        "Journal that no checkpoint covers",
+        |s| s.journal_bytes as f64,
+    ),
+    (
+        "log_queue_bytes",
+        "Appended bytes that are not synced",
+        |s| s.queue_bytes as f64,
+    ),
+    ("log_tail_bytes", "Recent batches in memory", |s| {
+        s.tail_bytes as f64
     }),
-    ("log_open_files", "Segment files open", |s| s.open_files as f64),
-    ("log_checkpoints", "Checkpoints since the start", |s| s.checkpoints as f64),
-    ("log_corrupt_batches", "Damaged batches met since the start", |s| s.corrupt_batches as f64),
-    ("log_disk_free_bytes", "Free space of the data directory", |s| s.free_bytes as f64),
-    ("log_storage_full", "1 while appends are refused for want of space", |s| {
-        f64::from(u8::from(s.storage_full))
+    (
+        "log_segment_written_bytes",
+        "Bytes written to segments since the start",
+        |s| s.segment_bytes_written as f64,
+    ),
+    (
+        "log_segment_read_bytes",
+        "Bytes read from segments since the start",
+        |s| s.segment_bytes_read as f64,
+    ),
+    ("log_open_files", "Segment files open", |s| {
+        s.open_files as f64
     }),
+    ("log_checkpoints", "Checkpoints since the start", |s| {
+        s.checkpoints as f64
+    }),
+    (
+        "log_corrupt_batches",
+        "Damaged batches met since the start",
+        |s| s.corrupt_batches as f64,
+    ),
+    (
+        "log_disk_free_bytes",
+        "Free space of the data directory",
+        |s| s.free_bytes as f64,
+    ),
+    (
+        "log_storage_full",
+        "1 while appends are refused for want of space",
+        |s| f64::from(u8::from(s.storage_full)),
+    ),
 ];

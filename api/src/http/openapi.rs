@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::{
     IntoParams, IntoResponses, OpenApi, ToSchema,
     openapi::{
-        RefOr, ResponseBuilder, ContentBuilder, Ref,
+        ContentBuilder, Ref, RefOr, ResponseBuilder,
         response::Response,
         security::{Http, HttpAuthScheme, SecurityScheme},
         server::{ServerBuilder, ServerVariableBuilder},
@@ -383,7 +383,13 @@ pub struct RawBytes(Vec<u8>);
 pub struct IdempotencyHeader {
     /// 1 to 255 visible ASCII characters: a repeat with the same key within 15 minutes appends
     /// nothing and answers the first offsets.
-    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255, pattern = "^[ -~]+$", example = "order-17")]
+    #[param(
+        rename = "Idempotency-Key",
+        min_length = 1,
+        max_length = 255,
+        pattern = "^[ -~]+$",
+        example = "order-17"
+    )]
     idempotency_key: Option<String>,
 }
 
@@ -504,7 +510,9 @@ fn problem(status: u16) -> RefOr<Response> {
         507 => "The disk is full",
         _ => "A fault of the service",
     };
-    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    let content = ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name("Problem")))
+        .build();
     ResponseBuilder::new()
         .description(description)
         .content("application/problem+json", content)
@@ -535,16 +543,25 @@ struct Streaming;
 
 /// The streaming API's document.
 pub fn streaming_document() -> utoipa::openapi::OpenApi {
-    let (_, mut document) =
-        OpenApiRouter::<App>::with_openapi(Streaming::openapi()).merge(streaming()).split_for_parts();
+    let (_, mut document) = OpenApiRouter::<App>::with_openapi(Streaming::openapi())
+        .merge(streaming())
+        .split_for_parts();
     let server = ServerBuilder::new()
         .url("{scheme}://{host}/v1/projects/{project}")
         .parameter(
             "scheme",
-            ServerVariableBuilder::new().default_value("http").enum_values(Some(["http", "https"])),
+            ServerVariableBuilder::new()
+                .default_value("http")
+                .enum_values(Some(["http", "https"])),
         )
-        .parameter("host", ServerVariableBuilder::new().default_value("localhost:8080"))
-        .parameter("project", ServerVariableBuilder::new().default_value("demo"))
+        .parameter(
+            "host",
+            ServerVariableBuilder::new().default_value("localhost:8080"),
+        )
+        .parameter(
+            "project",
+            ServerVariableBuilder::new().default_value("demo"),
+        )
         .build();
     document.servers = Some(vec![server]);
     document.info.version = env!("CARGO_PKG_VERSION").to_owned();
@@ -561,6 +578,9 @@ pub fn streaming_document() -> utoipa::openapi::OpenApi {
 pub fn docs() -> Router<App> {
     let config = utoipa_swagger_ui::Config::from("/openapi/streaming.json");
     Router::new()
-        .route("/openapi/streaming.json", get(async || Json(streaming_document())))
+        .route(
+            "/openapi/streaming.json",
+            get(async || Json(streaming_document())),
+        )
         .merge(utoipa_swagger_ui::SwaggerUi::new("/docs").config(config))
 }

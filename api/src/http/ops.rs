@@ -26,7 +26,11 @@ pub async fn readyz(State(app): State<App>) -> Response {
     };
     let draining = *app.gateway.draining.borrow();
     let ready = metadata == "ok" && !draining;
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     let body = serde_json::json!({
         "status": if ready { "ready" } else { "not_ready" },
         "checks": {"metadata": metadata, "log": "ok", "draining": draining},

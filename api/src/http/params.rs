@@ -30,7 +30,11 @@ impl<'a> Params<'a> {
                 return Err(Problem::invalid(name, "unknown_parameter", message));
             }
             if params.iter().any(|(other, _)| *other == name) {
-                return Err(Problem::invalid(name, "duplicate_parameter", "give it once"));
+                return Err(Problem::invalid(
+                    name,
+                    "duplicate_parameter",
+                    "give it once",
+                ));
             }
             params.push((name, value));
         }
@@ -39,7 +43,10 @@ impl<'a> Params<'a> {
 
     /// The parameter's text.
     pub fn text(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(other, _)| other == name).map(|(_, value)| &**value)
+        self.0
+            .iter()
+            .find(|(other, _)| other == name)
+            .map(|(_, value)| &**value)
     }
 
     /// The parameter, read as `T`.
@@ -49,8 +56,9 @@ impl<'a> Params<'a> {
     pub fn get<T: FromStr<Err: Display>>(&self, name: &str) -> Result<Option<T>, Problem> {
         self.text(name)
             .map(|text| {
-                text.parse()
-                    .map_err(|error: T::Err| Problem::invalid(name, "invalid_value", error.to_string()))
+                text.parse().map_err(|error: T::Err| {
+                    Problem::invalid(name, "invalid_value", error.to_string())
+                })
             })
             .transpose()
     }
@@ -60,7 +68,9 @@ impl<'a> Params<'a> {
     /// # Errors
     /// 400 if it is none, or outside.
     pub fn number(&self, name: &str, least: u64, most: u64) -> Result<Option<u64>, Problem> {
-        let Some(text) = self.text(name) else { return Ok(None) };
+        let Some(text) = self.text(name) else {
+            return Ok(None);
+        };
         let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         match text.parse() {
             Ok(number) if digits && (least..=most).contains(&number) => Ok(Some(number)),
@@ -77,11 +87,20 @@ impl<'a> Params<'a> {
     /// # Errors
     /// 400 if it is another.
     pub fn word<T: Copy>(&self, name: &str, words: &[(&str, T)]) -> Result<Option<T>, Problem> {
-        let Some(text) = self.text(name) else { return Ok(None) };
-        let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        let Some(text) = self.text(name) else {
+            return Ok(None);
+        };
+        let found = words
+            .iter()
+            .find(|(word, _)| *word == text)
+            .map(|(_, value)| *value);
         found.map(Some).ok_or_else(|| {
             let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
-            Problem::invalid(name, "invalid_value", format!("must be {}", words.join(" or ")))
+            Problem::invalid(
+                name,
+                "invalid_value",
+                format!("must be {}", words.join(" or ")),
+            )
         })
     }
 
@@ -131,7 +150,9 @@ impl<'a> Params<'a> {
             bytes_max: bytes_max.map_or(FETCH_BYTES.0, |n| n as usize),
             wait: Duration::from_millis(wait_ms.unwrap_or(0)),
             on_out_of_range: on_out_of_range.unwrap_or_default(),
-            base64: self.word("encoding", &[("base64", true), ("json", false)])?.unwrap_or(false),
+            base64: self
+                .word("encoding", &[("base64", true), ("json", false)])?
+                .unwrap_or(false),
             single_line: false,
             separator: b',',
         })

@@ -1,6 +1,10 @@
 //! `POST /topics/{topic}/records`
 
-use axum::{body::Body, extract::State, response::{IntoResponse, Response}};
+use axum::{
+    body::Body,
+    extract::State,
+    response::{IntoResponse, Response},
+};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 
 use super::{
@@ -48,7 +52,10 @@ pub async fn produce_records(
 /// # Errors
 /// 400 if it is malformed.
 pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
-    headers.get("idempotency-key").map(IdempotencyKey::from_header).transpose()
+    headers
+        .get("idempotency-key")
+        .map(IdempotencyKey::from_header)
+        .transpose()
 }
 
 /// Appends what was encoded and tells where it is.
@@ -63,7 +70,11 @@ pub async fn answer(
 ) -> Result<Response, Problem> {
     let (records, bytes) = (encoded.slots.len() as u64, encoded.payload_bytes as u64);
     let written = app.gateway.produce(&call.topic, encoded, acks).await?;
-    let status = if written.complete() { StatusCode::OK } else { StatusCode::MULTI_STATUS };
+    let status = if written.complete() {
+        StatusCode::OK
+    } else {
+        StatusCode::MULTI_STATUS
+    };
     app.metrics.records_in.inc_by(records);
     app.metrics.bytes_in.inc_by(bytes);
     Ok(json(status, written.to_json(&call.request_id)))

@@ -45,9 +45,14 @@ pub async fn produce_raw(
 ) -> Result<Response, Problem> {
     let params = Params::parse(request.uri(), &["key", "partition"])?;
     let last = u64::from(call.topic.partitions() - 1);
-    let partition = params.number("partition", 0, last)?.map(|partition| partition as u32);
+    let partition = params
+        .number("partition", 0, last)?
+        .map(|partition| partition as u32);
     let record_key = params.text("key").map(|key| key.as_bytes().to_vec());
-    if record_key.as_ref().is_some_and(|key| key.len() > KEY_BYTES_MAX) {
+    if record_key
+        .as_ref()
+        .is_some_and(|key| key.len() > KEY_BYTES_MAX)
+    {
         return Err(Problem::new(Code::PayloadTooLarge, "").at(
             "key",
             "key_too_large",
@@ -57,19 +62,30 @@ pub async fn produce_raw(
     let key = idempotency_key(request.headers())?;
     let content_type = request.headers().get(header::CONTENT_TYPE).cloned();
     let body = read_body(&app, request, RECORD_BYTES.1 as usize).await?;
-    let is_json = content_type.as_ref().is_some_and(|value| is_json_type(value.as_bytes()));
+    let is_json = content_type
+        .as_ref()
+        .is_some_and(|value| is_json_type(value.as_bytes()));
     if is_json {
         check_json(&body.bytes, JSON_DEPTH_MAX).map_err(|error| {
             Problem::new(Code::InvalidJson, "").at(error.pointer, error.kind.code(), error.message)
         })?;
     }
-    let header = content_type
-        .as_ref()
-        .map(|value| RecordHeader { name: b"content-type", value: Some(value.as_bytes()) });
+    let header = content_type.as_ref().map(|value| RecordHeader {
+        name: b"content-type",
+        value: Some(value.as_bytes()),
+    });
     let record = JsonRecord {
         key: record_key.as_deref(),
-        value: Some(if is_json { body.bytes.trim_ascii() } else { &body.bytes }),
-        kind: if is_json { ValueKind::Json } else { ValueKind::Binary },
+        value: Some(if is_json {
+            body.bytes.trim_ascii()
+        } else {
+            &body.bytes
+        }),
+        kind: if is_json {
+            ValueKind::Json
+        } else {
+            ValueKind::Binary
+        },
         headers: Headers::from(header.as_slice()),
         timestamp_ms: None,
         partition,
@@ -79,7 +95,11 @@ pub async fn produce_raw(
 }
 
 fn is_json_type(content_type: &[u8]) -> bool {
-    let essence = content_type.split(|b| *b == b';').next().unwrap_or_default().trim_ascii();
+    let essence = content_type
+        .split(|b| *b == b';')
+        .next()
+        .unwrap_or_default()
+        .trim_ascii();
     let essence = essence.to_ascii_lowercase();
     essence == b"application/json" || essence.ends_with(b"+json")
 }

@@ -64,8 +64,11 @@ pub fn router(app: App) -> Router {
         .route_layer(axum::middleware::from_fn(remember_route))
         .fallback(async || Problem::new(Code::NotFound, "there is nothing at this path"))
         .method_not_allowed_fallback(async || {
-            Problem::new(Code::MethodNotAllowed, "the path exists, this method on it does not")
-                .into_response()
+            Problem::new(
+                Code::MethodNotAllowed,
+                "the path exists, this method on it does not",
+            )
+            .into_response()
         })
         .with_state(app)
 }

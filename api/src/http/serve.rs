@@ -39,7 +39,10 @@ impl Server {
         let edge = Arc::new(Edge::new(app.clone(), router));
         let mut builder = auto::Builder::new(TokioExecutor::new());
         // Without a timer hyper's time limits never fire.
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIMEOUT);
         builder
             .http2()
             .timer(TokioTimer::new())
@@ -79,8 +82,9 @@ impl Server {
                 let edge = edge.clone();
                 async move { Ok::<_, std::convert::Infallible>(edge.handle(request).await) }
             });
-            let connection =
-                builder.serve_connection(TokioIo::new(stream), service).into_owned();
+            let connection = builder
+                .serve_connection(TokioIo::new(stream), service)
+                .into_owned();
             let connection = graceful.watch(connection);
             let open = Counted::new(&app.metrics.connections);
             tokio::spawn(async move {
@@ -91,7 +95,10 @@ impl Server {
             });
         }
         drop(self.listener);
-        if tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown()).await.is_err() {
+        if tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown())
+            .await
+            .is_err()
+        {
             tracing::warn!("some requests did not finish in time and are cut off");
         }
     }

@@ -35,9 +35,17 @@ impl Edge {
         let worth = SizeAbove::new(256)
             .and(NotForContentType::const_new("text/event-stream"))
             .and(NotForContentType::const_new("application/x-ndjson"));
-        let compressed =
-            router.clone().layer(CompressionLayer::new().gzip(true).zstd(true).compress_when(worth));
-        Self { app, plain: router, compressed }
+        let compressed = router.clone().layer(
+            CompressionLayer::new()
+                .gzip(true)
+                .zstd(true)
+                .compress_when(worth),
+        );
+        Self {
+            app,
+            plain: router,
+            compressed,
+        }
     }
 
     /// Answers one request.
@@ -47,10 +55,15 @@ impl Edge {
         let id = request_id(&request);
         let traceparent = request.headers().get(TRACEPARENT).cloned();
         let method = request.method().clone();
-        let path = tracing::enabled!(tracing::Level::DEBUG).then(|| request.uri().path().to_owned());
+        let path =
+            tracing::enabled!(tracing::Level::DEBUG).then(|| request.uri().path().to_owned());
         request.extensions_mut().insert(RequestId(id.clone()));
         let compress = request.headers().contains_key(header::ACCEPT_ENCODING);
-        let mut router = if compress { self.compressed.clone() } else { self.plain.clone() };
+        let mut router = if compress {
+            self.compressed.clone()
+        } else {
+            self.plain.clone()
+        };
         // A router is always ready and cannot fail.
         let mut response = match router.call(request).await {
             Ok(response) => response,
@@ -107,12 +120,15 @@ fn render(problem: &Problem, id: &str, response: Response) -> Response {
         HeaderValue::from_static("application/problem+json"),
     );
     if let Some(retry_after_ms) = problem.retry_after_ms {
-        parts.headers.insert(header::RETRY_AFTER, retry_after_ms.div_ceil(1_000).into());
-    }
-    if problem.code == Code::Unauthenticated {
         parts
             .headers
-            .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"headwater\""));
+            .insert(header::RETRY_AFTER, retry_after_ms.div_ceil(1_000).into());
+    }
+    if problem.code == Code::Unauthenticated {
+        parts.headers.insert(
+            header::WWW_AUTHENTICATE,
+            HeaderValue::from_static("Bearer realm=\"headwater\""),
+        );
     }
     if let Some(allow) = &problem.allow {
         parts.headers.insert(header::ALLOW, allow.clone());
@@ -130,5 +146,8 @@ fn request_id(request: &Request<Body>) -> Arc<str> {
         .get(REQUEST_ID)
         .and_then(|value| value.to_str().ok())
         .filter(|text| (1..=128).contains(&text.len()))
-        .map_or_else(|| format!("{:016x}", rand::random::<u64>()).into(), Arc::from)
+        .map_or_else(
+            || format!("{:016x}", rand::random::<u64>()).into(),
+            Arc::from,
+        )
 }

@@ -1,6 +1,10 @@
 //! `GET /topics/{topic}/tail` and `GET /topics/{topic}/tail.ndjson`
 
-use axum::{body::Body, extract::State, response::{IntoResponse, Response}};
+use axum::{
+    body::Body,
+    extract::State,
+    response::{IntoResponse, Response},
+};
 use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderValue, Request, header};
@@ -53,9 +57,15 @@ pub async fn tail_topic(
                 event.extend_from_slice(cursor.as_bytes());
                 event.extend_from_slice(b"\"}\n\n");
             }
-            TailStep::Heartbeat { cursor } => append_event(&mut event, "heartbeat", &cursor_json(&cursor)),
-            TailStep::Goaway { cursor } => append_event(&mut event, "goaway", &cursor_json(&cursor)),
-            TailStep::Failed(problem) => append_event(&mut event, "error", &problem.to_json(&request_id)),
+            TailStep::Heartbeat { cursor } => {
+                append_event(&mut event, "heartbeat", &cursor_json(&cursor))
+            }
+            TailStep::Goaway { cursor } => {
+                append_event(&mut event, "goaway", &cursor_json(&cursor))
+            }
+            TailStep::Failed(problem) => {
+                append_event(&mut event, "error", &problem.to_json(&request_id))
+            }
         }
         event
     }))
@@ -80,24 +90,32 @@ pub async fn tail_topic_ndjson(
 ) -> Result<Response, Problem> {
     let request_id = call.request_id.clone();
     let tail = open(&app, call, &request.into_parts().0, b'\n').await?;
-    Ok(streamed(app, tail, "application/x-ndjson", move |step| match step {
-        TailStep::Records { mut records, cursor } => {
-            records.extend_from_slice(&cursor_json(&cursor));
-            records.push(b'\n');
-            records
-        }
-        TailStep::Heartbeat { cursor } | TailStep::Goaway { cursor } => {
-            let mut line = cursor_json(&cursor);
-            line.push(b'\n');
-            line
-        }
-        TailStep::Failed(problem) => {
-            let mut line = b"{\"error\":".to_vec();
-            line.extend_from_slice(&problem.to_json(&request_id));
-            line.extend_from_slice(b"}\n");
-            line
-        }
-    }))
+    Ok(streamed(
+        app,
+        tail,
+        "application/x-ndjson",
+        move |step| match step {
+            TailStep::Records {
+                mut records,
+                cursor,
+            } => {
+                records.extend_from_slice(&cursor_json(&cursor));
+                records.push(b'\n');
+                records
+            }
+            TailStep::Heartbeat { cursor } | TailStep::Goaway { cursor } => {
+                let mut line = cursor_json(&cursor);
+                line.push(b'\n');
+                line
+            }
+            TailStep::Failed(problem) => {
+                let mut line = b"{\"error\":".to_vec();
+                line.extend_from_slice(&problem.to_json(&request_id));
+                line.extend_from_slice(b"}\n");
+                line
+            }
+        },
+    ))
 }
 
 async fn open(
@@ -106,11 +124,19 @@ async fn open(
     request: &http::request::Parts,
     separator: u8,
 ) -> Result<Tail, Problem> {
-    let params = Params::parse(&request.uri, &["cursor", "at", "from", "encoding", "on_out_of_range"])?;
+    let params = Params::parse(
+        &request.uri,
+        &["cursor", "at", "from", "encoding", "on_out_of_range"],
+    )?;
     let position = params.position()?.unwrap_or(Position::Start(Start::Latest));
-    let resumed = request.headers.get("last-event-id").and_then(|value| value.to_str().ok());
+    let resumed = request
+        .headers
+        .get("last-event-id")
+        .and_then(|value| value.to_str().ok());
     // A reconnecting EventSource sends its first URL again: what it saw last is newer.
-    let cursor = resumed.filter(|id| !id.is_empty()).or(params.text("cursor"));
+    let cursor = resumed
+        .filter(|id| !id.is_empty())
+        .or(params.text("cursor"));
     let cursor = start(app, &call, cursor, position).await?;
     let limits = ReadLimits {
         records_max: FETCH_RECORDS.1,
@@ -119,7 +145,13 @@ async fn open(
         separator,
         ..params.read_limits()?
     };
-    Ok(Tail::new(app.gateway.clone(), call.access, call.topic, cursor, limits))
+    Ok(Tail::new(
+        app.gateway.clone(),
+        call.access,
+        call.topic,
+        cursor,
+        limits,
+    ))
 }
 
 /// An answer that goes on until the tail ends or the client goes away.
@@ -133,7 +165,10 @@ fn streamed(
     let steps = stream::unfold((tail, open, write), |(mut tail, open, write)| async move {
         let step = tail.next().await?;
         let bytes = Bytes::from(write(step));
-        Some((Ok::<_, std::convert::Infallible>(bytes), (tail, open, write)))
+        Some((
+            Ok::<_, std::convert::Infallible>(bytes),
+            (tail, open, write),
+        ))
     });
     let mut response = Body::from_stream(steps).into_response();
     let headers = response.headers_mut();

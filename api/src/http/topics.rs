@@ -1,6 +1,11 @@
 //! `/topics` and `/topics/{topic}`
 
-use axum::{Json, body::Body, extract::State, response::{IntoResponse, Response}};
+use axum::{
+    Json,
+    body::Body,
+    extract::State,
+    response::{IntoResponse, Response},
+};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 
 use super::{
@@ -38,9 +43,18 @@ pub async fn list_topics(
     let page_size = params.number("page_size", 1, PAGE_SIZE.1 as u64)?;
     let after = params.text("page_token").map(read_token).transpose()?;
     let page_size = page_size.map_or(PAGE_SIZE.0, |size| size as usize);
-    let page = app.gateway.list_topics(&call.access, after.as_deref(), page_size);
-    let topics = page.topics.iter().map(|topic| info(&app.gateway, topic)).collect();
-    Ok(Json(TopicList { topics, next_page_token: page.next_page_token }))
+    let page = app
+        .gateway
+        .list_topics(&call.access, after.as_deref(), page_size);
+    let topics = page
+        .topics
+        .iter()
+        .map(|topic| info(&app.gateway, topic))
+        .collect();
+    Ok(Json(TopicList {
+        topics,
+        next_page_token: page.next_page_token,
+    }))
 }
 
 /// Create a topic, or make sure that it is there.
@@ -67,7 +81,11 @@ pub async fn put_topic(
     crate::gateway::check_name(&name)?;
     let wanted: TopicChange = json_body(&app, request).await?;
     let (topic, created) = app.gateway.put_topic(&call.access, &name, wanted).await?;
-    let status = if created { StatusCode::CREATED } else { StatusCode::OK };
+    let status = if created {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
     Ok(with_etag(status, &app.gateway, &topic))
 }
 
@@ -107,8 +125,9 @@ pub async fn patch_topic(
     let if_match = if_match(request.headers())?;
     let change: TopicChange = json_body(&app, request).await?;
     let gateway = &app.gateway;
-    let topic =
-        gateway.patch_topic(&call.access, &call.topic.name, change, if_match.as_deref()).await?;
+    let topic = gateway
+        .patch_topic(&call.access, &call.topic.name, change, if_match.as_deref())
+        .await?;
     Ok(with_etag(StatusCode::OK, gateway, &topic))
 }
 
@@ -128,7 +147,9 @@ pub async fn delete_topic(
 ) -> Result<StatusCode, Problem> {
     Params::parse(request.uri(), &[])?;
     let if_match = if_match(request.headers())?;
-    app.gateway.delete_topic(&call.access, &call.topic.name, if_match.as_deref()).await?;
+    app.gateway
+        .delete_topic(&call.access, &call.topic.name, if_match.as_deref())
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -187,14 +208,24 @@ fn info(gateway: &Gateway, topic: &Topic) -> TopicInfo {
 }
 
 fn rfc3339(ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(ms).unwrap_or_default().to_string()
+    jiff::Timestamp::from_millisecond(ms)
+        .unwrap_or_default()
+        .to_string()
 }
 
 fn if_match(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let text = |value: &HeaderValue| value.to_str().map(str::to_owned);
-    headers.get(header::IF_MATCH).map(text).transpose().map_err(|_| {
-        Problem::invalid("If-Match", "invalid_value", "must be an ETag as the service gave it")
-    })
+    headers
+        .get(header::IF_MATCH)
+        .map(text)
+        .transpose()
+        .map_err(|_| {
+            Problem::invalid(
+                "If-Match",
+                "invalid_value",
+                "must be an ETag as the service gave it",
+            )
+        })
 }
 
 /// A page token is the last name of the page before it. It opens nothing that the caller may not
@@ -205,6 +236,10 @@ fn read_token(token: &str) -> Result<String, Problem> {
         .ok()
         .and_then(|bytes| String::from_utf8(bytes).ok())
         .ok_or_else(|| {
-            Problem::invalid("page_token", "invalid_value", "send next_page_token back as it came")
+            Problem::invalid(
+                "page_token",
+                "invalid_value",
+                "send next_page_token back as it came",
+            )
         })
 }

@@ -43,7 +43,10 @@ pub async fn trim_partition(
     request: Request<Body>,
 ) -> Result<Json<Trimmed>, Problem> {
     Params::parse(request.uri(), &[])?;
-    let TrimRequest { partition, before_offset } = json_body(&app, request).await?;
+    let TrimRequest {
+        partition,
+        before_offset,
+    } = json_body(&app, request).await?;
     let partitions = call.topic.partitions();
     if partition >= partitions {
         return Err(Problem::invalid(
@@ -56,8 +59,14 @@ pub async fn trim_partition(
         let message = format!("must be at most {OFFSET_MAX}");
         return Err(Problem::invalid("/before_offset", "out_of_range", message));
     }
-    let log_start = app.gateway.trim(&call.topic, partition, before_offset).await?;
-    Ok(Json(Trimmed { partition, log_start }))
+    let log_start = app
+        .gateway
+        .trim(&call.topic, partition, before_offset)
+        .await?;
+    Ok(Json(Trimmed {
+        partition,
+        log_start,
+    }))
 }
 
 /// Find offsets by time.
@@ -80,6 +89,10 @@ pub async fn list_offsets(
     let params = Params::parse(request.uri(), &["at"])?;
     let position = params.position()?.unwrap_or(Position::Start(Start::Latest));
     let offsets = app.gateway.offsets_of(&call.topic, position).await?;
-    let offsets = (0..).zip(offsets).map(|(partition, offset)| PartitionOffset { partition, offset });
-    Ok(Json(OffsetList { offsets: offsets.collect() }))
+    let offsets = (0..)
+        .zip(offsets)
+        .map(|(partition, offset)| PartitionOffset { partition, offset });
+    Ok(Json(OffsetList {
+        offsets: offsets.collect(),
+    }))
 }

@@ -13,7 +13,9 @@ pub fn project_routes() -> Router<App> {
         "/groups/{group}/{*rest}",
         "/topics/{topic}/keys/{key}",
     ];
-    paths.iter().fold(Router::new(), |router, path| router.route(path, any(in_project)))
+    paths.iter().fold(Router::new(), |router, path| {
+        router.route(path, any(in_project))
+    })
 }
 
 /// Paths of the management API.
@@ -33,7 +35,9 @@ pub fn management_routes() -> Router<App> {
         "/projects/{project}/quotas",
         "/projects/{project}/usage",
     ];
-    paths.iter().fold(Router::new(), |router, path| router.route(path, any(not_implemented)))
+    paths.iter().fold(Router::new(), |router, path| {
+        router.route(path, any(not_implemented))
+    })
 }
 
 async fn in_project(_call: InProject) -> Problem {

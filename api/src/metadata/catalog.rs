@@ -78,7 +78,13 @@ impl Topic {
             created_at_ms: row.created_at,
             placement: Arc::new(TopicPlacement {
                 id,
-                partitions: vec![PartitionPlacement { leader: broker, epoch: 0 }; partitions as usize],
+                partitions: vec![
+                    PartitionPlacement {
+                        leader: broker,
+                        epoch: 0
+                    };
+                    partitions as usize
+                ],
                 settings: BrokerSettings {
                     segment_bytes: settings.segment_bytes,
                     retention_ms: settings.retention_ms,
@@ -140,10 +146,16 @@ impl Catalog {
             let mut cursor_secret = [0; 32];
             crate::auth::decode_hex(&row.cursor_secret, &mut cursor_secret)
                 .ok_or_else(|| StoreError(format!("project {}: bad cursor secret", row.id)))?;
-            catalog.put_project(Project { id: row.id, cursor_secret });
+            catalog.put_project(Project {
+                id: row.id,
+                cursor_secret,
+            });
         }
-        let (dead, live): (Vec<_>, Vec<_>) =
-            store.topics().await?.into_iter().partition(|row| row.deleted_at.is_some());
+        let (dead, live): (Vec<_>, Vec<_>) = store
+            .topics()
+            .await?
+            .into_iter()
+            .partition(|row| row.deleted_at.is_some());
         for row in &live {
             catalog.put_topic(Topic::from_row(row, broker)?);
         }
@@ -158,14 +170,19 @@ impl Catalog {
             .projects
             .entry(project.id.clone())
             .and_modify(|p| p.project = project.clone())
-            .or_insert_with(|| ProjectTopics { project, topics: BTreeMap::new() });
+            .or_insert_with(|| ProjectTopics {
+                project,
+                topics: BTreeMap::new(),
+            });
     }
 
     /// Adds or replaces a topic.
     pub fn put_topic(&self, topic: Topic) -> Arc<Topic> {
         let topic = Arc::new(topic);
         let mut snapshot = self.snapshot.write();
-        snapshot.placements.insert(topic.id, topic.placement.clone());
+        snapshot
+            .placements
+            .insert(topic.id, topic.placement.clone());
         if let Some(project) = snapshot.projects.get_mut(&topic.project) {
             project.topics.insert(topic.name.clone(), topic.clone());
         }
@@ -183,19 +200,31 @@ impl Catalog {
 
     /// The project of that id.
     pub fn project(&self, id: &str) -> Option<Arc<Project>> {
-        self.snapshot.read().projects.get(id).map(|p| p.project.clone())
+        self.snapshot
+            .read()
+            .projects
+            .get(id)
+            .map(|p| p.project.clone())
     }
 
     /// The topic of that name in that project.
     pub fn topic(&self, project: &str, name: &str) -> Option<Arc<Topic>> {
-        self.snapshot.read().projects.get(project)?.topics.get(name).cloned()
+        self.snapshot
+            .read()
+            .projects
+            .get(project)?
+            .topics
+            .get(name)
+            .cloned()
     }
 
     /// Topics of a project by name, from the first after `after`, at most `most`.
     pub fn topics(&self, project: &str, after: Option<&str>, most: usize) -> Vec<Arc<Topic>> {
         use std::ops::Bound;
         let snapshot = self.snapshot.read();
-        let Some(project) = snapshot.projects.get(project) else { return Vec::new() };
+        let Some(project) = snapshot.projects.get(project) else {
+            return Vec::new();
+        };
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let range = project.topics.range::<str, _>((from, Bound::Unbounded));
         range.take(most).map(|(_, topic)| topic.clone()).collect()
@@ -204,7 +233,11 @@ impl Catalog {
     /// How many topics and partitions there are.
     pub fn sizes(&self) -> (usize, usize) {
         let snapshot = self.snapshot.read();
-        let partitions = snapshot.placements.values().map(|p| p.partitions.len()).sum();
+        let partitions = snapshot
+            .placements
+            .values()
+            .map(|p| p.partitions.len())
+            .sum();
         (snapshot.placements.len(), partitions)
     }
 }

@@ -45,41 +45,77 @@ impl From<Compression> for record::Compression {
 #[serde(deny_unknown_fields)]
 pub struct TopicConfig {
     /// Age in milliseconds after which records go; null keeps them for ever. Default 7 days.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schema(value_type = Option<u64>, minimum = 1, maximum = 9007199254740991i64, example = 604800000)]
     pub retention_ms: Option<Option<u64>>,
     /// Bytes of a partition above which its oldest records go; null keeps them. Default null.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schema(value_type = Option<u64>, minimum = 1, maximum = 9007199254740991i64)]
     pub retention_bytes: Option<Option<u64>>,
     /// Age after which records leave the broker's disk for the object store. Not built yet: anything
     /// but null answers 501.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schema(value_type = Option<u64>, minimum = 1, maximum = 9007199254740991i64)]
     pub local_retention_ms: Option<Option<u64>>,
     /// Bytes of a partition kept on the broker's disk. Not built yet: anything but null answers 501.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schema(value_type = Option<u64>, minimum = 1, maximum = 9007199254740991i64)]
     pub local_retention_bytes: Option<Option<u64>>,
     /// How old records go. Default `delete`.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "not_null")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "not_null"
+    )]
     #[schema(nullable = false, value_type = CleanupPolicy)]
     pub cleanup_policy: Option<CleanupPolicy>,
     /// Size at which a segment is sealed, in bytes. Retention removes whole sealed segments.
     /// Default 256 MiB.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "not_null")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "not_null"
+    )]
     #[schema(value_type = u64, minimum = 65536, maximum = 1073741824, example = 268435456)]
     pub segment_bytes: Option<u64>,
     /// Replicas that must have a record before it is acknowledged. Default 1.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "not_null")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "not_null"
+    )]
     #[schema(value_type = u32, minimum = 1, maximum = 9)]
     pub min_insync_replicas: Option<u32>,
     /// Compression of stored batches. Default `none`.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "not_null")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "not_null"
+    )]
     #[schema(nullable = false, value_type = Compression)]
     pub compression: Option<Compression>,
     /// Largest record (key, value and headers) in bytes. Default 1 MiB.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "not_null")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "not_null"
+    )]
     #[schema(value_type = u64, minimum = 1, maximum = 8388608, example = 1048576)]
     pub max_record_bytes: Option<u64>,
 }
@@ -90,7 +126,9 @@ fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<u64>>, D:
 }
 
 /// A field that may be absent but not null.
-fn not_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
+fn not_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    from: D,
+) -> Result<Option<T>, D::Error> {
     T::deserialize(from).map(Some)
 }
 
@@ -172,14 +210,36 @@ impl TopicConfig {
         let most = crate::limits::OFFSET_MAX;
         range("retention_ms", self.retention_ms.flatten(), 1, most);
         range("retention_bytes", self.retention_bytes.flatten(), 1, most);
-        range("local_retention_ms", self.local_retention_ms.flatten(), 1, most);
-        range("local_retention_bytes", self.local_retention_bytes.flatten(), 1, most);
-        range("segment_bytes", self.segment_bytes, SEGMENT_BYTES.0, SEGMENT_BYTES.2);
-        range("min_insync_replicas", self.min_insync_replicas.map(u64::from), 1, 9);
+        range(
+            "local_retention_ms",
+            self.local_retention_ms.flatten(),
+            1,
+            most,
+        );
+        range(
+            "local_retention_bytes",
+            self.local_retention_bytes.flatten(),
+            1,
+            most,
+        );
+        range(
+            "segment_bytes",
+            self.segment_bytes,
+            SEGMENT_BYTES.0,
+            SEGMENT_BYTES.2,
+        );
+        range(
+            "min_insync_replicas",
+            self.min_insync_replicas.map(u64::from),
+            1,
+            9,
+        );
         range("max_record_bytes", self.max_record_bytes, 1, RECORD_BYTES.1);
         if let Some(first) = errors.first() {
             let detail = format!("{}: {}", first.pointer, first.message);
-            return Err(Problem { errors, ..Problem::new(Code::InvalidRequest, detail) });
+            let mut problem = Problem::new(Code::InvalidRequest, detail);
+            problem.errors = errors;
+            return Err(problem);
         }
         let unbuilt = if self.cleanup_policy == Some(CleanupPolicy::Compact) {
             Some("cleanup_policy")
@@ -207,7 +267,11 @@ impl TopicConfig {
         let names = all.as_object().into_iter().flatten().map(|(name, _)| name);
         names
             .map(|name| {
-                let source = if given.get(name).is_some() { "topic" } else { "default" };
+                let source = if given.get(name).is_some() {
+                    "topic"
+                } else {
+                    "default"
+                };
                 (name.clone(), source.into())
             })
             .collect()

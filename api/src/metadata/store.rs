@@ -39,12 +39,8 @@ pub struct ProjectRow {
 /// An API key's row.
 #[derive(Debug, Clone, FromRow)]
 pub struct KeyRow {
-    /// The public half.
-    pub id: String,
     /// The project it opens.
     pub project_id: String,
-    /// Its label.
-    pub name: String,
     /// 64 hexadecimal digits.
     pub secret_sha256: String,
     /// Milliseconds since the epoch, if it ends.
@@ -104,7 +100,10 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(std::time::Duration::from_secs(5));
-        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
+        let pool = SqlitePoolOptions::new()
+            .max_connections(4)
+            .connect_with(options)
+            .await?;
         sqlx::migrate!("../migrations/sqlite")
             .run(&pool)
             .await
@@ -131,7 +130,9 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn projects(&self) -> Result<Vec<ProjectRow>> {
-        Ok(sqlx::query_as("SELECT id, cursor_secret FROM projects").fetch_all(&self.pool).await?)
+        Ok(sqlx::query_as("SELECT id, cursor_secret FROM projects")
+            .fetch_all(&self.pool)
+            .await?)
     }
 
     /// Creates an organization, a project in it, a user and the user's key for the project.
@@ -190,7 +191,7 @@ impl Store {
     /// The database failed.
     pub async fn key(&self, id: &str) -> Result<Option<KeyRow>> {
         Ok(sqlx::query_as(
-            "SELECT id, project_id, name, secret_sha256, expires_at FROM api_keys WHERE id = $1",
+            "SELECT project_id, secret_sha256, expires_at FROM api_keys WHERE id = $1",
         )
         .bind(id)
         .fetch_optional(&self.pool)
@@ -203,7 +204,9 @@ impl Store {
     /// The database failed.
     pub async fn topics(&self) -> Result<Vec<TopicRow>> {
         let sql = format!("SELECT {TOPIC_COLUMNS} FROM topics");
-        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_all(&self.pool).await?)
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .fetch_all(&self.pool)
+            .await?)
     }
 
     /// Creates a topic; `false` if the name is taken.

@@ -17,7 +17,12 @@ impl Node {
         let partitions: Vec<_> = fetch
             .positions
             .iter()
-            .map(|p| self.partition(PartitionId { topic: fetch.topic, partition: p.partition }))
+            .map(|p| {
+                self.partition(PartitionId {
+                    topic: fetch.topic,
+                    partition: p.partition,
+                })
+            })
             .collect();
         if !fetch.wait.is_zero() {
             self.wait_for_record(&fetch, &partitions).await;
@@ -51,9 +56,15 @@ impl Node {
             tokio::pin!(notified);
             // Registered before the look, so that an advance in between is not missed.
             notified.as_mut().enable();
-            let ready = fetch.positions.iter().zip(partitions).any(|(position, partition)| {
-                partition.as_ref().map_or(true, |p| p.high_watermark() != position.offset)
-            });
+            let ready = fetch
+                .positions
+                .iter()
+                .zip(partitions)
+                .any(|(position, partition)| {
+                    partition
+                        .as_ref()
+                        .map_or(true, |p| p.high_watermark() != position.offset)
+                });
             // A deleted topic's readers have nothing left to wait for.
             if ready || self.topics.released() || self.placement.topic(fetch.topic).is_none() {
                 return;
@@ -72,15 +83,24 @@ async fn read(
 ) -> Result<Fetched, FetchError> {
     let (log_start, high_watermark) = (partition.log.log_start(), partition.high_watermark());
     if position.offset < log_start || position.offset > high_watermark {
-        return Err(FetchError::OutOfRange { log_start, high_watermark });
+        return Err(FetchError::OutOfRange {
+            log_start,
+            high_watermark,
+        });
     }
     let bytes_max = position.bytes_max.min(bytes_left);
     let batches = if position.offset == high_watermark || bytes_max == 0 {
         Vec::new()
     } else {
-        partition.read(position.offset, high_watermark, bytes_max).await?
+        partition
+            .read(position.offset, high_watermark, bytes_max)
+            .await?
     };
-    Ok(Fetched { batches, log_start, high_watermark })
+    Ok(Fetched {
+        batches,
+        log_start,
+        high_watermark,
+    })
 }
 
 /// Counts a waiting fetch for as long as it lives, also when its client goes away.

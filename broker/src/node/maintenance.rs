@@ -30,13 +30,20 @@ pub(super) fn start(node: &Arc<Node>, interval: Duration) {
 
 /// One look at all partitions; `false` once the node is gone.
 fn sweep(node: &Weak<Node>) -> bool {
-    let Some(node) = node.upgrade() else { return false };
+    let Some(node) = node.upgrade() else {
+        return false;
+    };
     let now_ms = node.clock.now_ms();
-    node.topics.each(|partition| partition.expire_producers(now_ms));
+    node.topics
+        .each(|partition| partition.expire_producers(now_ms));
     for id in node.log.partitions() {
         // A topic that the metadata does not know keeps its data: only a tombstone removes it.
-        let Some(placement) = node.placement.topic(id.topic) else { continue };
-        let Some(log) = node.log.existing(id) else { continue };
+        let Some(placement) = node.placement.topic(id.topic) else {
+            continue;
+        };
+        let Some(log) = node.log.existing(id) else {
+            continue;
+        };
         let retention = Retention {
             ms: placement.settings.retention_ms,
             bytes: placement.settings.retention_bytes,

@@ -13,7 +13,9 @@ use std::{
     time::Duration,
 };
 
-use headwater_log::{Disk, Failure, Listener, Log, LogOptions, LogStats, PartitionId, Recovery, TopicId};
+use headwater_log::{
+    Disk, Failure, Listener, Log, LogOptions, LogStats, PartitionId, Recovery, TopicId,
+};
 
 use crate::{
     broker::{Acks, Answer, Broker, Fetch, Fetched, PartitionBatch, PartitionState, Produced},
@@ -68,7 +70,10 @@ impl Node {
         placement: Arc<dyn Placement>,
     ) -> Result<(Arc<Self>, Recovery), headwater_log::OpenError> {
         let topics = Arc::new(Topics::default());
-        let listener = Arc::new(Completions { topics: topics.clone(), on_failure: options.on_failure });
+        let listener = Arc::new(Completions {
+            topics: topics.clone(),
+            on_failure: options.on_failure,
+        });
         let (log, recovery) = Log::open(disk, options.log, listener)?;
         let node = Arc::new(Self {
             id: options.id,
@@ -110,16 +115,25 @@ impl Node {
     /// # Errors
     /// The last writes or syncs failed.
     pub fn close(&self) -> Result<(), NodeError> {
-        let closed = self.log.clone().close().map_err(|error| NodeError(error.to_string()));
+        let closed = self
+            .log
+            .clone()
+            .close()
+            .map_err(|error| NodeError(error.to_string()));
         self.topics.close();
         closed
     }
 
     /// The partition, if the cluster's metadata has it on this node.
     fn partition(&self, id: PartitionId) -> Result<Arc<Partition>, FetchError> {
-        let placement = self.placement.topic(id.topic).ok_or(FetchError::UnknownPartition)?;
-        let place =
-            placement.partitions.get(id.partition as usize).ok_or(FetchError::UnknownPartition)?;
+        let placement = self
+            .placement
+            .topic(id.topic)
+            .ok_or(FetchError::UnknownPartition)?;
+        let place = placement
+            .partitions
+            .get(id.partition as usize)
+            .ok_or(FetchError::UnknownPartition)?;
         if place.leader != self.id {
             return Err(FetchError::NotLeader);
         }
@@ -179,7 +193,9 @@ impl Broker for Node {
             let found = tokio::task::spawn_blocking(move || log.offset_for_time(timestamp_ms, end))
                 .await
                 .map_err(|_| FetchError::Unavailable("the lookup was cancelled".into()))?;
-            Ok(found.map_err(|error| partition.fetch_error(error))?.unwrap_or(end))
+            Ok(found
+                .map_err(|error| partition.fetch_error(error))?
+                .unwrap_or(end))
         })
     }
 
@@ -189,7 +205,10 @@ impl Broker for Node {
             let (log_start, high_watermark) =
                 (partition.log.log_start(), partition.high_watermark());
             if before_offset > high_watermark {
-                return Err(FetchError::OutOfRange { log_start, high_watermark });
+                return Err(FetchError::OutOfRange {
+                    log_start,
+                    high_watermark,
+                });
             }
             let log = partition.log.clone();
             tokio::task::spawn_blocking(move || log.trim(before_offset))
@@ -203,8 +222,9 @@ impl Broker for Node {
         Box::pin(async move {
             self.topics.forget(topic);
             let log = self.log.clone();
-            let ids: Vec<_> =
-                (0..partitions).map(|partition| PartitionId { topic, partition }).collect();
+            let ids: Vec<_> = (0..partitions)
+                .map(|partition| PartitionId { topic, partition })
+                .collect();
             tokio::task::spawn_blocking(move || log.drop_partitions(&ids))
                 .await
                 .map_err(|_| NodeError("the removal was cancelled".into()))?

@@ -23,14 +23,19 @@ impl Node {
         let Some(placement) = self.placement.topic(topic) else {
             return vec![Err(ProduceError::UnknownPartition); batches.len()];
         };
-        let producer = batches.first().map_or(Producer::NONE, |first| first.batch.producer());
+        let producer = batches
+            .first()
+            .map_or(Producer::NONE, |first| first.batch.producer());
         if producer.id >= 0 {
             return self.produce_once(&placement, producer, batches, acks).await;
         }
         let pending: Vec<_> = batches
             .into_iter()
             .map(|PartitionBatch { partition, batch }| {
-                let epoch = placement.partitions.get(partition as usize).map_or(0, |p| p.epoch);
+                let epoch = placement
+                    .partitions
+                    .get(partition as usize)
+                    .map_or(0, |p| p.epoch);
                 let partition = self.writable(topic, partition)?;
                 let pending = partition.append(
                     batch,
@@ -45,10 +50,12 @@ impl Node {
         for pending in pending {
             produced.push(match pending {
                 Ok((partition, pending)) => {
-                    acknowledge(&partition, &pending, acks).await.map(|()| Produced {
-                        base_offset: pending.base_offset,
-                        original: None,
-                    })
+                    acknowledge(&partition, &pending, acks)
+                        .await
+                        .map(|()| Produced {
+                            base_offset: pending.base_offset,
+                            original: None,
+                        })
                 }
                 Err(error) => Err(error),
             });
@@ -72,8 +79,15 @@ impl Node {
         }
         let now_ms = self.clock.now_ms();
         let mut pending = Vec::with_capacity(batches.len());
-        for PartitionBatch { partition: number, batch } in batches {
-            let epoch = placement.partitions.get(number as usize).map_or(0, |p| p.epoch);
+        for PartitionBatch {
+            partition: number,
+            batch,
+        } in batches
+        {
+            let epoch = placement
+                .partitions
+                .get(number as usize)
+                .map_or(0, |p| p.epoch);
             let outcome = self.writable(placement.id, number).and_then(|partition| {
                 let pending =
                     partition.append(batch, epoch, placement.settings.segment_bytes, now_ms)?;
@@ -100,7 +114,10 @@ impl Node {
     ) -> Result<bool, ProduceError> {
         for number in 0..placement.partitions.len() as u32 {
             let wanted = batches.iter().find(|batch| batch.partition == number);
-            let id = PartitionId { topic: placement.id, partition: number };
+            let id = PartitionId {
+                topic: placement.id,
+                partition: number,
+            };
             if wanted.is_none() && self.log.existing(id).is_none() {
                 continue;
             }
@@ -111,9 +128,17 @@ impl Node {
             };
             let now_ms = self.clock.now_ms();
             partition.load_window(now_ms).await?;
-            let Some(base_offset) = partition.known_producer(producer, now_ms) else { continue };
-            let Some(wanted) = wanted else { return Ok(true) };
-            if partition.same_records(base_offset, &wanted.batch).await?.is_none() {
+            let Some(base_offset) = partition.known_producer(producer, now_ms) else {
+                continue;
+            };
+            let Some(wanted) = wanted else {
+                return Ok(true);
+            };
+            if partition
+                .same_records(base_offset, &wanted.batch)
+                .await?
+                .is_none()
+            {
                 return Ok(true);
             }
         }
@@ -121,10 +146,11 @@ impl Node {
     }
 
     fn writable(&self, topic: TopicId, partition: u32) -> Result<Arc<Partition>, ProduceError> {
-        self.partition(PartitionId { topic, partition }).map_err(|error| match error {
-            FetchError::NotLeader => ProduceError::NotLeader,
-            _ => ProduceError::UnknownPartition,
-        })
+        self.partition(PartitionId { topic, partition })
+            .map_err(|error| match error {
+                FetchError::NotLeader => ProduceError::NotLeader,
+                _ => ProduceError::UnknownPartition,
+            })
     }
 }
 
@@ -151,10 +177,16 @@ async fn settle(
     let base_offset = pending.base_offset;
     let Some(repeated) = &pending.repeated else {
         acknowledge(partition, &pending, acks).await?;
-        return Ok(Produced { base_offset, original: None });
+        return Ok(Produced {
+            base_offset,
+            original: None,
+        });
     };
     match partition.same_records(base_offset, repeated).await? {
-        Some(original) => Ok(Produced { base_offset, original: Some(original) }),
+        Some(original) => Ok(Produced {
+            base_offset,
+            original: Some(original),
+        }),
         // Another request with this key won the race.
         None => Err(ProduceError::ProducerReused),
     }

@@ -37,9 +37,7 @@ impl TopicPartitions {
         self.partitions
             .write()
             .entry(id.partition)
-            .or_insert_with(|| {
-                Arc::new(Partition::new(log.partition(id), self.readers.clone()))
-            })
+            .or_insert_with(|| Arc::new(Partition::new(log.partition(id), self.readers.clone())))
             .clone()
     }
 
@@ -48,7 +46,10 @@ impl TopicPartitions {
     }
 
     fn each(&self, act: impl Fn(&Partition)) {
-        self.partitions.read().values().for_each(|partition| act(partition));
+        self.partitions
+            .read()
+            .values()
+            .for_each(|partition| act(partition));
     }
 }
 
@@ -77,7 +78,10 @@ impl Topics {
     }
 
     pub fn each(&self, act: impl Fn(&Partition)) {
-        self.topics.read().values().for_each(|topic| topic.each(&act));
+        self.topics
+            .read()
+            .values()
+            .for_each(|topic| topic.each(&act));
     }
 
     pub fn released(&self) -> bool {
@@ -86,7 +90,10 @@ impl Topics {
 
     pub fn release_waiters(&self) {
         self.released.store(true, Ordering::Release);
-        self.topics.read().values().for_each(|topic| topic.readers.notify_waiters());
+        self.topics
+            .read()
+            .values()
+            .for_each(|topic| topic.readers.notify_waiters());
     }
 
     pub fn close(&self) {
