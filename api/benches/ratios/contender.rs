@@ -158,6 +158,13 @@ impl Setup {
     }
 }
 
+impl Drop for Setup {
+    fn drop(&mut self) {
+        // Servers have taken their own directories away; one may have been left by a failure.
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
 fn newest_roof(dir: &Path) -> Outcome<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir)? {
