@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::client::{Api, check_problem};
@@ -52,7 +52,7 @@ pub async fn exchange(api: &Api, method: &str, path: &str, extra: &str, body: &[
 }
 
 /// Reads until the server closes; nothing if it closed without a word.
-pub async fn read_reply(socket: &mut TcpStream) -> Option<RawReply> {
+pub async fn read_reply(socket: &mut (impl AsyncRead + Unpin)) -> Option<RawReply> {
     let mut bytes = Vec::new();
     let mut chunk = [0_u8; 16 * 1024];
     loop {

@@ -73,8 +73,9 @@ impl Reader {
         let script = format!("set -eo pipefail\n{}{command}\n", self.settings)
             .replace("127.0.0.1:8080", &address);
         let path = std::env::var("PATH").unwrap_or_default();
-        let mut bash = Command::new("bash");
-        bash.arg("-c")
+        // When told to end, `timeout` ends the whole pipeline; it is also the bound of every command.
+        let mut bash = Command::new("timeout");
+        bash.args(["--kill-after=1", "50", "bash", "-c"])
             .arg(script.replace("localhost:8080", &address));
         bash.current_dir(self.server.work_dir())
             .env("PATH", format!("{directory}:{path}"));
@@ -146,8 +147,8 @@ impl Reader {
 
     /// A command that never ends: it must print a record while others produce to its topic.
     async fn watch(&self, command: &str) {
-        let mut child = self.bash(command).process_group(0).spawn().expect("bash");
-        let group = child.id().expect("running");
+        let mut child = self.bash(command).spawn().expect("bash");
+        let timeout = child.id().expect("running");
         let mut lines = BufReader::new(child.stdout.take().expect("stdout")).lines();
         let topic = topic_of(command);
         let api = self.server.api();
@@ -164,10 +165,10 @@ impl Reader {
         });
         let printed = printed.await;
         assert!(!printed.contains("\"code\":"), "{command}\n{printed}");
-        let killed = std::process::Command::new("kill")
-            .args(["-KILL", &format!("-{group}")])
+        let told = std::process::Command::new("kill")
+            .args(["-TERM", &timeout.to_string()])
             .status();
-        assert!(killed.expect("kill runs").success());
+        assert!(told.expect("kill runs").success());
         let _ = child.wait().await;
     }
 }
@@ -231,10 +232,13 @@ async fn quick_starts_do_what_they_say() {
 async fn the_line_that_a_start_prints_can_be_pasted() {
     let reader = Reader::new().await;
     let log = reader.server.log();
-    let line = log
-        .lines()
-        .find(|line| line.trim_start().starts_with("curl "))
-        .expect("a curl line on its own");
+    let pasted = |line: &&str| line.starts_with("export ") || line.starts_with("curl ");
+    let lines: Vec<&str> = log.lines().filter(pasted).collect();
+    assert!(
+        lines.last().is_some_and(|line| line.starts_with("curl ")),
+        "{log}"
+    );
+    let line = &lines.join("\n");
     let output = soon(line, reader.bash(line).output()).await.expect("bash");
     assert!(
         output.status.success(),

@@ -1,8 +1,10 @@
 //! The JSON around the records of a produce request.
 
 use super::{INVALID, JSON, LARGE, body, check};
-use crate::client::reply;
+use tokio::io::AsyncWriteExt;
+
 use crate::harness::shared;
+use crate::raw_http::{connect, head, read_reply};
 
 fn nested(depth: usize) -> String {
     format!(
@@ -109,20 +111,26 @@ async fn sizes_have_ends() {
 async fn a_chunked_body_has_the_same_end() {
     let api = shared().await;
     let topic = super::victim(&api).await;
-    let (lines, stream) = crate::lines::open_body();
-    let request = api
-        .request("POST", &format!("{topic}/records"))
-        .body(stream);
+    let (mut reading, mut writing) = connect(&api).await.into_split();
+    let extra = "content-type: application/json\r\ntransfer-encoding: chunked\r\n";
+    let head = head(&api, "POST", &format!("{topic}/records"), extra);
     let writing = tokio::spawn(async move {
-        lines
-            .send("{\"records\":[{\"value\":1}]".to_owned())
-            .await
-            .unwrap();
+        writing.write_all(head.as_bytes()).await.unwrap();
+        let start = r#"{"records":[{"value":1}]"#;
+        let chunk = |text: &str| format!("{:x}\r\n{text}\r\n", text.len());
+        writing.write_all(chunk(start).as_bytes()).await.unwrap();
         // Without an end: the server must not wait for one.
-        while lines.send(" ".repeat(64 << 10)).await.is_ok() {}
+        let spaces = chunk(&" ".repeat(64 << 10));
+        while writing.write_all(spaces.as_bytes()).await.is_ok() {}
     });
-    let answer = crate::harness::soon("413 before the body ends", reply(request)).await;
-    answer.problem(413, "payload_too_large");
-    writing.await.unwrap();
+    let answer = read_reply(&mut reading)
+        .await
+        .expect("an answer before the body ends");
+    let problem = answer.problem(413);
+    assert_eq!(problem["code"], "payload_too_large");
+    drop(reading);
+    crate::harness::soon("the connection is closed", writing)
+        .await
+        .unwrap();
     assert_eq!(api.high_watermarks(&topic).await, [10, 0]);
 }

@@ -119,7 +119,7 @@ async fn every_kind_of_record_round_trips() {
             .iter()
             .filter(|name| record.get(name).is_some())
             .count();
-        assert!(keys <= 1 && values == 1, "one of each pair: {record}");
+        assert!(keys == 1 && values == 1, "one of each pair: {record}");
     }
     for n in [0, 3, 5, 9] {
         assert_eq!(read[n]["key"], records[n]["key"]);
@@ -193,9 +193,13 @@ async fn binary_fields_can_be_asked_for() {
     let copy = api.topic(&unique("binary"), 1).await;
     api.produce(&copy, json!({"records": page["records"]}).to_string())
         .await;
-    let rows = api.read_partition(&copy, 0).await;
+    let again = api
+        .get(&format!("{copy}/partitions/0/records?encoding=base64"))
+        .await
+        .expect(200);
     assert_eq!(
-        (rows[0].value.as_str(), rows[1].value.as_str()),
-        (r#"{"n":1}"#, "null")
+        again.json()["records"],
+        page["records"],
+        "what is read can be produced"
     );
 }
