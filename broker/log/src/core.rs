@@ -96,6 +96,9 @@ pub(crate) struct Core {
     space: SpaceWatch,
     failed: AtomicBool,
     failure: Mutex<Option<Failure>>,
+    /// Held while the listener hears of durable batches and while the log fails: it hears of none
+    /// after the failure.
+    publishing: Mutex<()>,
     closed: AtomicBool,
     room_lock: Mutex<()>,
     room: Condvar,
@@ -137,6 +140,7 @@ impl Core {
             space: SpaceWatch::default(),
             failed: AtomicBool::new(false),
             failure: Mutex::default(),
+            publishing: Mutex::default(),
             closed: AtomicBool::new(false),
             room_lock: Mutex::default(),
             room: Condvar::new(),
@@ -275,6 +279,9 @@ impl Core {
                 return;
             }
             *first = Some(failure.clone());
+        }
+        {
+            let _publishing = self.publishing.lock();
             self.failed.store(true, Ordering::SeqCst);
         }
         tracing::error!(?kind, detail = failure.detail, "the log has failed");
@@ -284,6 +291,16 @@ impl Core {
         drop(self.room_lock.lock());
         self.room.notify_all();
         self.listener.failed(&failure);
+    }
+
+    /// Runs `publish` unless the log has failed; a failure in the meantime waits for its end.
+    pub fn publish(&self, publish: impl FnOnce()) -> bool {
+        let _publishing = self.publishing.lock();
+        let alive = !self.failed();
+        if alive {
+            publish();
+        }
+        alive
     }
 
     pub fn failed(&self) -> bool {

@@ -432,7 +432,9 @@ impl Disk for CrashDisk {
         let inode = match state.find(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && how == Open::Create => {
                 let (dir, name) = split(path);
-                state.directory(dir)?;
+                if !state.exists(dir) {
+                    return Err(io::ErrorKind::NotFound.into());
+                }
                 let crashes = state.write();
                 state.inodes.push(Inode::default());
                 let inode = state.inodes.len() - 1;

@@ -133,8 +133,7 @@ impl Committer {
             offset: *offset,
             group: self.group,
         };
-        self.complete(core, frames, position, bytes);
-        true
+        core.publish(|| self.complete(core, frames, position, bytes))
     }
 
     /// Lays the group out in the buffer and the pieces; returns its size. The header is left out.
@@ -232,11 +231,12 @@ impl Committer {
         }
         core.flusher.committed(core, frames);
         core.checkpoints.committed(position, bytes);
-        core.queue.complete(frames.len(), queued_bytes);
-        core.wake_appenders();
+        // Before those who wait go on: when a partition's drop returns, nothing more is heard of it.
         if !self.ends.is_empty() {
             core.listener.durable(&self.ends);
         }
+        core.queue.complete(frames.len(), queued_bytes);
+        core.wake_appenders();
     }
 }
 

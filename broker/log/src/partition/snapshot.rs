@@ -71,7 +71,6 @@ impl PartitionLog {
         let bytes = segments.iter().map(|segment| segment.bytes).sum();
         log.bytes.store(bytes, Ordering::Relaxed);
         *log.state.lock() = State {
-            directory_made: !segments.is_empty(),
             segments,
             written_end: entry.next_offset,
             epochs: entry.epochs,

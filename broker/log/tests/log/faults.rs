@@ -16,6 +16,15 @@ fn opened(disk: &CrashDisk) -> (Log, Recovery, Arc<Heard>) {
     open(&shared, options(Path::new(DIR))).unwrap()
 }
 
+/// With a journal that does not roll or get its checkpoint in a test.
+fn opened_roomy(disk: &CrashDisk) -> (Log, Recovery, Arc<Heard>) {
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    let mut options = options(Path::new(DIR));
+    options.journal_file_bytes = Some(1 << 20);
+    options.checkpoint_journal_bytes = Some(2 << 20);
+    open(&shared, options).unwrap()
+}
+
 /// Twenty small batches in each of three partitions; base offsets and bytes of the first.
 fn filled(log: &Log) -> Vec<(u64, Vec<u8>)> {
     for seed in 0..60 {
@@ -56,6 +65,9 @@ fn a_failed_sync_is_final() {
             }
         }
         assert!(appended < 40, "sync {number} failed and nobody noticed");
+        while heard.failures.lock().is_empty() {
+            std::thread::yield_now();
+        }
         let failures = heard.failures.lock().clone();
         assert_eq!(failures.len(), 1);
         assert!(matches!(
@@ -83,7 +95,7 @@ fn a_full_disk_refuses_appends_and_recovers_by_itself() {
     let disk = CrashDisk::new();
     let (log, _, heard) = opened(&disk);
     let partition = log.partition(id(0));
-    disk.set_capacity(600 << 10);
+    disk.set_capacity(4 << 20);
     let mut expected = Vec::new();
     let mut add = |seed: u64| {
         let made = batch(seed, 1, 1500, 0);
@@ -92,7 +104,7 @@ fn a_full_disk_refuses_appends_and_recovers_by_itself() {
         expected.push((at.base_offset, bytes));
         Ok::<_, AppendError>(())
     };
-    let refused = (0..2000).find_map(|seed| add(seed).err());
+    let refused = (0..20_000).find_map(|seed| add(seed).err());
     assert_eq!(refused, Some(AppendError::StorageFull));
     assert_eq!(
         partition.append(batch(1, 1, 1, 0), 1, SEGMENT_BYTES),
@@ -100,7 +112,7 @@ fn a_full_disk_refuses_appends_and_recovers_by_itself() {
     );
     assert!(log.stats().storage_full);
     disk.set_capacity(1 << 40);
-    let mut seed = 5000;
+    let mut seed = 50_000;
     while add(seed).is_err() {
         std::thread::sleep(std::time::Duration::from_millis(20));
         seed += 1;
@@ -121,7 +133,7 @@ fn trimming_works_on_a_full_disk_and_makes_room() {
     let disk = CrashDisk::new();
     let (log, _, _) = opened(&disk);
     let partition = log.partition(id(0));
-    disk.set_capacity(600 << 10);
+    disk.set_capacity(4 << 20);
     while partition
         .append(batch(1, 1, 1500, 0), 1, SEGMENT_BYTES)
         .is_ok()
@@ -247,10 +259,10 @@ fn a_lost_identity_is_taken_from_the_checkpoint() {
 fn damage_in_the_middle_of_the_journal_loses_what_it_hit_only() {
     for step in 0..60 {
         let disk = CrashDisk::new();
-        let (log, _, _) = opened(&disk);
+        let (log, _, _) = opened_roomy(&disk);
         let mut expected = Vec::new();
         for seed in 0..20 {
-            append(&log.partition(id(1)), batch(1000 + seed, 1, 100, 0));
+            append(&log.partition(id(1)), batch(1000 + seed, 1, 300, 0));
             let made = batch(seed, 1, 300, 0);
             let bytes = made.as_bytes()[21..].to_vec();
             expected.push((append(&log.partition(id(0)), made).0, bytes));
@@ -265,7 +277,7 @@ fn damage_in_the_middle_of_the_journal_loses_what_it_hit_only() {
         if group >= 7 {
             continue;
         }
-        let (log, recovery, _) = opened(&disk);
+        let (log, recovery, _) = opened_roomy(&disk);
         let (found, damaged) = read_all(&log.partition(id(0)), 0);
         assert_eq!(recovery.damaged_groups, 1, "step {step}");
         assert_eq!(recovery.torn_bytes, 0);
@@ -287,7 +299,7 @@ fn damage_in_the_middle_of_the_journal_loses_what_it_hit_only() {
         assert_eq!(append(&log.partition(id(0)), batch(1, 1, 1, 0)).0, 20);
         let before = read_all(&log.partition(id(0)), 0);
         log.close().unwrap();
-        let (log, recovery, _) = opened(&disk);
+        let (log, recovery, _) = opened_roomy(&disk);
         assert_eq!(recovery.damaged.len(), lost);
         assert_eq!(read_all(&log.partition(id(0)), 0), before);
     }
@@ -296,7 +308,7 @@ fn damage_in_the_middle_of_the_journal_loses_what_it_hit_only() {
 #[test]
 fn the_last_group_torn_is_cut_off() {
     let disk = CrashDisk::new();
-    let (log, _, _) = opened(&disk);
+    let (log, _, _) = opened_roomy(&disk);
     for seed in 0..5 {
         append(&log.partition(id(0)), batch(seed, 1, 100, 0));
     }
@@ -304,7 +316,7 @@ fn the_last_group_torn_is_cut_off() {
     let journal = file(&disk, |path| path.ends_with("1.journal"));
     assert!(disk.flip(&journal, (4 * 4096 + 150) * 8));
     for round in 0..3 {
-        let (log, recovery, _) = opened(&disk);
+        let (log, recovery, _) = opened_roomy(&disk);
         assert_eq!(recovery.damaged_groups, 0, "round {round}");
         assert_eq!(
             recovery.torn_bytes,
