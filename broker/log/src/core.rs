@@ -69,8 +69,9 @@ impl Paths {
 struct SpaceWatch {
     full: AtomicBool,
     checked_ms: AtomicI64,
-    total: AtomicU64,
     free: AtomicU64,
+    /// Bytes that may still be appended before the free space has to be looked at again.
+    allowance: AtomicI64,
 }
 
 pub(crate) struct Core {
@@ -167,9 +168,13 @@ impl Core {
     }
 
     /// Whether something may be queued now; blocks while the disk is behind.
-    pub fn admit(&self, now_ms: i64) -> Result<(), AppendError> {
+    pub fn admit(&self, now_ms: i64, bytes: usize) -> Result<(), AppendError> {
+        // Once for the journal, once for the segment.
+        let bytes = 2 * bytes as i64;
+        let allowance = self.space.allowance.fetch_sub(bytes, Ordering::Relaxed);
         let since_ms = now_ms.wrapping_sub(self.space.checked_ms.load(Ordering::Relaxed));
-        if !(0..SPACE_CHECK_MS).contains(&since_ms) {
+        let spent = allowance < bytes && !self.space.full.load(Ordering::Relaxed);
+        if spent || !(0..SPACE_CHECK_MS).contains(&since_ms) {
             self.check_space();
         }
         self.refused()?;
@@ -227,8 +232,11 @@ impl Core {
 
     fn note_space(&self, space: Space) {
         let reserve = (space.total / 20).min(RESERVE_BYTES_MAX);
-        let full = space.free < reserve;
-        self.space.total.store(space.total, Ordering::Relaxed);
+        // What is in memory is promised space already.
+        let promised = 2 * self.queue.bytes() + self.flusher.tail_bytes();
+        let allowance = space.free as i64 - reserve as i64 - promised as i64;
+        let full = allowance <= 0;
+        self.space.allowance.store(allowance, Ordering::Relaxed);
         self.space.free.store(space.free, Ordering::Relaxed);
         if self.space.full.swap(full, Ordering::Relaxed) != full {
             tracing::warn!(

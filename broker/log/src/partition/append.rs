@@ -37,7 +37,7 @@ impl PartitionLog {
         segment_bytes_max: u64,
     ) -> Result<Appended, AppendError> {
         let now_ms = self.core.now_ms();
-        self.core.admit(now_ms)?;
+        self.core.admit(now_ms, batch.len())?;
         let mut state = self.state.lock();
         if self.is_dropped() {
             return Err(AppendError::Dropped);

@@ -87,9 +87,19 @@ impl PartitionLog {
         if run.position == 0 {
             self.make_directory()?;
         }
-        let file = core
-            .files
-            .open(&*core.disk, self.key(run.segment), &path, Open::Create)?;
+        let open = || {
+            let key = self.key(run.segment);
+            core.files.open(&*core.disk, key, &path, Open::Create)
+        };
+        let file = match open() {
+            // Recovery goes through the last writes of a partition that was dropped after them.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.state.lock().directory_made = false;
+                self.make_directory()?;
+                open()?
+            }
+            opened => opened?,
+        };
         let slices: Vec<_> = run
             .batches
             .iter()
