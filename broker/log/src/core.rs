@@ -169,8 +169,8 @@ impl Core {
 
     /// Whether something may be queued now; blocks while the disk is behind.
     pub fn admit(&self, now_ms: i64, bytes: usize) -> Result<(), AppendError> {
-        // Once for the journal, once for the segment.
-        let bytes = 2 * bytes as i64;
+        // For the journal and the segment, see `note_space`.
+        let bytes = 3 * bytes as i64;
         let allowance = self.space.allowance.fetch_sub(bytes, Ordering::Relaxed);
         let since_ms = now_ms.wrapping_sub(self.space.checked_ms.load(Ordering::Relaxed));
         let spent = allowance < bytes && !self.space.full.load(Ordering::Relaxed);
@@ -232,8 +232,9 @@ impl Core {
 
     fn note_space(&self, space: Space) {
         let reserve = (space.total / 20).min(RESERVE_BYTES_MAX);
-        // What is in memory is promised space already.
-        let promised = 2 * self.queue.bytes() + self.flusher.tail_bytes();
+        // What is in memory is promised space already: in the journal, where up to a third goes to
+        // padding and the ends of files, and in segments.
+        let promised = 3 * self.queue.bytes() + self.flusher.tail_bytes();
         let allowance = space.free as i64 - reserve as i64 - promised as i64;
         let full = allowance <= 0;
         self.space.allowance.store(allowance, Ordering::Relaxed);

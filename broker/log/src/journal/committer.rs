@@ -19,7 +19,7 @@ use crate::id::PartitionId;
 /// where they are.
 const COPY_BELOW_BYTES: usize = 4096;
 /// Frames beyond this many bytes wait for the next group, so that a group's latency is bounded.
-const GROUP_BYTES_MAX: u64 = 16 << 20;
+const GROUP_BYTES_MAX: u64 = 8 << 20;
 
 const _: () = assert!(FORMAT == 1, "a new format needs a new encoder");
 
@@ -61,7 +61,7 @@ impl Committer {
 
     /// Runs until the queue is stopped and empty, or the log fails.
     pub fn run(mut self, core: &Arc<Core>) {
-        let group_bytes_max = GROUP_BYTES_MAX.min(self.file_bytes / 4);
+        let group_bytes_max = GROUP_BYTES_MAX.min(self.file_bytes / 8);
         let mut frames = Vec::new();
         while core.queue.take(&mut frames) {
             let mut rest = &frames[..];

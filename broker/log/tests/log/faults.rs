@@ -95,7 +95,7 @@ fn a_full_disk_refuses_appends_and_recovers_by_itself() {
     let disk = CrashDisk::new();
     let (log, _, heard) = opened(&disk);
     let partition = log.partition(id(0));
-    disk.set_capacity(4 << 20);
+    disk.set_capacity(16 << 20);
     let mut expected = Vec::new();
     let mut add = |seed: u64| {
         let made = batch(seed, 1, 1500, 0);
@@ -104,7 +104,7 @@ fn a_full_disk_refuses_appends_and_recovers_by_itself() {
         expected.push((at.base_offset, bytes));
         Ok::<_, AppendError>(())
     };
-    let refused = (0..20_000).find_map(|seed| add(seed).err());
+    let refused = (0..50_000).find_map(|seed| add(seed).err());
     assert_eq!(refused, Some(AppendError::StorageFull));
     assert_eq!(
         partition.append(batch(1, 1, 1, 0), 1, SEGMENT_BYTES),
@@ -112,7 +112,7 @@ fn a_full_disk_refuses_appends_and_recovers_by_itself() {
     );
     assert!(log.stats().storage_full);
     disk.set_capacity(1 << 40);
-    let mut seed = 50_000;
+    let mut seed = 100_000;
     while add(seed).is_err() {
         std::thread::sleep(std::time::Duration::from_millis(20));
         seed += 1;
@@ -133,7 +133,7 @@ fn trimming_works_on_a_full_disk_and_makes_room() {
     let disk = CrashDisk::new();
     let (log, _, _) = opened(&disk);
     let partition = log.partition(id(0));
-    disk.set_capacity(4 << 20);
+    disk.set_capacity(16 << 20);
     while partition
         .append(batch(1, 1, 1500, 0), 1, SEGMENT_BYTES)
         .is_ok()
