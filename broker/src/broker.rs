@@ -49,6 +49,8 @@ pub struct FetchPosition {
     pub partition: u32,
     /// First offset wanted.
     pub offset: u64,
+    /// About how many records; more may come, because batches come whole.
+    pub records_max: usize,
     /// About how many bytes of batches; the batch that holds `offset` always fits.
     pub bytes_max: usize,
 }

@@ -211,6 +211,7 @@ impl Gateway {
             .map(|&(partition, offset)| FetchPosition {
                 partition,
                 offset,
+                records_max: limits.records_max,
                 bytes_max: share.min(limits.bytes_max),
             })
             .collect();

@@ -162,6 +162,7 @@ impl Gateway {
         let position = FetchPosition {
             partition,
             offset: from,
+            records_max: usize::MAX,
             bytes_max: 8 << 20,
         };
         let leader = self.leader(topic, partition)?;

@@ -7,10 +7,29 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
 };
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
 
 use super::{observe::Counted, router::App, service::Edge};
 use crate::limits::{CONNECTIONS_MAX, DRAIN_TIMEOUT, HEADER_TIMEOUT};
+
+/// Waits until a connection has said enough to tell HTTP/1 from HTTP/2.
+async fn first_bytes(stream: &TcpStream) -> std::io::Result<()> {
+    const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let mut seen = [0; HTTP2.len()];
+    loop {
+        let count = stream.peek(&mut seen).await?;
+        let undecided = count > 0 && count < HTTP2.len() && HTTP2.starts_with(&seen[..count]);
+        if !undecided {
+            return Ok(());
+        }
+        // What was seen stays readable, so there is no event to wait for; this is a client that
+        // sends the preface in pieces.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
 
 /// A listening server.
 pub struct Server {
@@ -77,19 +96,27 @@ impl Server {
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "TCP_NODELAY cannot be set");
             }
-            let edge = edge.clone();
+            let (edge, builder) = (edge.clone(), builder.clone());
+            let mut draining = app.gateway.draining.clone();
             let service = service_fn(move |request| {
                 let edge = edge.clone();
                 async move { Ok::<_, std::convert::Infallible>(edge.handle(request).await) }
             });
-            let connection = builder
-                .serve_connection(TokioIo::new(stream), service)
-                .into_owned();
-            let connection = graceful.watch(connection);
+            let watcher = graceful.watcher();
             let open = Counted::new(&app.metrics.connections);
             tokio::spawn(async move {
-                if let Err(error) = connection.await {
-                    tracing::debug!(%error, "a connection ended early");
+                // Finding the protocol waits for the first bytes, and hyper times only what follows.
+                let spoke = tokio::select! {
+                    spoke = tokio::time::timeout(HEADER_TIMEOUT, first_bytes(&stream)) => {
+                        matches!(spoke, Ok(Ok(())))
+                    }
+                    _ = draining.wait_for(|draining| *draining) => false,
+                };
+                if spoke {
+                    let connection = builder.serve_connection(TokioIo::new(stream), service);
+                    if let Err(error) = watcher.watch(connection.into_owned()).await {
+                        tracing::debug!(%error, "a connection ended early");
+                    }
                 }
                 drop((permit, open));
             });

@@ -88,7 +88,9 @@ async fn read(
             high_watermark,
         });
     }
-    let bytes_max = position.bytes_max.min(bytes_left);
+    let records = (high_watermark - log_start).max(1);
+    let wanted = bytes_wanted(partition.log.bytes(), records, position.records_max);
+    let bytes_max = position.bytes_max.min(bytes_left).min(wanted);
     let batches = if position.offset == high_watermark || bytes_max == 0 {
         Vec::new()
     } else {
@@ -101,6 +103,16 @@ async fn read(
         log_start,
         high_watermark,
     })
+}
+
+/// What so many records of average size take, and some more: who asks for ten records is not worth
+/// a megabyte of reading.
+fn bytes_wanted(log_bytes: u64, log_records: u64, records_max: usize) -> usize {
+    let average = log_bytes / log_records + 1;
+    let wanted = average.saturating_mul(records_max as u64);
+    usize::try_from(wanted + wanted / 8)
+        .unwrap_or(usize::MAX)
+        .max(16 << 10)
 }
 
 /// Counts a waiting fetch for as long as it lives, also when its client goes away.
