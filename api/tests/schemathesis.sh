@@ -60,12 +60,13 @@ for topic in schemathesis schemathesis-2; do
 done
 
 curl --silent --fail "http://127.0.0.1:$port/openapi/streaming.json" >"$work/streaming.json"
+# One worker: Python's parser is not safe from two threads in the versions that Debian has.
 # Tails never end, so a request that starts one has no whole answer to check; the service tests
 # read them. Everything else is here.
-"$venv/bin/schemathesis" --config-file api/tests/schemathesis.toml run "$work/streaming.json" \
-    --url "$base" --header "authorization: Bearer $key" \
-    --phases examples,coverage,fuzzing,stateful --max-examples "${MAX_EXAMPLES:-40}" \
-    --seed "${SEED:-20010101}" --workers 2 --exclude-path-regex '/tail(\.ndjson)?$' \
+HEADWATER_KEY=$key "$venv/bin/schemathesis" --config-file api/tests/schemathesis.toml run "$work/streaming.json" \
+    --url "$base" \
+    --phases examples,coverage,fuzzing,stateful --max-examples "${MAX_EXAMPLES:-100}" \
+    --seed "${SEED:-20010101}" --workers 1 --exclude-path-regex '/tail(\.ndjson)?$' \
     --no-color
 
 kill -0 "$server" || { echo "the server died"; exit 1; }

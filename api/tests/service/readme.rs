@@ -137,8 +137,10 @@ impl Reader {
             !said.contains("\"outcome\":\"not_applied\""),
             "{command}\n{said}"
         );
-        let speaks =
-            command.contains("curl ") && !command.contains("> ") && !command.contains("DELETE");
+        let speaks = !is_assignment(command)
+            && command.contains("curl ")
+            && !command.contains("> ")
+            && !command.contains("DELETE");
         assert!(
             !speaks || !said.trim().is_empty(),
             "{command}\nprints nothing"

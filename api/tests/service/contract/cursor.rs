@@ -143,6 +143,29 @@ async fn a_topic_can_be_read_from_a_time() {
 }
 
 #[tokio::test]
+async fn tail_n_means_the_newest_of_the_whole_topic() {
+    let api = shared().await;
+    let path = api.topic(&unique("cursor-tail"), 3).await;
+    let newest = async |n: u32| {
+        let url = format!("{path}/records?from=tail-{n}&max_records=10000");
+        let rows = api.get(&url).await.expect(200).rows();
+        let mut values: Vec<u32> = rows.iter().map(|row| row.value.parse().unwrap()).collect();
+        values.sort_unstable();
+        values
+    };
+    assert_eq!(newest(5).await, [0_u32; 0], "of an empty topic");
+    let records: Vec<_> = (0..30)
+        .map(|n| json!({"partition": n % 3, "value": n, "timestamp": 1_000 + n}))
+        .collect();
+    api.produce(&path, json!({"records": records}).to_string())
+        .await;
+    assert_eq!(newest(0).await, [0_u32; 0]);
+    assert_eq!(newest(1).await, [29]);
+    assert_eq!(newest(10).await, (20..30).collect::<Vec<_>>());
+    assert_eq!(newest(1_000_000).await, (0..30).collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn forged_and_foreign_cursors_are_refused() {
     let api = shared().await;
     let path = filled(&api, 2, 20).await;
