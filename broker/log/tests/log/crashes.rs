@@ -8,7 +8,7 @@ use headwater_log::disk::Disk;
 use headwater_log::disk::crash::{CrashDisk, Fault};
 use headwater_log::{Log, LogOptions, PartitionId};
 
-use crate::support::{Heard, SEGMENT_BYTES, batch, id, open, options, read_all};
+use crate::support::{Heard, SEGMENT_BYTES, Stored, batch, id, open, options, read_all};
 
 const DIR: &str = "/data";
 const PARTITIONS: u32 = 3;
@@ -79,11 +79,7 @@ fn work(log: &Log, heard: &Heard, model: &mut Model) {
 }
 
 /// What is there, and that it is what may be there.
-fn check(
-    log: &Log,
-    model: &Model,
-    context: &str,
-) -> HashMap<PartitionId, (u64, Vec<(u64, Vec<u8>)>)> {
+fn check(log: &Log, model: &Model, context: &str) -> HashMap<PartitionId, (u64, Stored)> {
     let mut content = HashMap::new();
     for (id, lives) in model {
         let mut life = lives.last().unwrap().clone();

@@ -1,7 +1,9 @@
 //! The log, from outside.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 
 mod basics;
 mod crashes;
 mod faults;
+mod model;

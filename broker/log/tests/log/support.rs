@@ -15,6 +15,11 @@ use parking_lot::Mutex;
 /// Segments in tests hold a few batches each.
 pub const SEGMENT_BYTES: u64 = 1500;
 
+/// Batches by base offset, without the part of the header that appending patches.
+pub type Stored = Vec<(u64, Vec<u8>)>;
+/// Damaged ranges [from, to).
+pub type Holes = Vec<(u64, u64)>;
+
 /// Remembers what it was told.
 #[derive(Default)]
 pub struct Heard {
@@ -112,7 +117,7 @@ pub fn append(partition: &Arc<PartitionLog>, batch: Batch) -> (u64, u64) {
 
 /// Every batch from `from` on: base offset and bytes without the header's patched part. Damage is
 /// passed over and returned beside.
-pub fn read_all(partition: &PartitionLog, from: u64) -> (Vec<(u64, Vec<u8>)>, Vec<(u64, u64)>) {
+pub fn read_all(partition: &PartitionLog, from: u64) -> (Stored, Holes) {
     let (mut batches, mut damaged) = (Vec::new(), Vec::new());
     let mut from = from;
     loop {
