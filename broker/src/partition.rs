@@ -211,11 +211,13 @@ impl Partition {
         repeated: &Batch,
     ) -> Result<Option<Bytes>, ProduceError> {
         self.committed(base_offset + 1).await?;
-        let end = base_offset + 1;
-        let original = self.read(base_offset, end, 1).await.map_err(|error| {
-            tracing::warn!(%error, base_offset, "a repeated produce cannot be compared");
-            ProduceError::Unknown
-        })?;
+        let original = self
+            .read(base_offset, self.high_watermark(), 1)
+            .await
+            .map_err(|error| {
+                tracing::warn!(%error, base_offset, "a repeated produce cannot be compared");
+                ProduceError::Unknown
+            })?;
         let Some(original) = original.into_iter().next() else {
             return Err(ProduceError::Unknown);
         };

@@ -26,7 +26,7 @@ use crate::{
     auth::KeyCache,
     gateway::{Budget, Gateway},
     http::{self, App, Metrics, Server},
-    metadata::{Catalog, Store},
+    metadata::{Catalog, Store, StoreError},
 };
 
 /// Runs a node until it is told to stop.
@@ -88,22 +88,26 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
     let mut interrupt =
         signal(SignalKind::interrupt()).map_err(|e| Stopped::new(exit::USAGE, e))?;
 
-    let store = Store::open(&settings.database)
-        .await
-        .map_err(|error| Stopped::new(exit::METADATA, format!("{}: {error}", settings.database)))?;
+    // The log's lock comes first: a second process on the directory must not touch anything in it.
+    // Until the catalog is filled the node knows no topic, and leaves their data alone.
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let catalog = Arc::new(Catalog::default());
+    let node = open_node(&settings, clock.clone(), catalog.clone()).await?;
+    let metadata =
+        |error: StoreError| Stopped::new(exit::METADATA, format!("{}: {error}", settings.database));
+    let store = Store::open(&settings.database).await.map_err(metadata)?;
     let credentials = match settings.mode {
         Mode::Serve => None,
         Mode::Dev => {
             let url = format!("http://{}", server.address());
             let ensured = tenant::ensure(&store, &settings.data_dir, &url).await;
-            Some(ensured.map_err(|error| Stopped::new(exit::METADATA, error))?)
+            Some(ensured.map_err(metadata)?)
         }
     };
-    let (catalog, dead_topics) = Catalog::load(&store, settings.broker_id)
+    let dead_topics = catalog
+        .fill(&store, settings.broker_id)
         .await
-        .map_err(|error| Stopped::new(exit::METADATA, error))?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let node = open_node(&settings, clock.clone(), catalog.clone()).await?;
+        .map_err(metadata)?;
     let (drain, draining) = watch::channel(false);
     let gateway = Arc::new(Gateway {
         keys: KeyCache::new(store.clone(), catalog.clone()),

@@ -86,6 +86,9 @@ pub struct FetchPage {
     pub gaps: Vec<Gap>,
 }
 
+/// A problem, and the partition and offset at which reading can go on if records are damaged.
+type Damaged = (Problem, Option<(u32, u64)>);
+
 impl Gateway {
     /// Reads one partition from `offset`.
     ///
@@ -152,50 +155,42 @@ impl Gateway {
         topic: &Topic,
         offsets: &mut [(u32, u64)],
         limits: &ReadLimits,
-    ) -> Result<FetchPage, (Problem, Option<(u32, u64)>)> {
-        let mut gaps = Vec::new();
-        // Moving to where records are can happen once a partition: the second look must find them,
-        // unless retention runs faster than the reader.
-        for _ in 0..=offsets.len() + 2 {
-            let fetched = self.fetch_offsets(topic, offsets, limits).await;
-            let moved = self.move_into_range(&fetched, offsets, limits, &mut gaps);
-            if moved {
+    ) -> Result<FetchPage, Damaged> {
+        let mut page = FetchPage::default();
+        let mut moves = 0;
+        let mut left = *limits;
+        loop {
+            let fetched = self.fetch_offsets(topic, offsets, &left).await;
+            if move_into_range(&fetched, offsets, limits, &mut page.gaps) {
+                // Once a partition is enough, unless retention runs faster than the reader.
+                moves += 1;
+                if moves > offsets.len() + 2 {
+                    let problem =
+                        Problem::new(Code::Unavailable, "retention overtakes this reader");
+                    return Err((problem, None));
+                }
                 continue;
             }
-            let mut page = FetchPage {
-                gaps,
-                ..FetchPage::default()
-            };
-            let mut parts = Vec::with_capacity(fetched.len());
-            let mut damaged = None;
-            for (result, &(partition, _)) in fetched.into_iter().zip(offsets.iter()) {
-                match result {
-                    Ok(fetched) => parts.push(fetched),
-                    Err(error) => {
-                        let behind = match error {
-                            FetchError::Corrupt { to, .. } => Some((partition, to)),
-                            _ => None,
-                        };
-                        damaged.get_or_insert((read_problem(error), behind));
-                        parts.push(Fetched {
-                            batches: Vec::new(),
-                            log_start: 0,
-                            high_watermark: 0,
-                        });
-                    }
-                }
-            }
-            convert(&mut page, offsets, &parts, limits).map_err(|problem| (problem, None))?;
+            let (parts, damaged) = readable(fetched, offsets);
+            let before = page.record_count;
+            let full =
+                convert(&mut page, offsets, &parts, limits).map_err(|problem| (problem, None))?;
             // The good partitions are read to their ends first, then the damage is told.
             if page.record_count == 0
                 && let Some(damaged) = damaged
             {
                 return Err(damaged);
             }
-            return Ok(page);
+            let mut ends = parts.iter().zip(offsets.iter());
+            let more = ends.any(|(part, (_, offset))| *offset < part.high_watermark);
+            if full || !more || damaged.is_some() || page.record_count == before {
+                page.finish(offsets, &parts, limits);
+                return Ok(page);
+            }
+            left.wait = Duration::ZERO;
+            left.records_max = limits.records_max - page.record_count;
+            left.bytes_max = limits.bytes_max - page.records.len();
         }
-        let problem = Problem::new(Code::Unavailable, "retention overtakes this reader");
-        Err((problem, None))
     }
 
     /// One call to each broker that leads one of the partitions.
@@ -252,51 +247,79 @@ impl Gateway {
         }
         results
     }
-
-    fn move_into_range(
-        &self,
-        fetched: &[Result<Fetched, FetchError>],
-        offsets: &mut [(u32, u64)],
-        limits: &ReadLimits,
-        gaps: &mut Vec<Gap>,
-    ) -> bool {
-        let mut moved = false;
-        for (result, (partition, offset)) in fetched.iter().zip(offsets) {
-            let Err(FetchError::OutOfRange {
-                log_start,
-                high_watermark,
-            }) = result
-            else {
-                continue;
-            };
-            let to = match limits.on_out_of_range {
-                OnOutOfRange::Error => continue,
-                OnOutOfRange::Earliest => *log_start,
-                OnOutOfRange::Latest => *high_watermark,
-            };
-            if *offset < to {
-                let (partition, from) = (*partition, *offset);
-                gaps.push(Gap {
-                    partition,
-                    from,
-                    to,
-                    reason: "deleted",
-                });
-            }
-            *offset = to;
-            moved = true;
-        }
-        moved
-    }
 }
 
-/// Writes the records of all parts, first a fair share of each, then what room is left.
+/// Moves offsets that are not there to where the caller wants to go on.
+fn move_into_range(
+    fetched: &[Result<Fetched, FetchError>],
+    offsets: &mut [(u32, u64)],
+    limits: &ReadLimits,
+    gaps: &mut Vec<Gap>,
+) -> bool {
+    let mut moved = false;
+    for (result, (partition, offset)) in fetched.iter().zip(offsets) {
+        let Err(FetchError::OutOfRange {
+            log_start,
+            high_watermark,
+        }) = result
+        else {
+            continue;
+        };
+        let to = match limits.on_out_of_range {
+            OnOutOfRange::Error => continue,
+            OnOutOfRange::Earliest => *log_start,
+            OnOutOfRange::Latest => *high_watermark,
+        };
+        if *offset < to {
+            let (partition, from) = (*partition, *offset);
+            gaps.push(Gap {
+                partition,
+                from,
+                to,
+                reason: "deleted",
+            });
+        }
+        *offset = to;
+        moved = true;
+    }
+    moved
+}
+
+/// The parts that can be read, and the first problem of those that cannot.
+fn readable(
+    fetched: Vec<Result<Fetched, FetchError>>,
+    offsets: &[(u32, u64)],
+) -> (Vec<Fetched>, Option<Damaged>) {
+    let mut damaged = None;
+    let parts = fetched
+        .into_iter()
+        .zip(offsets)
+        .map(|(result, &(partition, _))| {
+            result.unwrap_or_else(|error| {
+                let behind = match error {
+                    FetchError::Corrupt { to, .. } => Some((partition, to)),
+                    _ => None,
+                };
+                damaged.get_or_insert((read_problem(error), behind));
+                Fetched {
+                    batches: Vec::new(),
+                    log_start: 0,
+                    high_watermark: 0,
+                }
+            })
+        });
+    (parts.collect(), damaged)
+}
+
+/// Writes the records of all parts, first a fair share of each, then what room is left. Answers
+/// whether the page is full.
 fn convert(
     page: &mut FetchPage,
     offsets: &mut [(u32, u64)],
     parts: &[Fetched],
     limits: &ReadLimits,
-) -> Result<(), Problem> {
+) -> Result<bool, Problem> {
+    let mut full = false;
     let bytes: usize = parts
         .iter()
         .flat_map(|part| &part.batches)
@@ -322,24 +345,15 @@ fn convert(
                 .saturating_sub(page.record_count)
                 .min(share);
             if room > 0 && !write_batches(page, part, *partition, offset, room, limits)? {
+                full = true;
                 break;
             }
         }
     }
-    if limits.separator == b',' && page.records.last() == Some(&b',') {
-        page.records.pop();
-    }
-    page.partitions = parts
-        .iter()
-        .zip(offsets.iter())
-        .map(|(part, &(partition, next_offset))| PartitionPage {
-            partition,
-            next_offset,
-            log_start: part.log_start,
-            high_watermark: part.high_watermark,
-        })
-        .collect();
-    Ok(())
+    // A last look for the sixteenth of a page that is left would read more than it gives.
+    Ok(full
+        || page.record_count >= limits.records_max
+        || page.records.len() >= limits.bytes_max / 16 * 15)
 }
 
 /// Writes at most `room` records from `offset` on and moves it; `false` once the page is full.
@@ -393,6 +407,22 @@ fn write_batches(
 }
 
 impl FetchPage {
+    /// Ends the page where `offsets` now stand.
+    fn finish(&mut self, offsets: &[(u32, u64)], parts: &[Fetched], limits: &ReadLimits) {
+        if limits.separator == b',' && self.records.last() == Some(&b',') {
+            self.records.pop();
+        }
+        let ends = parts.iter().zip(offsets);
+        self.partitions = ends
+            .map(|(part, &(partition, next_offset))| PartitionPage {
+                partition,
+                next_offset,
+                log_start: part.log_start,
+                high_watermark: part.high_watermark,
+            })
+            .collect();
+    }
+
     /// `{"records":[…],…}`. One partition is told by fields, several by a list and the cursor.
     pub fn to_json(&self, cursor: Option<&str>) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.records.len() + 256 + 96 * self.partitions.len());

@@ -27,12 +27,16 @@ pub struct TopicChange {
     #[serde(default, deserialize_with = "not_null")]
     pub replication_factor: Option<u32>,
     /// Settings; those left out have their default.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     pub config: TopicConfig,
     /// Free text for people.
     #[schema(value_type = String, max_length = 1024, example = "Orders as they are placed")]
     #[serde(default, deserialize_with = "not_null")]
     pub description: Option<String>,
+}
+
+fn object<'de, D: serde::Deserializer<'de>>(from: D) -> Result<TopicConfig, D::Error> {
+    crate::http::Object::deserialize(from).map(|object| object.0)
 }
 
 fn not_null<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(

@@ -1,7 +1,9 @@
 //! Request bodies: bounded in bytes before they are read, and in time while they are.
 
 use std::{
+    fmt,
     io::Read,
+    marker::PhantomData,
     time::{Duration, Instant},
 };
 
@@ -9,7 +11,10 @@ use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, header};
 use http_body_util::BodyExt;
-use serde::de::DeserializeOwned;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
+};
 
 use super::router::App;
 use crate::{
@@ -290,7 +295,7 @@ pub async fn json_body<T: DeserializeOwned>(
         &body.bytes
     };
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+    let Object(value) = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let mut pointer = String::new();
         for segment in error.path().iter() {
             use serde_path_to_error::Segment;
@@ -309,7 +314,28 @@ pub async fn json_body<T: DeserializeOwned>(
     Ok(value)
 }
 
-fn json_problem(pointer: String, error: &serde_json::Error) -> Problem {
+/// A `T` that is written as a JSON object: derived code would also take its fields from an array.
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Fields<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+        from.deserialize_map(Fields(PhantomData)).map(Object)
+    }
+}
+
+fn json_problem(mut pointer: String, error: &serde_json::Error) -> Problem {
     let message = error.to_string();
     let (code, word) = match error.classify() {
         serde_json::error::Category::Data if message.starts_with("unknown field") => {
@@ -324,5 +350,12 @@ fn json_problem(pointer: String, error: &serde_json::Error) -> Problem {
         serde_json::error::Category::Data => (Code::InvalidRequest, "wrong_type"),
         _ => (Code::InvalidJson, "syntax"),
     };
+    // Serde names a field that is there twice, or not at all, in its message alone.
+    if word.ends_with("_field")
+        && let Some(field) = message.split('`').nth(1)
+        && !pointer.ends_with(&format!("/{field}"))
+    {
+        pointer = format!("{pointer}/{field}");
+    }
     Problem::new(code, "").at(pointer, word, message)
 }

@@ -56,7 +56,7 @@ const HELD_STEP_BYTES: usize = 64 << 10;
 #[utoipa::path(
     post, path = "/topics/{topic}/records/bulk", operation_id = "produceBulk", tag = "records",
     params(("topic" = String, Path, description = "Topic name", example = "orders"), IdempotencyHeader),
-    request_body(content = String, content_type = "application/x-ndjson", description = "One record a line",
+    request_body(content = Option<String>, content_type = "application/x-ndjson", description = "One record a line",
         example = "{\"key\":\"c1\",\"value\":{\"id\":17}}\n{\"key\":\"c2\",\"value\":{\"id\":18}}\n"),
     responses((status = 200, description = "Results, line by line", body = String, content_type = "application/x-ndjson"), ProduceProblems),
 )]

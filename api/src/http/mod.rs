@@ -19,6 +19,7 @@ mod unbuilt;
 
 pub mod openapi;
 
+pub use body::Object;
 pub use observe::Metrics;
 pub use router::{App, internal_router, router};
 pub use serve::Server;

@@ -35,6 +35,7 @@ use crate::{
     ), description = "The value"),
     responses(
         (status = 200, description = "The record is acknowledged", body = ProduceResponse),
+        (status = 414, description = "The key makes the URL longer than 64 KiB; send it to `/records`"),
         ProduceProblems,
     ),
 )]

@@ -1,12 +1,13 @@
 //! What happens to every request and every answer: ids, problems, metrics, compression.
 
-use std::{sync::Arc, time::Instant};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use axum::{
     body::Body,
     extract::MatchedPath,
     response::{IntoResponse, Response},
 };
+use futures_util::FutureExt;
 use http::{HeaderName, HeaderValue, Request, header};
 use tower::Service;
 
@@ -64,10 +65,14 @@ impl Edge {
         } else {
             self.plain.clone()
         };
-        // A router is always ready and cannot fail.
-        let mut response = match router.call(request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
+        let answered = AssertUnwindSafe(router.call(request)).catch_unwind().await;
+        // A router is always ready and cannot fail. A panic is a fault of ours in one request; the
+        // locks that requests share are held over plain moves of data only.
+        let mut response = match answered {
+            Ok(Ok(response)) => response,
+            Ok(Err(never)) => match never {},
+            Err(_) => Problem::new(Code::Internal, "the request hit a fault of the service")
+                .into_response(),
         };
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
             response = render(&problem, &id, response);

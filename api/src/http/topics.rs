@@ -64,7 +64,7 @@ pub async fn list_topics(
 #[utoipa::path(
     put, path = "/topics/{topic}", operation_id = "ensureTopic", tag = "topics",
     params(("topic" = String, Path, description = "Topic name: 1 to 249 of a-z A-Z 0-9 . _ -, not starting with __", example = "orders")),
-    request_body(content = TopicChange, description = "What it shall be"),
+    request_body(content = Option<TopicChange>, description = "What it shall be; without a body all defaults"),
     responses(
         (status = 201, description = "Created", body = TopicInfo),
         (status = 200, description = "It already is so", body = TopicInfo),
@@ -113,7 +113,7 @@ pub async fn get_topic(
         ("topic" = String, Path, description = "Topic name", example = "orders"),
         ("If-Match" = Option<String>, Header, description = "The ETag that the change is based on"),
     ),
-    request_body(content = TopicChange, description = "What shall change"),
+    request_body(content = Option<TopicChange>, description = "What shall change"),
     responses((status = 200, description = "The topic as it is now", body = TopicInfo), TopicProblems),
 )]
 pub async fn patch_topic(

@@ -132,34 +132,28 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// Reads everything that `store` knows. Answers also the topics with a tombstone, whose data is
-    /// to be removed.
+    /// Fills the catalog with everything that `store` knows. Answers the topics with a tombstone,
+    /// whose data is to be removed.
     ///
     /// # Errors
     /// The database failed, or holds rows that this service did not write.
-    pub async fn load(
-        store: &Store,
-        broker: BrokerId,
-    ) -> Result<(Arc<Self>, Vec<TopicRow>), StoreError> {
-        let catalog = Self::default();
+    pub async fn fill(&self, store: &Store, broker: BrokerId) -> Result<Vec<TopicRow>, StoreError> {
         for row in store.projects().await? {
             let mut cursor_secret = [0; 32];
             crate::auth::decode_hex(&row.cursor_secret, &mut cursor_secret)
                 .ok_or_else(|| StoreError(format!("project {}: bad cursor secret", row.id)))?;
-            catalog.put_project(Project {
+            self.put_project(Project {
                 id: row.id,
                 cursor_secret,
             });
         }
-        let (dead, live): (Vec<_>, Vec<_>) = store
-            .topics()
-            .await?
-            .into_iter()
-            .partition(|row| row.deleted_at.is_some());
+        let topics = store.topics().await?;
+        let (dead, live): (Vec<_>, Vec<_>) =
+            topics.into_iter().partition(|row| row.deleted_at.is_some());
         for row in &live {
-            catalog.put_topic(Topic::from_row(row, broker)?);
+            self.put_topic(Topic::from_row(row, broker)?);
         }
-        Ok((Arc::new(catalog), dead))
+        Ok(dead)
     }
 
     /// Adds or replaces a project.

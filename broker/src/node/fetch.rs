@@ -108,9 +108,9 @@ async fn read(
 /// What so many records of average size take, and some more: who asks for ten records is not worth
 /// a megabyte of reading.
 fn bytes_wanted(log_bytes: u64, log_records: u64, records_max: usize) -> usize {
-    let average = log_bytes / log_records + 1;
+    let average = log_bytes / log_records.max(1) + 1;
     let wanted = average.saturating_mul(records_max as u64);
-    usize::try_from(wanted + wanted / 8)
+    usize::try_from(wanted.saturating_add(wanted / 8))
         .unwrap_or(usize::MAX)
         .max(16 << 10)
 }
