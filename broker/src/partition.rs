@@ -23,6 +23,8 @@ use crate::{
     producers::{PRODUCER_WINDOW_BATCHES_MAX, PRODUCER_WINDOW_MS, ProducerWindow},
 };
 
+/// Bytes that a runtime thread may copy from the system's memory at once.
+const INLINE_READ_BYTES_MAX: usize = 2 << 20;
 /// Batches that one produce request may inflate to when it is compared with an earlier one, bytes.
 const COMPARE_BYTES_MAX: usize = 64 << 20;
 
@@ -239,15 +241,19 @@ impl Partition {
         end: u64,
         bytes_max: usize,
     ) -> Result<Vec<Bytes>, FetchError> {
-        let result = match self.log.try_read(from, end, bytes_max) {
-            Some(result) => result,
-            None => {
-                let log = self.log.clone();
-                tokio::task::spawn_blocking(move || log.read(from, end, bytes_max))
-                    .await
-                    .map_err(|_| FetchError::Unavailable("the read was cancelled".into()))?
-            }
-        };
+        if let Some(result) = self.log.try_read(from, end, bytes_max) {
+            return result.map_err(|error| self.fetch_error(error));
+        }
+        // What the system has in memory is a copy away, less than a switch of threads costs.
+        if bytes_max <= INLINE_READ_BYTES_MAX
+            && let Some(batches) = self.log.read_cached(from, end, bytes_max)
+        {
+            return Ok(batches);
+        }
+        let log = self.log.clone();
+        let result = tokio::task::spawn_blocking(move || log.read(from, end, bytes_max))
+            .await
+            .map_err(|_| FetchError::Unavailable("the read was cancelled".into()))?;
         result.map_err(|error| self.fetch_error(error))
     }
 

@@ -16,6 +16,9 @@ use crate::{
 /// What one stored batch may inflate to, in bytes. The gateway makes no batch larger than a body.
 pub(super) const INFLATED_BYTES_MAX: usize = 64 << 20;
 
+/// How a page begins that becomes the body of an answer as it is.
+pub const JSON_PREFIX: &[u8] = b"{\"records\":[";
+
 /// What to do at an offset that is not there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnOutOfRange {
@@ -43,6 +46,8 @@ pub struct ReadLimits {
     pub base64: bool,
     /// No line breaks inside a record.
     pub single_line: bool,
+    /// What stands before the first record.
+    pub prefix: &'static [u8],
     /// What stands behind each record but, for a comma, the last.
     pub separator: u8,
 }
@@ -156,7 +161,10 @@ impl Gateway {
         offsets: &mut [(u32, u64)],
         limits: &ReadLimits,
     ) -> Result<FetchPage, Damaged> {
-        let mut page = FetchPage::default();
+        let mut page = FetchPage {
+            records: limits.prefix.to_vec(),
+            ..FetchPage::default()
+        };
         let mut moves = 0;
         let mut left = *limits;
         loop {
@@ -423,11 +431,10 @@ impl FetchPage {
             .collect();
     }
 
-    /// `{"records":[…],…}`. One partition is told by fields, several by a list and the cursor.
-    pub fn to_json(&self, cursor: Option<&str>) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.records.len() + 256 + 96 * self.partitions.len());
-        out.extend_from_slice(b"{\"records\":[");
-        out.extend_from_slice(&self.records);
+    /// `{"records":[…],…}`, of a page that was read with [`JSON_PREFIX`]. One partition is told by
+    /// fields, several by a list and the cursor.
+    pub fn into_json(self, cursor: Option<&str>) -> Vec<u8> {
+        let mut out = self.records;
         out.extend_from_slice(b"],");
         let rest = match (cursor, self.partitions.first()) {
             (None, Some(part)) => serde_json::to_vec(&PartitionRest {
@@ -437,7 +444,7 @@ impl FetchPage {
                 gaps: &self.gaps,
             }),
             _ => {
-                let mut parts = self.partitions.clone();
+                let mut parts = self.partitions;
                 parts.sort_unstable_by_key(|part| part.partition);
                 serde_json::to_vec(&TopicRest {
                     cursor,

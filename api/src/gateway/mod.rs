@@ -24,7 +24,7 @@ use crate::{
 pub use budget::{Budget, Held};
 pub use cursor::Cursor;
 pub use encode::{Encoded, Encoder};
-pub use fetch::{OnOutOfRange, ReadLimits};
+pub use fetch::{JSON_PREFIX, OnOutOfRange, ReadLimits};
 pub use positions::{Position, Start, TimePoint};
 pub use produce::{IdempotencyKey, Written};
 pub use tail::{Tail, TailStep};

@@ -58,7 +58,7 @@ pub async fn fetch_partition(
         .fetch_partition(&call.topic, partition, offset, &limits)
         .await?;
     app.metrics.records_out.inc_by(page.record_count as u64);
-    Ok(json(StatusCode::OK, page.to_json(None)))
+    Ok(json(StatusCode::OK, page.into_json(None)))
 }
 
 /// Read all partitions of a topic.
@@ -98,7 +98,7 @@ pub async fn fetch_topic(
     app.metrics.records_out.inc_by(page.record_count as u64);
     Ok(json(
         StatusCode::OK,
-        page.to_json(Some(&cursor.seal(project))),
+        page.into_json(Some(&cursor.seal(project))),
     ))
 }
 

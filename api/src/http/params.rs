@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt::Display, str::FromStr, time::Duration};
 use http::Uri;
 
 use crate::{
-    gateway::{OnOutOfRange, Position, ReadLimits, Start, TimePoint},
+    gateway::{JSON_PREFIX, OnOutOfRange, Position, ReadLimits, Start, TimePoint},
     limits::{FETCH_BYTES, FETCH_RECORDS, FETCH_WAIT_MAX, OFFSET_MAX},
     problem::Problem,
 };
@@ -154,6 +154,7 @@ impl<'a> Params<'a> {
                 .word("encoding", &[("base64", true), ("json", false)])?
                 .unwrap_or(false),
             single_line: false,
+            prefix: JSON_PREFIX,
             separator: b',',
         })
     }

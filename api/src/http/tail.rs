@@ -142,6 +142,7 @@ async fn open(
         records_max: FETCH_RECORDS.1,
         bytes_max: TAIL_BYTES_MAX,
         single_line: true,
+        prefix: b"",
         separator,
         ..params.read_limits()?
     };

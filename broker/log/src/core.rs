@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
+use crate::behind::WriteBehind;
 use crate::checkpoint::Checkpoints;
 use crate::disk::{Disk, Space};
 use crate::error::{AppendError, Failure, FailureKind, LogError};
@@ -86,6 +87,7 @@ pub(crate) struct Core {
     pub flusher: Flusher,
     pub checkpoints: Checkpoints,
     pub files: FileCache,
+    pub write_behind: WriteBehind,
     pub indexes: IndexCache,
     /// Held by a checkpoint and by dropping partitions: the tombstone's files are gone before a
     /// checkpoint forgets the tombstone.
@@ -123,6 +125,7 @@ impl Core {
     pub fn new(parts: Parts) -> Core {
         let core = Core {
             files: FileCache::new(parts.options.open_files_max),
+            write_behind: WriteBehind::default(),
             indexes: IndexCache::new(),
             flusher: Flusher::new(parts.options.tail_memory_bytes),
             disk: parts.disk,

@@ -7,6 +7,7 @@
 //!
 //! Everything blocks where it must; nothing here knows of an async runtime.
 
+mod behind;
 mod checkpoint;
 mod codec;
 mod core;

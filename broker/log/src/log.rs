@@ -183,6 +183,7 @@ impl Running {
         core.checkpoints.stop();
         self.others.lock().drain(..).for_each(join);
         core.flusher.clear();
+        core.write_behind.clear();
         core.checkpoints.clear();
         core.partitions.write().clear();
         core.lock.lock().take();

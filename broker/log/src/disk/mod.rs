@@ -7,6 +7,7 @@ mod real;
 use std::any::Any;
 use std::io;
 use std::io::IoSlice;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,6 +22,15 @@ pub enum Open {
     Write,
     /// For reading and writing; made if it is missing, kept as it is if not.
     Create,
+}
+
+/// Whether a read may wait for the device.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub enum Wait {
+    /// As long as it takes.
+    Allowed,
+    /// Only what the system has in memory is read.
+    Never,
 }
 
 /// Space on the disk, in bytes.
@@ -73,6 +83,21 @@ pub trait Disk: Send + Sync {
 pub trait File: Send + Sync {
     /// Reads at an offset; fewer bytes than asked for only at the end of the file.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Reads up to `bytes` bytes at an offset to the end of `buffer`; fewer only at the end of the
+    /// file, or with [`Wait::Never`] where the next ones would have to be fetched.
+    fn read_more(
+        &self,
+        buffer: &mut Vec<u8>,
+        bytes: usize,
+        offset: u64,
+        _wait: Wait,
+    ) -> io::Result<usize> {
+        let before = buffer.len();
+        buffer.resize(before + bytes, 0);
+        let read = self.read_at(&mut buffer[before..], offset);
+        buffer.truncate(before + *read.as_ref().unwrap_or(&0));
+        read
+    }
     /// Writes all buffers one after the other from an offset on, or fails; after an error any
     /// part of them may have been written.
     fn write_vectored_at(&self, buffers: &[IoSlice<'_>], offset: u64) -> io::Result<()>;
@@ -80,6 +105,10 @@ pub trait File: Send + Sync {
     fn sync_data(&self) -> io::Result<()>;
     /// Asks the system to begin writing dirty bytes; a hint without promise.
     fn start_writeback(&self);
+    /// Has the system write the bytes of a range, and let go of its copies of them in memory. It
+    /// makes nothing durable; but an error is as final as one of [`File::sync_data`], which may
+    /// not tell it again.
+    fn let_go(&self, range: Range<u64>) -> io::Result<()>;
     /// The file's length in bytes.
     fn len(&self) -> io::Result<u64>;
     /// Whether the file has no bytes.
@@ -90,14 +119,6 @@ pub trait File: Send + Sync {
     fn truncate(&self, bytes: u64) -> io::Result<()>;
     /// Reserves space for, and extends the file to, a length; new bytes read as zero.
     fn preallocate(&self, bytes: u64) -> io::Result<()>;
-}
-
-/// Reads exactly `buffer`; a shorter file is [`io::ErrorKind::UnexpectedEof`].
-pub(crate) fn read_exact(file: &dyn File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-    if file.read_at(buffer, offset)? == buffer.len() {
-        return Ok(());
-    }
-    Err(io::ErrorKind::UnexpectedEof.into())
 }
 
 /// A whole file, or `None` if there is none.

@@ -4,13 +4,15 @@ use std::any::Any;
 use std::fs;
 use std::io;
 use std::io::IoSlice;
+use std::ops::Range;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::{FallocateFlags, FlockOperation};
 
-use super::{Disk, Entry, File, Open, Space};
+use super::{Disk, Entry, File, Open, Space, Wait};
 
 /// Vectors one `pwritev` takes (IOV_MAX on Linux).
 const VECTORS_MAX: usize = 1024;
@@ -97,6 +99,49 @@ impl File for RealFile {
         Ok(done)
     }
 
+    fn read_more(
+        &self,
+        buffer: &mut Vec<u8>,
+        bytes: usize,
+        offset: u64,
+        wait: Wait,
+    ) -> io::Result<usize> {
+        let flags = match wait {
+            Wait::Allowed => 0,
+            Wait::Never => libc::RWF_NOWAIT,
+        };
+        // Into fresh memory: what is zeroed first is written twice.
+        buffer.reserve_exact(bytes);
+        let mut done = 0;
+        while done < bytes {
+            let spare = &mut buffer.spare_capacity_mut()[..bytes - done];
+            let slice = libc::iovec {
+                iov_base: spare.as_mut_ptr().cast(),
+                iov_len: spare.len(),
+            };
+            let at = (offset + done as u64) as libc::off64_t;
+            // SAFETY: the descriptor is open as long as `self.0`; the vector is of memory that
+            // `buffer` owns and nobody else sees, and lives through the call.
+            let read = unsafe { libc::preadv2(self.0.as_raw_fd(), &slice, 1, at, flags) };
+            if read < 0 {
+                let error = io::Error::last_os_error();
+                match error.kind() {
+                    io::ErrorKind::Interrupted => continue,
+                    // Not in memory, or a file system that cannot tell.
+                    _ if wait == Wait::Never => break,
+                    _ => return Err(error),
+                }
+            }
+            if read == 0 {
+                break;
+            }
+            done += read as usize;
+            // SAFETY: the system has written `read` bytes into the spare capacity, in order.
+            unsafe { buffer.set_len(buffer.len() + read as usize) };
+        }
+        Ok(done)
+    }
+
     fn write_vectored_at(&self, buffers: &[IoSlice<'_>], mut offset: u64) -> io::Result<()> {
         let mut next = 0;
         while next < buffers.len() {
@@ -126,9 +171,7 @@ impl File for RealFile {
         self.0.sync_data()
     }
 
-    #[cfg(target_os = "linux")]
     fn start_writeback(&self) {
-        use std::os::fd::AsRawFd;
         // SAFETY: the descriptor is open as long as `self.0`, and no memory is handed over.
         // A refusal is no matter: the sync that follows does all of it and reports.
         unsafe {
@@ -136,8 +179,29 @@ impl File for RealFile {
         }
     }
 
-    #[cfg(not(target_os = "linux"))]
-    fn start_writeback(&self) {}
+    fn let_go(&self, range: Range<u64>) -> io::Result<()> {
+        let (start, bytes) = (range.start as libc::off64_t, range.end - range.start);
+        let flags = libc::SYNC_FILE_RANGE_WAIT_BEFORE
+            | libc::SYNC_FILE_RANGE_WRITE
+            | libc::SYNC_FILE_RANGE_WAIT_AFTER;
+        // SAFETY: the descriptor is open as long as `self.0`, and no memory is handed over.
+        let written = unsafe {
+            libc::sync_file_range(self.0.as_raw_fd(), start, bytes as libc::off64_t, flags)
+        };
+        if written < 0 {
+            let error = io::Error::last_os_error();
+            // File systems without it have nothing to report either.
+            let known = matches!(
+                error.raw_os_error(),
+                Some(libc::ENOSYS | libc::EINVAL | libc::ESPIPE)
+            );
+            return if known { Ok(()) } else { Err(error) };
+        }
+        let length = std::num::NonZeroU64::new(bytes);
+        // A hint only: bytes that stay cached cost memory.
+        let _ = rustix::fs::fadvise(&self.0, range.start, length, rustix::fs::Advice::DontNeed);
+        Ok(())
+    }
 
     fn len(&self) -> io::Result<u64> {
         self.0.metadata().map(|meta| meta.len())

@@ -1,11 +1,14 @@
 //! From the tail to the segment files.
 
 use std::io::{self, IoSlice};
+use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
 use super::{PartitionLog, State};
+use crate::behind::STEP_BYTES;
 use crate::disk::{self, Open};
 use crate::error::{FailureKind, is_full};
 use crate::flush::FlushError;
@@ -60,16 +63,26 @@ impl PartitionLog {
         loop {
             let run = self.state.lock().next_run(self.durable_end());
             let Some(run) = run else { return Ok(()) };
-            if let Err(error) = self.write_run(&run) {
-                if is_full(&error) {
+            let failed = |error: io::Error| {
+                let detail = format!("{} segment {}: {error}", self.id, run.segment);
+                self.core.fail(FailureKind::SegmentWrite, detail);
+                FlushError::Failed
+            };
+            let file = match self.write_run(&run) {
+                Ok(file) => file,
+                Err(error) if is_full(&error) => {
                     self.core.note_full();
                     return Err(FlushError::Full);
                 }
-                let detail = format!("{} segment {}: {error}", self.id, run.segment);
-                self.core.fail(FailureKind::SegmentWrite, detail);
-                return Err(FlushError::Failed);
+                Err(error) => return Err(failed(error)),
+            };
+            let (behind, sealed) = self.state.lock().written(&run);
+            if let Some(range) = behind {
+                self.core
+                    .write_behind
+                    .written(&file, range)
+                    .map_err(failed)?;
             }
-            let sealed = self.state.lock().written(&run);
             self.sub_unwritten(run.bytes);
             self.core
                 .counters
@@ -81,7 +94,7 @@ impl PartitionLog {
         }
     }
 
-    fn write_run(&self, run: &Run) -> io::Result<()> {
+    fn write_run(&self, run: &Run) -> io::Result<Arc<dyn disk::File>> {
         let core = &self.core;
         let path = core.paths.segment(self.id, run.segment);
         if run.position == 0 {
@@ -105,7 +118,8 @@ impl PartitionLog {
             .iter()
             .map(|batch| IoSlice::new(batch))
             .collect();
-        file.write_vectored_at(&slices, run.position)
+        file.write_vectored_at(&slices, run.position)?;
+        Ok(file)
     }
 
     /// Notes the names that a new segment needs to be found again.
@@ -202,15 +216,23 @@ impl State {
         (!run.batches.is_empty()).then_some(run)
     }
 
-    /// Notes a run as written.
-    fn written(&mut self, run: &Run) -> Option<Sealed> {
+    /// Notes a run as written. Answers what write-behind should hear of, and the segment if that
+    /// completes it.
+    fn written(&mut self, run: &Run) -> (Option<Range<u64>>, Option<Sealed>) {
         self.written_end = self.written_end.max(run.end);
         if !self.unsynced.contains(&run.segment) {
             self.unsynced.push(run.segment);
         }
-        let segment = self.segment_mut(run.segment)?;
+        let Some(segment) = self.segment_mut(run.segment) else {
+            return (None, None);
+        };
         segment.written = run.position + run.bytes as u64;
-        self.finish(run.segment)
+        let fresh = segment.behind..segment.written;
+        let behind = (fresh.end - fresh.start >= STEP_BYTES).then(|| {
+            segment.behind = segment.written;
+            fresh
+        });
+        (behind, self.finish(run.segment))
     }
 
     /// Takes the index out of a segment that is complete, if it covers all of it.

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 
 use super::{PartitionLog, State};
-use crate::disk;
+use crate::disk::{self, Wait};
 use crate::error::ReadError;
 use crate::segment::cache::LoadedIndex;
 use crate::segment::index;
@@ -24,6 +24,27 @@ pub(super) struct View {
     unindexed: u64,
     /// (position, offset) of the indexed batch to begin at, if the index in memory knows.
     start: Option<(u64, u64)>,
+}
+
+impl View {
+    /// Bytes at the front that an index that is not in memory covers.
+    fn indexed_bytes(&self) -> u64 {
+        if self.sealed {
+            self.written
+        } else {
+            self.unindexed
+        }
+    }
+
+    /// Where to begin for an offset, by a loaded index.
+    fn find(&self, loaded: &LoadedIndex, from: u64) -> (u64, u64) {
+        index::find(&loaded.entries, self.base, from).map_or((0, self.base), |entry| {
+            (
+                u64::from(entry.position),
+                self.base + u64::from(entry.offset_delta),
+            )
+        })
+    }
 }
 
 enum Find {
@@ -51,6 +72,25 @@ impl PartitionLog {
             return Some(Ok(Vec::new()));
         }
         state.read_tail(from, end, bytes_max).map(Ok)
+    }
+
+    /// As [`PartitionLog::try_read`] for what is in a segment, if the system has it in memory and
+    /// its index is loaded: for threads that must not wait. `None` says nothing about the bytes.
+    pub fn read_cached(&self, from: u64, end: u64, bytes_max: usize) -> Option<Vec<Bytes>> {
+        let Find::Found(view) = self.view(from) else {
+            return None;
+        };
+        let key = self.key(view.base);
+        let file = self.core.files.get(key)?;
+        let file = self.segment(&view, file, Wait::Never);
+        let start = match view.start {
+            Some(start) => start,
+            None => {
+                let loaded = self.core.indexes.get(key)?;
+                (loaded.bytes == view.indexed_bytes()).then(|| view.find(&loaded, from))?
+            }
+        };
+        self.read_from(&file, start, (from, end), bytes_max).ok()
     }
 
     /// Whole batches from the one that holds `from`, up to the last that ends at or before `end`
@@ -121,12 +161,37 @@ impl PartitionLog {
     }
 
     pub(super) fn open_view(&self, view: &View) -> io::Result<SegmentFile> {
-        Ok(SegmentFile {
-            file: self.segment_file(view.base)?,
-            base: view.base,
-            written: view.written,
-            end: view.end,
-        })
+        let file = self.segment_file(view.base)?;
+        Ok(self.segment(view, file, Wait::Allowed))
+    }
+
+    fn segment(&self, view: &View, file: Arc<dyn disk::File>, wait: Wait) -> SegmentFile {
+        let (base, written, end) = (view.base, view.written, view.end);
+        SegmentFile {
+            file,
+            base,
+            written,
+            end,
+            wait,
+        }
+    }
+
+    /// Batches from (position, offset) on, each checked also against the epochs.
+    fn read_from(
+        &self,
+        file: &SegmentFile,
+        (position, expected): (u64, u64),
+        range: (u64, u64),
+        bytes_max: usize,
+    ) -> Result<Vec<Bytes>, ScanError> {
+        let batches = file.read(position, expected, range, bytes_max, |header| {
+            let epoch = self.state.lock().epoch_at(header.base_offset);
+            epoch.is_none_or(|epoch| epoch == header.leader_epoch)
+        })?;
+        let bytes = batches.iter().map(|batch| batch.len() as u64).sum();
+        let counter = &self.core.counters.segment_bytes_read;
+        counter.fetch_add(bytes, Ordering::Relaxed);
+        Ok(batches)
     }
 
     fn read_segment(
@@ -151,12 +216,7 @@ impl PartitionLog {
             None => self.start(view, &file, from).map_err(failed)?,
         };
         let read = |position, expected| {
-            file.read(position, expected, (from, end), bytes_max, |header| {
-                let state = self.state.lock();
-                state
-                    .epoch_at(header.base_offset)
-                    .is_none_or(|epoch| epoch == header.leader_epoch)
-            })
+            self.read_from(&file, (position, expected), (from, end), bytes_max)
         };
         let batches = match read(position, expected) {
             Err(ScanError::Bad) => {
@@ -186,35 +246,19 @@ impl PartitionLog {
             Err(ScanError::Io(error)) => return Err(failed(error)),
             Ok(batches) => batches,
         };
-        let bytes = batches.iter().map(|batch| batch.len() as u64).sum();
-        self.core
-            .counters
-            .segment_bytes_read
-            .fetch_add(bytes, Ordering::Relaxed);
         Ok(batches)
     }
 
     /// Where to begin for an offset, by an index that has to be loaded or built.
     fn start(&self, view: &View, file: &SegmentFile, from: u64) -> io::Result<(u64, u64)> {
-        let loaded = self.index(view, file)?;
-        let entry = index::find(&loaded.entries, view.base, from);
-        Ok(entry.map_or((0, view.base), |entry| {
-            (
-                u64::from(entry.position),
-                view.base + u64::from(entry.offset_delta),
-            )
-        }))
+        Ok(view.find(&*self.index(view, file)?, from))
     }
 
     /// The index of a segment's front, as far as memory does not have it: from the cache, from
     /// its file, or built again.
     pub(super) fn index(&self, view: &View, file: &SegmentFile) -> io::Result<Arc<LoadedIndex>> {
         let core = &self.core;
-        let bytes = if view.sealed {
-            view.written
-        } else {
-            view.unindexed
-        };
+        let bytes = view.indexed_bytes();
         if let Some(cached) = core.indexes.get(self.key(view.base))
             && cached.bytes == bytes
         {

@@ -94,6 +94,7 @@ impl SegmentEntry {
             end: self.end,
             bytes: self.bytes,
             written: self.bytes,
+            behind: self.bytes,
             max_timestamp_ms: self.max_timestamp_ms,
             last_append_ms: self.last_append_ms,
             keyed_batches: self.keyed_batches,

@@ -134,6 +134,7 @@ fn scan_segment(
         .and_then(|file| Ok((file.len()?, file)));
     let (written, file) = opened.map_err(OpenError::io(path.display().to_string()))?;
     let file = SegmentFile {
+        wait: crate::disk::Wait::Allowed,
         file,
         base,
         written,

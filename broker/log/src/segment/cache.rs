@@ -101,6 +101,11 @@ impl FileCache {
         Ok(file)
     }
 
+    /// The file if it is open.
+    pub fn get(&self, key: SegmentKey) -> Option<Arc<dyn File>> {
+        self.0.lock().get(&key)
+    }
+
     pub fn forget(&self, key: SegmentKey) {
         self.0.lock().remove(&key);
     }

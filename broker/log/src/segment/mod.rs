@@ -18,6 +18,8 @@ pub(crate) struct Segment {
     pub bytes: u64,
     /// Bytes that are in the file. What lies beyond them in the file is no part of the log.
     pub written: u64,
+    /// Bytes at the front that write-behind knows of.
+    pub behind: u64,
     pub max_timestamp_ms: i64,
     pub last_append_ms: i64,
     /// Batches that carry a producer id.

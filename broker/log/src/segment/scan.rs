@@ -7,7 +7,7 @@ use bytes::Bytes;
 use headwater_record::{BATCH_HEADER_BYTES, BatchHeader, BatchView};
 
 use super::index::{self, IndexEntry};
-use crate::disk::{File, read_exact};
+use crate::disk::{File, Wait};
 
 /// Bytes read at once when only headers are wanted.
 const HEADERS_WINDOW: u64 = 64 << 10;
@@ -25,6 +25,8 @@ pub(crate) struct SegmentFile {
     pub written: u64,
     /// One past the last offset that can be in these bytes.
     pub end: u64,
+    /// Whether reads may wait for the device; if not, what is missing is an error.
+    pub wait: Wait,
 }
 
 /// Why a walk over batches ended early.
@@ -48,9 +50,14 @@ impl From<io::Error> for ScanError {
 impl SegmentFile {
     fn chunk(&self, position: u64, bytes: u64) -> Result<Vec<u8>, ScanError> {
         let bytes = bytes.min(self.written.saturating_sub(position));
-        let mut buffer = vec![0; bytes as usize];
-        read_exact(&*self.file, &mut buffer, position)?;
-        Ok(buffer)
+        let mut buffer = Vec::new();
+        let read = self
+            .file
+            .read_more(&mut buffer, bytes as usize, position, self.wait)?;
+        match read == bytes as usize {
+            true => Ok(buffer),
+            false => Err(ScanError::Bad),
+        }
     }
 
     /// The header at a position if it can be the batch at `expected`.
