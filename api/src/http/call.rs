@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, RawPathParams};
-use http::{header, request::Parts};
+use http::{Extensions, HeaderMap, header, request::Parts};
 
 use super::router::App;
 use crate::{
@@ -55,14 +55,8 @@ impl FromRequestParts<App> for InProject {
                 _ => {}
             }
         }
-        let credential = parts.headers.get(header::AUTHORIZATION);
-        let now_ms = app.gateway.clock.now_ms();
-        let access = app
-            .gateway
-            .keys
-            .authorize(project.unwrap_or_default(), credential, now_ms)
-            .await?;
-        let request_id = request_id(parts);
+        let access = authorize(app, project.unwrap_or_default(), &parts.headers).await?;
+        let request_id = request_id(&parts.extensions);
         Ok(Self {
             access,
             topic_name,
@@ -76,25 +70,41 @@ impl FromRequestParts<App> for InTopic {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let InProject {
-            access,
-            topic_name,
-            partition,
-            request_id,
-        } = InProject::from_request_parts(parts, app).await?;
+        let call = InProject::from_request_parts(parts, app).await?;
         let topic = app
             .gateway
-            .topic(&access, &topic_name.unwrap_or_default())?;
+            .topic(&call.access, &call.topic_name.unwrap_or_default())?;
         Ok(Self {
-            access,
+            access: call.access,
             topic,
-            request_id,
-            partition,
+            request_id: call.request_id,
+            partition: call.partition,
         })
     }
 }
 
 impl InTopic {
+    /// The caller of a request about a topic, by names that were taken from its path.
+    ///
+    /// # Errors
+    /// 401 and 404, as the extractor.
+    pub async fn open(
+        app: &App,
+        project: &str,
+        topic: &str,
+        headers: &HeaderMap,
+        request_id: Arc<str>,
+    ) -> Result<Self, Problem> {
+        let access = authorize(app, project, headers).await?;
+        let topic = app.gateway.topic(&access, topic)?;
+        Ok(Self {
+            access,
+            topic,
+            request_id,
+            partition: None,
+        })
+    }
+
     /// The partition that the path names.
     ///
     /// # Errors
@@ -114,9 +124,16 @@ impl InTopic {
     }
 }
 
-fn request_id(parts: &Parts) -> Arc<str> {
-    parts
-        .extensions
-        .get::<RequestId>()
-        .map_or_else(|| Arc::from(""), |id| id.0.clone())
+async fn authorize(app: &App, project: &str, headers: &HeaderMap) -> Result<Access, Problem> {
+    let credential = headers.get(header::AUTHORIZATION);
+    let gateway = &app.gateway;
+    gateway
+        .keys
+        .authorize(project, credential, gateway.clock.now_ms())
+        .await
+}
+
+fn request_id(extensions: &Extensions) -> Arc<str> {
+    let id = extensions.get::<RequestId>();
+    id.map_or_else(|| Arc::from(""), |id| id.0.clone())
 }

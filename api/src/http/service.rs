@@ -4,14 +4,19 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use axum::{
     body::Body,
-    extract::MatchedPath,
+    extract::{MatchedPath, State},
     response::{IntoResponse, Response},
 };
 use futures_util::FutureExt;
-use http::{HeaderName, HeaderValue, Request, header};
+use http::{HeaderName, HeaderValue, Method, Request, header};
 use tower::Service;
 
-use super::{call::RequestId, router::App};
+use super::{
+    call::{InTopic, RequestId},
+    observe::Route,
+    produce::produce_records,
+    router::App,
+};
 use crate::problem::{Code, Problem};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -60,20 +65,14 @@ impl Edge {
             tracing::enabled!(tracing::Level::DEBUG).then(|| request.uri().path().to_owned());
         request.extensions_mut().insert(RequestId(id.clone()));
         let compress = request.headers().contains_key(header::ACCEPT_ENCODING);
-        let mut router = if compress {
-            self.compressed.clone()
-        } else {
-            self.plain.clone()
-        };
-        let answered = AssertUnwindSafe(router.call(request)).catch_unwind().await;
-        // A router is always ready and cannot fail. A panic is a fault of ours in one request; the
-        // locks that requests share are held over plain moves of data only.
-        let mut response = match answered {
-            Ok(Ok(response)) => response,
-            Ok(Err(never)) => match never {},
-            Err(_) => Problem::new(Code::Internal, "the request hit a fault of the service")
-                .into_response(),
-        };
+        // A panic is a fault of ours in one request; the locks that requests share are held over
+        // plain moves of data only.
+        let answered = AssertUnwindSafe(self.answer(request, id.clone(), compress))
+            .catch_unwind()
+            .await;
+        let mut response = answered.unwrap_or_else(|_| {
+            Problem::new(Code::Internal, "the request hit a fault of the service").into_response()
+        });
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
             response = render(&problem, &id, response);
         }
@@ -84,20 +83,61 @@ impl Edge {
             response.headers_mut().insert(TRACEPARENT, traceparent);
         }
         let status = response.status().as_u16();
-        let route = response.extensions_mut().remove::<MatchedPath>();
-        let route = route.as_ref().map_or("none", MatchedPath::as_str);
+        let route = response.extensions_mut().remove::<Route>();
         let seconds = started.elapsed().as_secs_f64();
-        self.app.metrics.request(&method, route, status, seconds);
+        self.app
+            .metrics
+            .request(&method, route.unwrap_or(Route::OTHER), status, seconds);
         if let Some(path) = path {
             tracing::debug!(request_id = %id, %method, path, status, seconds, "request");
         }
         response
     }
+
+    async fn answer(&self, request: Request<Body>, id: Arc<str>, compress: bool) -> Response {
+        // Most requests append records: they do not pay for a router made for all.
+        if request.method() == Method::POST && !compress {
+            let uri = request.uri().clone();
+            if let Some((project, topic)) = produce_path(uri.path()) {
+                let (app, headers) = (&self.app, request.headers());
+                let produced = match InTopic::open(app, project, topic, headers, id).await {
+                    Ok(call) => produce_records(State(self.app.clone()), call, request).await,
+                    Err(problem) => Err(problem),
+                };
+                let mut response = produced.unwrap_or_else(Problem::into_response);
+                response.extensions_mut().insert(Route::PRODUCE);
+                return response;
+            }
+        }
+        let router = if compress {
+            &self.compressed
+        } else {
+            &self.plain
+        };
+        // A router is always ready and cannot fail.
+        match router.clone().call(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
 }
 
-/// Copies the matched route to the answer, for the metrics outside of the router.
+/// The project and topic of a path that appends records. Names that need decoding are the router's.
+fn produce_path(path: &str) -> Option<(&str, &str)> {
+    let rest = path
+        .strip_prefix("/v1/projects/")?
+        .strip_suffix("/records")?;
+    let (project, topic) = rest.split_once("/topics/")?;
+    let plain = |name: &str| !name.bytes().any(|b| b == b'/' || b == b'%');
+    (plain(project) && plain(topic)).then_some((project, topic))
+}
+
+/// Tells the metrics, outside of the router, which route was taken.
 pub async fn remember_route(request: Request<Body>, next: axum::middleware::Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(|path| Route::of(path.as_str()));
     let mut response = next.run(request).await;
     if let Some(route) = route {
         response.extensions_mut().insert(route);

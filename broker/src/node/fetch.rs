@@ -88,7 +88,7 @@ async fn read(
             high_watermark,
         });
     }
-    let records = (high_watermark - log_start).max(1);
+    let records = high_watermark.saturating_sub(log_start).max(1);
     let wanted = bytes_wanted(partition.log.bytes(), records, position.records_max);
     let bytes_max = position.bytes_max.min(bytes_left).min(wanted);
     let batches = if position.offset == high_watermark || bytes_max == 0 {

@@ -7,7 +7,7 @@ mod topics;
 
 use std::{
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -16,6 +16,9 @@ use std::{
 use headwater_log::{
     Disk, Failure, Listener, Log, LogOptions, LogStats, PartitionId, Recovery, TopicId,
 };
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use crate::{
     broker::{Acks, Answer, Broker, Fetch, Fetched, PartitionBatch, PartitionState, Produced},
@@ -44,6 +47,7 @@ pub struct Node {
     id: BrokerId,
     log: Log,
     topics: Arc<Topics>,
+    completions: Arc<Completions>,
     clock: Arc<dyn Clock>,
     placement: Arc<dyn Placement>,
     waiting_fetches: AtomicUsize,
@@ -70,15 +74,22 @@ impl Node {
         placement: Arc<dyn Placement>,
     ) -> Result<(Arc<Self>, Recovery), headwater_log::OpenError> {
         let topics = Arc::new(Topics::default());
-        let listener = Arc::new(Completions {
+        let completions = Arc::new(Completions {
             topics: topics.clone(),
+            ends: Mutex::default(),
+            noted: Arc::default(),
             on_failure: options.on_failure,
         });
-        let (log, recovery) = Log::open(disk, options.log, listener)?;
+        let (log, recovery) = Log::open(disk, options.log, completions.clone())?;
+        tokio::spawn(Completions::publish(
+            Arc::downgrade(&completions),
+            completions.noted.clone(),
+        ));
         let node = Arc::new(Self {
             id: options.id,
             log,
             topics,
+            completions,
             clock,
             placement,
             waiting_fetches: AtomicUsize::new(0),
@@ -120,6 +131,7 @@ impl Node {
             .clone()
             .close()
             .map_err(|error| NodeError(error.to_string()));
+        self.completions.publish_now();
         self.topics.close();
         closed
     }
@@ -143,17 +155,48 @@ impl Node {
 
 /// Hears from the log's committer thread what became durable. On a node alone in its in-sync set,
 /// durable is committed.
+///
+/// The committer only leaves a note: a task on the runtime wakes the requests, which costs the
+/// committer one wake-up a sync instead of one a request.
 struct Completions {
     topics: Arc<Topics>,
+    ends: Mutex<Vec<(PartitionId, u64)>>,
+    noted: Arc<Notify>,
     on_failure: Box<dyn Fn(&Failure) + Send + Sync>,
+}
+
+impl Completions {
+    /// Runs until the log and its node are gone.
+    async fn publish(completions: Weak<Self>, noted: Arc<Notify>) {
+        loop {
+            noted.notified().await;
+            match completions.upgrade() {
+                Some(completions) => completions.publish_now(),
+                None => return,
+            }
+        }
+    }
+
+    fn publish_now(&self) {
+        let ends = std::mem::take(&mut *self.ends.lock());
+        self.topics.advance(&ends);
+    }
+}
+
+impl Drop for Completions {
+    fn drop(&mut self) {
+        self.noted.notify_one();
+    }
 }
 
 impl Listener for Completions {
     fn durable(&self, ends: &[(PartitionId, u64)]) {
-        self.topics.advance(ends);
+        self.ends.lock().extend_from_slice(ends);
+        self.noted.notify_one();
     }
 
     fn failed(&self, failure: &Failure) {
+        self.publish_now();
         self.topics.close();
         (self.on_failure)(failure);
     }
