@@ -12,10 +12,6 @@ mod problem;
 
 use std::process::ExitCode;
 
-// The system's allocator keeps what threads freed; a server that reads bodies of all sizes grows by it.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     cli::main()
 }

@@ -57,21 +57,21 @@ impl Edge {
     /// Answers one request.
     pub async fn handle(&self, request: Request<hyper::body::Incoming>) -> Response {
         let started = Instant::now();
-        let mut request = request.map(Body::new);
+        let request = request.map(Body::new);
         let id = request_id(&request);
         let traceparent = request.headers().get(TRACEPARENT).cloned();
         let method = request.method().clone();
         let path =
             tracing::enabled!(tracing::Level::DEBUG).then(|| request.uri().path().to_owned());
-        request.extensions_mut().insert(RequestId(id.clone()));
         let compress = request.headers().contains_key(header::ACCEPT_ENCODING);
         // A panic is a fault of ours in one request; the locks that requests share are held over
         // plain moves of data only.
         let answered = AssertUnwindSafe(self.answer(request, id.clone(), compress))
             .catch_unwind()
             .await;
-        let mut response = answered.unwrap_or_else(|_| {
-            Problem::new(Code::Internal, "the request hit a fault of the service").into_response()
+        let (mut response, route) = answered.unwrap_or_else(|_| {
+            let problem = Problem::new(Code::Internal, "the request hit a fault of the service");
+            (problem.into_response(), Route::OTHER)
         });
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
             response = render(&problem, &id, response);
@@ -83,42 +83,48 @@ impl Edge {
             response.headers_mut().insert(TRACEPARENT, traceparent);
         }
         let status = response.status().as_u16();
-        let route = response.extensions_mut().remove::<Route>();
         let seconds = started.elapsed().as_secs_f64();
-        self.app
-            .metrics
-            .request(&method, route.unwrap_or(Route::OTHER), status, seconds);
+        self.app.metrics.request(&method, route, status, seconds);
         if let Some(path) = path {
             tracing::debug!(request_id = %id, %method, path, status, seconds, "request");
         }
         response
     }
 
-    async fn answer(&self, request: Request<Body>, id: Arc<str>, compress: bool) -> Response {
+    async fn answer(
+        &self,
+        mut request: Request<Body>,
+        id: Arc<str>,
+        compress: bool,
+    ) -> (Response, Route) {
         // Most requests append records: they do not pay for a router made for all.
         if request.method() == Method::POST && !compress {
             let uri = request.uri().clone();
             if let Some((project, topic)) = produce_path(uri.path()) {
                 let (app, headers) = (&self.app, request.headers());
                 let produced = match InTopic::open(app, project, topic, headers, id).await {
-                    Ok(call) => produce_records(State(self.app.clone()), call, request).await,
+                    Ok(call) => produce_records(State(app.clone()), call, request).await,
                     Err(problem) => Err(problem),
                 };
-                let mut response = produced.unwrap_or_else(Problem::into_response);
-                response.extensions_mut().insert(Route::PRODUCE);
-                return response;
+                return (
+                    produced.unwrap_or_else(Problem::into_response),
+                    Route::PRODUCE,
+                );
             }
         }
+        request.extensions_mut().insert(RequestId(id));
         let router = if compress {
             &self.compressed
         } else {
             &self.plain
         };
         // A router is always ready and cannot fail.
-        match router.clone().call(request).await {
+        let mut response = match router.clone().call(request).await {
             Ok(response) => response,
             Err(never) => match never {},
-        }
+        };
+        let route = response.extensions_mut().remove::<Route>();
+        (response, route.unwrap_or(Route::OTHER))
     }
 }
 
