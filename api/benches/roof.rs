@@ -26,9 +26,6 @@ use axum::body::Bytes;
 use axum::http::header::CONTENT_TYPE;
 use clap::{Parser, ValueEnum};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 #[derive(Parser)]
 struct Args {
     /// Which roof
