@@ -42,11 +42,15 @@ pub const PAGE_SIZE: (usize, usize) = (100, 1_000);
 pub const BULK_RUN_RECORDS_MAX: usize = 2_000;
 /// Bytes of one run of a bulk load.
 pub const BULK_RUN_BYTES_MAX: usize = 512 << 10;
-/// Lines of one run of a bulk load with an `Idempotency-Key`: there, runs are cut at this number and
-/// at nothing else, so that a repeat is cut alike.
+/// Lines of one run of a bulk load with an `Idempotency-Key`: there, runs are cut by lines and bytes
+/// alone, never by what happens to have come, so that a repeat is cut alike.
 pub const BULK_KEYED_RUN_RECORDS: usize = 500;
 /// Request bytes in memory over all connections; more wait, then are told 503.
 pub const IN_FLIGHT_BYTES_MAX: usize = 64 << 20;
+/// Bytes of pages that are being sent, over all connections.
+pub const PAGE_BYTES_MAX: usize = 96 << 20;
+/// How long a client may leave what was sent to it unread before the connection is cut.
+pub const UNREAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a request waits for memory.
 pub const IN_FLIGHT_WAIT: Duration = Duration::from_secs(2);
 /// Open connections.

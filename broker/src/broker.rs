@@ -38,7 +38,9 @@ pub struct PartitionBatch {
 pub struct Produced {
     /// Offset of the batch's first record; the others follow densely.
     pub base_offset: u64,
-    /// For a repeated idempotent produce, the batch that the first one wrote.
+    /// Whether an earlier request with this producer wrote it.
+    pub duplicate: bool,
+    /// The batch that the earlier request wrote, if it is still there.
     pub original: Option<Bytes>,
 }
 
@@ -116,6 +118,9 @@ pub trait Broker: Send + Sync + 'static {
 
     /// Forgets records below `before_offset` for good and answers the new log start.
     fn trim(&self, id: PartitionId, before_offset: u64) -> Answer<'_, Result<u64, FetchError>>;
+
+    /// Lets the readers of a topic look again, because it has more partitions now.
+    fn topic_grew(&self, topic: TopicId);
 
     /// Removes the topic's partitions: the positive tombstone.
     fn drop_topic(&self, topic: TopicId, partitions: u32) -> Answer<'_, Result<(), NodeError>>;

@@ -13,6 +13,8 @@ pub enum ProduceError {
     ProducerReused,
     /// Nothing was written: the disk is full up to its reserve.
     StorageFull,
+    /// Nothing was written: the disk does not keep up with what is in memory.
+    Overloaded,
     /// The outcome is unknown: the log failed, or the node is stopping, after the append.
     Unknown,
 }
@@ -24,6 +26,7 @@ impl fmt::Display for ProduceError {
             Self::NotLeader => "not the leader of this partition",
             Self::ProducerReused => "the producer id was used for other records",
             Self::StorageFull => "storage is full",
+            Self::Overloaded => "the disk does not keep up",
             Self::Unknown => "the log stopped before the append was acknowledged",
         })
     }

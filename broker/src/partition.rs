@@ -58,6 +58,16 @@ pub(crate) struct Pending {
     pub repeated: Option<Batch>,
 }
 
+/// What a stored batch says about one that came again.
+pub(crate) enum Comparison {
+    /// The same records.
+    Same(Bytes),
+    /// Other records: the producer was used twice.
+    Different,
+    /// Trim or retention took the batch. The producer knew its key: the records were written.
+    Gone,
+}
+
 impl Partition {
     pub fn new(log: Arc<PartitionLog>, readers: Arc<Notify>) -> Self {
         let committed = AtomicU64::new(log.durable_end());
@@ -206,30 +216,31 @@ impl Partition {
             .copied()
     }
 
-    /// The batch at `base_offset`, once it is committed, if it holds the same records as `repeated`.
-    pub async fn same_records(
+    /// What the batch at `base_offset`, once it is committed, says about `repeated`.
+    pub async fn compare(
         &self,
         base_offset: u64,
         repeated: &Batch,
-    ) -> Result<Option<Bytes>, ProduceError> {
+    ) -> Result<Comparison, ProduceError> {
         self.committed(base_offset + 1).await?;
-        let original = self
-            .read(base_offset, self.high_watermark(), 1)
-            .await
-            .map_err(|error| {
+        let original = match self.read(base_offset, self.high_watermark(), 1).await {
+            Ok(batches) => batches.into_iter().next(),
+            Err(FetchError::OutOfRange { .. } | FetchError::Corrupt { .. }) => None,
+            Err(error) => {
                 tracing::warn!(%error, base_offset, "a repeated produce cannot be compared");
-                ProduceError::Unknown
-            })?;
-        let Some(original) = original.into_iter().next() else {
-            return Err(ProduceError::Unknown);
+                return Err(ProduceError::Unknown);
+            }
+        };
+        let Some(original) = original else {
+            return Ok(Comparison::Gone);
         };
         let equal = BatchView::parse(&original).and_then(|(first, _)| {
             let (second, _) = BatchView::parse(repeated.as_bytes())?;
             records_equal(&first, &second, COMPARE_BYTES_MAX)
         });
         match equal {
-            Ok(true) => Ok(Some(original)),
-            Ok(false) => Ok(None),
+            Ok(true) => Ok(Comparison::Same(original)),
+            Ok(false) => Ok(Comparison::Different),
             Err(_) => Err(ProduceError::Unknown),
         }
     }

@@ -3,6 +3,7 @@
 use std::{
     io::Write,
     net::SocketAddr,
+    os::unix::fs::DirBuilderExt,
     process::ExitCode,
     sync::{
         Arc,
@@ -26,6 +27,7 @@ use crate::{
     auth::KeyCache,
     gateway::{Budget, Gateway},
     http::{self, App, Metrics, Server},
+    limits::{IN_FLIGHT_BYTES_MAX, PAGE_BYTES_MAX},
     metadata::{Catalog, Store, StoreError},
 };
 
@@ -76,7 +78,10 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
         Some(address) => Some(bind(address).await?),
         None => None,
     };
-    std::fs::create_dir_all(&settings.data_dir).map_err(|error| {
+    // Records, hashes and the secrets that sign cursors: for nobody else on the machine.
+    let mut directory = std::fs::DirBuilder::new();
+    directory.recursive(true).mode(0o700);
+    directory.create(&settings.data_dir).map_err(|error| {
         Stopped::new(
             exit::DATA_DIR,
             format!("{}: {error}", settings.data_dir.display()),
@@ -115,7 +120,9 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
         catalog,
         store: store.clone(),
         clock,
-        budget: Budget::new(),
+        budget: Budget::new(IN_FLIGHT_BYTES_MAX),
+        pages: Budget::new(PAGE_BYTES_MAX),
+        changes: tokio::sync::Mutex::default(),
         draining,
         broker_id: settings.broker_id,
     });
@@ -157,7 +164,7 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
     });
     // The sender lives until the end: a dropped one would look like a change.
     let mut drained = None;
-    let router = http::router(app.clone());
+    let router = http::router(app.clone(), settings.internal_listen.is_none());
     server
         .run(app, router, async { drained = Some(stop.await) })
         .await;

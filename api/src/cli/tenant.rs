@@ -63,29 +63,26 @@ pub async fn ensure(store: &Store, data_dir: &Path, url: &str) -> Result<Credent
 }
 
 async fn create(store: &Store, credentials: &Credentials) -> Result<(), StoreError> {
-    if store
-        .projects()
-        .await?
-        .iter()
-        .any(|project| project.id == NAME)
-    {
-        return Ok(()); // hashing a password takes its time
-    }
     let key = ApiKey::parse(&credentials.api_key)
         .ok_or_else(|| StoreError("credentials.json: api_key is not a key".into()))?;
+    if store.key(key.id).await?.is_some() {
+        return Ok(()); // hashing a password takes its time
+    }
     let now_ms = headwater_broker::Clock::now_ms(&headwater_broker::SystemClock);
-    store
-        .create_tenant(&NewTenant {
-            organization: NAME,
-            project: NAME,
-            cursor_secret: encode_hex(&random_secret()),
-            email: &credentials.email,
-            password_hash: hash_password(&credentials.password),
-            key_id: key.id.to_owned(),
-            key_secret_sha256: encode_hex(&key.secret_sha256()),
-            now_ms,
-        })
-        .await?;
+    let tenant = NewTenant {
+        organization: NAME,
+        project: NAME,
+        cursor_secret: encode_hex(&random_secret()),
+        email: &credentials.email,
+        password_hash: hash_password(&credentials.password),
+        key_id: key.id.to_owned(),
+        key_secret_sha256: encode_hex(&key.secret_sha256()),
+        now_ms,
+    };
+    if !store.create_tenant(&tenant).await? {
+        // The file was lost, the tenant was not: it gets what the new file says.
+        store.replace_credentials(&tenant).await?;
+    }
     Ok(())
 }
 

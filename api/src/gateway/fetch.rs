@@ -7,7 +7,7 @@ use headwater_broker::{Fetch, FetchError, FetchPosition, Fetched};
 use headwater_record::{BatchView, WriteOptions, write_record};
 use serde::Serialize;
 
-use super::{Cursor, Gateway, read_problem};
+use super::{Cursor, Gateway, Held, read_problem};
 use crate::{
     metadata::{Project, Topic},
     problem::{Code, Problem},
@@ -89,6 +89,8 @@ pub struct FetchPage {
     pub partitions: Vec<PartitionPage>,
     /// What is missing.
     pub gaps: Vec<Gap>,
+    /// The memory that the records hold of the budget.
+    pub held: Option<Held>,
 }
 
 /// A problem, and the partition and offset at which reading can go on if records are damaged.
@@ -167,6 +169,17 @@ impl Gateway {
         };
         let mut moves = 0;
         let mut left = *limits;
+        if !limits.wait.is_zero() {
+            // Whoever only waits holds no memory.
+            left.bytes_max = 0;
+            self.fetch_offsets(topic, offsets, &left).await;
+            left = ReadLimits {
+                wait: Duration::ZERO,
+                ..*limits
+            };
+        }
+        let held = self.pages.take(limits.bytes_max).await;
+        page.held = Some(held.map_err(|problem| (problem, None))?);
         loop {
             let fetched = self.fetch_offsets(topic, offsets, &left).await;
             if move_into_range(&fetched, offsets, limits, &mut page.gaps) {
@@ -195,7 +208,6 @@ impl Gateway {
                 page.finish(offsets, &parts, limits);
                 return Ok(page);
             }
-            left.wait = Duration::ZERO;
             left.records_max = limits.records_max - page.record_count;
             left.bytes_max = limits.bytes_max - page.records.len();
         }
@@ -278,12 +290,12 @@ fn move_into_range(
             OnOutOfRange::Earliest => *log_start,
             OnOutOfRange::Latest => *high_watermark,
         };
-        if *offset < to {
+        if *offset < *log_start {
             let (partition, from) = (*partition, *offset);
             gaps.push(Gap {
                 partition,
                 from,
-                to,
+                to: to.min(*log_start),
                 reason: "deleted",
             });
         }
@@ -420,6 +432,9 @@ impl FetchPage {
         if limits.separator == b',' && self.records.last() == Some(&b',') {
             self.records.pop();
         }
+        if let Some(held) = &mut self.held {
+            held.shrink(self.records.len());
+        }
         let ends = parts.iter().zip(offsets);
         self.partitions = ends
             .map(|(part, &(partition, next_offset))| PartitionPage {
@@ -433,7 +448,7 @@ impl FetchPage {
 
     /// `{"records":[…],…}`, of a page that was read with [`JSON_PREFIX`]. One partition is told by
     /// fields, several by a list and the cursor.
-    pub fn into_json(self, cursor: Option<&str>) -> Vec<u8> {
+    pub fn into_json(self, cursor: Option<&str>) -> (Vec<u8>, Option<Held>) {
         let mut out = self.records;
         out.extend_from_slice(b"],");
         let rest = match (cursor, self.partitions.first()) {
@@ -455,7 +470,7 @@ impl FetchPage {
         };
         let rest = rest.expect("numbers and strings serialize");
         out.extend_from_slice(&rest[1..]);
-        out
+        (out, self.held)
     }
 }
 

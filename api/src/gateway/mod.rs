@@ -44,6 +44,10 @@ pub struct Gateway {
     pub keys: KeyCache,
     /// Memory for request bodies.
     pub budget: Budget,
+    /// Memory for pages of records that are being sent.
+    pub pages: Budget,
+    /// Held by changes of topics, so that database and catalog change in the same order.
+    pub changes: tokio::sync::Mutex<()>,
     /// Turns true when the service stops: tails say goodbye, new work is refused.
     pub draining: watch::Receiver<bool>,
     /// This process's broker number, which leads every partition of a single node.

@@ -1,16 +1,12 @@
 //! Where a read begins, in the words that clients use, and as offsets.
 
-use std::str::FromStr;
+use std::{str::FromStr, time::Duration};
 
 use headwater_broker::{Fetch, FetchPosition, PartitionId};
 use headwater_record::BatchView;
 
 use super::{Gateway, fetch::INFLATED_BYTES_MAX, read_problem};
-use crate::{
-    limits::{FETCH_RECORDS, OFFSET_MAX},
-    metadata::Topic,
-    problem::Problem,
-};
+use crate::{limits::OFFSET_MAX, metadata::Topic, problem::Problem};
 
 /// `from=`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,71 +122,104 @@ impl Gateway {
     /// Goes back from the ends of all partitions, record by record, always in the partition whose
     /// next older record is the newest.
     async fn newest(&self, topic: &Topic, records: u64) -> Result<Vec<u64>, Problem> {
-        /// Records looked at over all partitions, at most.
-        const LOOK_MAX: u64 = 100_000;
+        if records > NEWEST_MAX {
+            return Err(Problem::invalid(
+                "from",
+                "out_of_range",
+                format!("tail-N takes at most {NEWEST_MAX} over several partitions"),
+            ));
+        }
         let partitions = topic.partitions();
-        let share = (LOOK_MAX / u64::from(partitions)).max(1);
         let mut tails = Vec::with_capacity(partitions as usize);
         for partition in 0..partitions {
-            let look = records.min(share).min(FETCH_RECORDS.1 as u64);
-            tails.push(self.timestamps_before_end(topic, partition, look).await?);
+            let end = self
+                .offset_of(topic, partition, Position::Start(Start::Latest))
+                .await?;
+            let start = self
+                .offset_of(topic, partition, Position::Start(Start::Earliest))
+                .await?;
+            tails.push(Look {
+                offset: end,
+                start,
+                times: Vec::new(),
+            });
         }
+        let mut look = (records / u64::from(partitions)).max(16);
         for _ in 0..records {
-            let newest = tails
-                .iter_mut()
-                .filter_map(|(offset, times)| Some((*times.last()?, offset, times)))
-                .max_by_key(|(time, ..)| *time);
-            let Some((_, offset, times)) = newest else {
+            for (partition, tail) in (0..).zip(&mut tails) {
+                if tail.times.is_empty() && tail.offset > tail.start {
+                    let from = tail.offset.saturating_sub(look).max(tail.start);
+                    tail.times = self.timestamps(topic, partition, from, tail.offset).await?;
+                    look = (look + look / 2).min(records.max(16));
+                }
+            }
+            let newest = tails.iter_mut().filter(|tail| !tail.times.is_empty());
+            let Some(newest) = newest.max_by_key(|tail| tail.times.last().copied()) else {
                 break;
             };
-            times.pop();
-            *offset -= 1;
+            newest.times.pop();
+            newest.offset -= 1;
         }
-        Ok(tails.into_iter().map(|(offset, _)| offset).collect())
+        Ok(tails.into_iter().map(|tail| tail.offset).collect())
     }
 
-    /// A partition's end, and the timestamps of the `records` before it, oldest first.
-    async fn timestamps_before_end(
+    /// The timestamps of the records in `from..end` of a partition, oldest first.
+    async fn timestamps(
         &self,
         topic: &Topic,
         partition: u32,
-        records: u64,
-    ) -> Result<(u64, Vec<i64>), Problem> {
-        let from = self
-            .offset_of(topic, partition, Position::Start(Start::Tail(records)))
-            .await?;
-        let position = FetchPosition {
-            partition,
-            offset: from,
-            records_max: usize::MAX,
-            bytes_max: 8 << 20,
-        };
+        from: u64,
+        end: u64,
+    ) -> Result<Vec<i64>, Problem> {
         let leader = self.leader(topic, partition)?;
-        let fetched = leader.fetch(Fetch {
-            topic: topic.id,
-            positions: vec![position],
-            bytes_max: position.bytes_max,
-            wait: std::time::Duration::ZERO,
-        });
-        let mut times = Vec::new();
-        let mut end = from;
-        for result in fetched.await {
-            let fetched = result.map_err(read_problem)?;
-            end = fetched.high_watermark;
-            let mut scratch = Vec::new();
-            for batch in &fetched.batches {
-                let Ok((view, _)) = BatchView::parse(batch) else {
-                    break;
-                };
-                let Ok(records) = view.records(&mut scratch, INFLATED_BYTES_MAX) else {
-                    break;
-                };
-                let records = records.filter_map(Result::ok).filter(|r| r.offset >= from);
-                times.extend(records.map(|r| r.timestamp_ms));
+        let mut times = Vec::with_capacity((end - from) as usize);
+        while from + (times.len() as u64) < end {
+            let offset = from + times.len() as u64;
+            let fetched = leader.fetch(Fetch {
+                topic: topic.id,
+                positions: vec![FetchPosition {
+                    partition,
+                    offset,
+                    records_max: (end - offset) as usize,
+                    bytes_max: 1 << 20,
+                }],
+                bytes_max: 1 << 20,
+                wait: Duration::ZERO,
+            });
+            let before = times.len();
+            for result in fetched.await {
+                let mut scratch = Vec::new();
+                for batch in result.map_err(read_problem)?.batches {
+                    let Ok((view, _)) = BatchView::parse(&batch) else {
+                        continue;
+                    };
+                    let Ok(records) = view.records(&mut scratch, INFLATED_BYTES_MAX) else {
+                        continue;
+                    };
+                    let records = records.filter_map(Result::ok);
+                    let wanted = records.filter(|r| r.offset >= offset && r.offset < end);
+                    times.extend(wanted.map(|record| record.timestamp_ms));
+                    scratch.clear();
+                }
+            }
+            if times.len() == before {
+                // Nothing there that can be judged: it counts as newest, so that it is not skipped.
+                times.resize((end - from) as usize, i64::MAX);
             }
         }
-        // What did not fit into the look is newer than all that did.
-        times.resize((end - from) as usize, i64::MAX);
-        Ok((end, times))
+        Ok(times)
     }
+}
+
+/// Records that `tail-N` goes back over several partitions, at most.
+const NEWEST_MAX: u64 = 10_000;
+
+/// How far one partition was gone back.
+struct Look {
+    /// The oldest record that was taken.
+    offset: u64,
+    /// The oldest record that there is.
+    start: u64,
+    /// Timestamps before `offset`, oldest first, as far as they were read.
+    times: Vec<i64>,
 }

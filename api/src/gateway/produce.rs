@@ -171,11 +171,14 @@ impl Gateway {
         let Encoded { batches, slots, .. } = encoded;
         let partitions: Vec<u32> = batches.iter().map(|batch| batch.partition).collect();
         let outcomes = self.produce_batches(topic, batches, acks).await;
-        let failed = outcomes.iter().filter(|outcome| outcome.is_err()).count();
-        if failed == outcomes.len()
-            && let Some(Err(problem)) = outcomes.first()
-        {
-            return Err(problem.clone());
+        if outcomes.iter().all(Result::is_err) {
+            // One partition that may have its records makes the whole outcome unknown.
+            let mut problems = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
+            let first = problems.clone().next();
+            let unknown = problems.find(|problem| problem.outcome == Outcome::Unknown);
+            if let Some(problem) = unknown.or(first) {
+                return Err(problem.clone());
+            }
         }
         Ok(Written {
             encoded_slots: slots,
@@ -329,7 +332,7 @@ impl Written {
     fn duplicate(&self) -> bool {
         self.outcomes
             .iter()
-            .all(|o| o.as_ref().is_ok_and(|produced| produced.original.is_some()))
+            .all(|o| o.as_ref().is_ok_and(|produced| produced.duplicate))
     }
 }
 
@@ -373,6 +376,9 @@ fn write_problem(error: ProduceError) -> Problem {
             Code::StorageFull,
             "the broker's disk is full up to its reserve",
         ),
+        ProduceError::Overloaded => {
+            Problem::new(Code::Overloaded, "the broker's disk does not keep up")
+        }
         ProduceError::Unknown => Problem::new(
             Code::OutcomeUnknown,
             "the broker stopped before it could acknowledge; repeat with the same Idempotency-Key",

@@ -1,11 +1,13 @@
 //! Tails: records as they come, over all partitions of a topic, until the client goes away.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
-use super::{Cursor, Gateway, ReadLimits};
+use http::HeaderValue;
+
+use super::{Cursor, Gateway, Held, ReadLimits};
 use crate::{
     auth::Access,
-    limits::TAIL_HEARTBEAT,
+    limits::{KEY_CACHE, TAIL_HEARTBEAT},
     metadata::Topic,
     problem::{Code, Problem},
 };
@@ -14,9 +16,14 @@ use crate::{
 pub struct Tail {
     gateway: Arc<Gateway>,
     access: Access,
+    /// Shown again every few seconds: a tail ends with its key.
+    credential: Option<HeaderValue>,
+    checked_at: Instant,
     topic: Arc<Topic>,
     cursor: Cursor,
     limits: ReadLimits,
+    /// The memory of the step that was given out last.
+    held: Option<Held>,
     ended: bool,
 }
 
@@ -48,6 +55,7 @@ impl Tail {
     pub fn new(
         gateway: Arc<Gateway>,
         access: Access,
+        credential: Option<HeaderValue>,
         topic: Arc<Topic>,
         cursor: Cursor,
         limits: ReadLimits,
@@ -59,9 +67,12 @@ impl Tail {
         Self {
             gateway,
             access,
+            credential,
+            checked_at: Instant::now(),
             topic,
             cursor,
             limits,
+            held: None,
             ended: false,
         }
     }
@@ -71,6 +82,7 @@ impl Tail {
         if self.ended {
             return None;
         }
+        self.held = None;
         let step = self.step().await;
         self.ended = matches!(step, TailStep::Goaway { .. } | TailStep::Failed(_));
         Some(step)
@@ -81,6 +93,17 @@ impl Tail {
             return TailStep::Goaway {
                 cursor: self.sealed(),
             };
+        }
+        if self.checked_at.elapsed() >= KEY_CACHE {
+            let (keys, now_ms) = (&self.gateway.keys, self.gateway.clock.now_ms());
+            let project = &self.access.project.id;
+            if let Err(problem) = keys
+                .authorize(project, self.credential.as_ref(), now_ms)
+                .await
+            {
+                return TailStep::Failed(problem);
+            }
+            self.checked_at = Instant::now();
         }
         match self.gateway.topic(&self.access, &self.topic.name) {
             // Partitions may have been added; settings do not matter to a reader.
@@ -106,10 +129,13 @@ impl Tail {
             .await;
         match page {
             Err(problem) => TailStep::Failed(problem),
-            Ok(page) if page.record_count > 0 => TailStep::Records {
-                records: page.records,
-                cursor: self.sealed(),
-            },
+            Ok(page) if page.record_count > 0 => {
+                self.held = page.held;
+                TailStep::Records {
+                    records: page.records,
+                    cursor: self.sealed(),
+                }
+            }
             Ok(_) if *self.gateway.draining.borrow() => TailStep::Goaway {
                 cursor: self.sealed(),
             },

@@ -94,6 +94,7 @@ impl Gateway {
     ) -> Result<(Arc<Topic>, bool), Problem> {
         check_name(name)?;
         check_change(&wanted)?;
+        let _change = self.changes.lock().await;
         if let Ok(topic) = self.topic(access, name) {
             return existing(topic, &wanted);
         }
@@ -136,8 +137,9 @@ impl Gateway {
         change: TopicChange,
         if_match: Option<&str>,
     ) -> Result<Arc<Topic>, Problem> {
-        let topic = self.topic(access, name)?;
         check_change(&change)?;
+        let _change = self.changes.lock().await;
+        let topic = self.topic(access, name)?;
         check_etag(&topic, if_match)?;
         if change
             .partitions
@@ -175,7 +177,11 @@ impl Gateway {
         }
         let topic = Topic::from_row(&row, self.broker_id)
             .map_err(|error| Problem::internal("the topic cannot be read back", error))?;
-        Ok(self.catalog.put_topic(topic))
+        let topic = self.catalog.put_topic(topic);
+        if let Some(broker) = self.cluster.broker(self.broker_id) {
+            broker.topic_grew(topic.id);
+        }
+        Ok(topic)
     }
 
     /// Deletes a topic and its records.
@@ -188,6 +194,7 @@ impl Gateway {
         name: &str,
         if_match: Option<&str>,
     ) -> Result<(), Problem> {
+        let _change = self.changes.lock().await;
         let topic = self.topic(access, name)?;
         check_etag(&topic, if_match)?;
         let id = topic.id.to_string();

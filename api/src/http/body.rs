@@ -119,9 +119,13 @@ pub async fn read_body(
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok())
         .and_then(|text| text.parse::<u64>().ok());
+    // Who waits for `100 Continue` has sent nothing that would have to be read first.
+    let expects = request.headers().contains_key(header::EXPECT);
     let body = request.into_body();
     if length.is_some_and(|length| length > bytes_max as u64) {
-        discard(body).await;
+        if !expects {
+            discard(body).await;
+        }
         return Err(too_large(bytes_max));
     }
     let raw = read_raw(app, body, length.map(|length| length as usize), bytes_max).await?;
@@ -134,6 +138,9 @@ pub async fn read_body(
     Ok(ReadBody { bytes, held })
 }
 
+/// Memory for a body of known length before its bytes came.
+const BUFFER_BYTES: usize = 256 << 10;
+
 async fn read_raw(
     app: &App,
     mut body: Body,
@@ -141,10 +148,8 @@ async fn read_raw(
     bytes_max: usize,
 ) -> Result<ReadBody, Problem> {
     let budget = &app.gateway.budget;
-    let mut held = match length {
-        Some(length) => budget.take(length).await?,
-        None => Held::nothing(),
-    };
+    // By what came, not by what was announced: an idle upload holds nothing.
+    let mut held = Held::nothing();
     let mut pace = Pace::start();
     let Some(first) = next_frame(&mut body, &mut pace).await? else {
         return Ok(ReadBody {
@@ -153,9 +158,11 @@ async fn read_raw(
         });
     };
     if length == Some(first.len()) {
+        held.merge(budget.take(first.len()).await?);
         return Ok(ReadBody { bytes: first, held });
     }
-    let mut joined = BytesMut::with_capacity(length.unwrap_or(2 * first.len()));
+    let mut joined =
+        BytesMut::with_capacity(length.unwrap_or(0).min(BUFFER_BYTES).max(2 * first.len()));
     let mut frame = Some(first);
     while let Some(bytes) = frame {
         if joined.len() + bytes.len() > bytes_max {
@@ -163,9 +170,7 @@ async fn read_raw(
             discard(body).await;
             return Err(too_large(bytes_max));
         }
-        if length.is_none() {
-            held.merge(budget.take(bytes.len()).await?);
-        }
+        held.merge(budget.take(bytes.len()).await?);
         joined.extend_from_slice(&bytes);
         frame = next_frame(&mut body, &mut pace).await?;
     }

@@ -33,16 +33,15 @@ use super::{
 };
 use crate::{
     gateway::{Encoded, Gateway, Held, IdempotencyKey},
-    limits::{
-        BODY_IDLE_TIMEOUT, BULK_KEYED_RUN_RECORDS, BULK_RUN_BYTES_MAX, BULK_RUN_RECORDS_MAX,
-        RECORD_BYTES,
-    },
+    limits::{BODY_IDLE_TIMEOUT, BULK_KEYED_RUN_RECORDS, BULK_RUN_BYTES_MAX, BULK_RUN_RECORDS_MAX},
     metadata::Topic,
-    problem::{Code, Problem},
+    problem::{Code, Outcome, Problem},
 };
 
-/// A line may hold the largest record with all of it escaped.
-const LINE_BYTES_MAX: usize = 6 * RECORD_BYTES.1 as usize;
+/// Bytes of a line beside its key, value and headers.
+const LINE_SLACK_BYTES: usize = 64 << 10;
+/// Memory that a line keeps for the next one.
+const LINE_KEPT_BYTES: usize = 256 << 10;
 const READ_BYTES: usize = 128 << 10;
 const HELD_STEP_BYTES: usize = 64 << 10;
 
@@ -51,7 +50,7 @@ const HELD_STEP_BYTES: usize = 64 << 10;
 /// One record a line; the answer flows while the body is still open: for each committed run of lines
 /// `{"from","n","partitions":[{"partition","base_offset","n"}]}`, for each refused line
 /// `{"line","error"}`, at last `{"done":true,"accepted","rejected"}`. Lines count from 1. With an
-/// `Idempotency-Key` runs are cut every 500 lines, so that repeating the same body appends nothing
+/// `Idempotency-Key` runs are cut every 500 lines or 512 KiB, whether lines wait or not, so that repeating the same body appends nothing
 /// twice.
 #[utoipa::path(
     post, path = "/topics/{topic}/records/bulk", operation_id = "produceBulk", tag = "records",
@@ -99,6 +98,7 @@ pub async fn produce_bulk(
         line: Vec::new(),
         line_number: 0,
         runs: 0,
+        draining: app.gateway.draining.clone(),
     };
     tokio::spawn(reader.read_all(runs));
     tokio::spawn(async move {
@@ -133,6 +133,8 @@ struct Run {
     /// The line of each record in `encoded`.
     record_lines: Vec<u64>,
     rejected: Vec<(u64, Problem)>,
+    /// Whether the body ended with this run.
+    last: bool,
     /// Why nothing comes after this run, if it is not the body's end.
     broken: Option<Problem>,
     held: Held,
@@ -147,6 +149,7 @@ struct Reader {
     line: Vec<u8>,
     line_number: u64,
     runs: u64,
+    draining: tokio::sync::watch::Receiver<bool>,
 }
 
 /// What reading a line came to.
@@ -158,14 +161,12 @@ enum Line {
 
 impl Reader {
     async fn read_all(mut self, runs: mpsc::Sender<Run>) {
-        loop {
-            let (run, more) = self.read_run().await;
-            let empty = run.encoded.is_none() && run.rejected.is_empty() && run.broken.is_none();
-            if !empty && runs.send(run).await.is_err() {
+        let mut more = true;
+        while more {
+            let run;
+            (run, more) = self.read_run().await;
+            if runs.send(run).await.is_err() {
                 return; // nobody wants results any more
-            }
-            if !more {
-                return;
             }
         }
     }
@@ -181,13 +182,14 @@ impl Reader {
             encoded: None,
             record_lines: Vec::new(),
             rejected: Vec::new(),
+            last: false,
             broken: None,
             held: Held::nothing(),
         };
         let mut encoder = gateway.encoder(&topic, key, BULK_RUN_BYTES_MAX / 4);
-        let (mut lines, mut bytes, mut bytes_held) = (0, 0, 0);
+        let (mut lines, mut bytes) = (0, 0);
         let more = loop {
-            let line = match self.read_line().await {
+            let line = match self.read_line(&mut run.held).await {
                 Ok(Line::End) => break false,
                 Ok(line) => line,
                 Err(problem) => {
@@ -197,31 +199,22 @@ impl Reader {
             };
             lines += 1;
             bytes += self.line.len();
-            // In steps, and by what came: an idle load holds next to nothing.
-            while bytes_held < bytes {
-                match gateway.budget.take(HELD_STEP_BYTES).await {
-                    Ok(held) => run.held.merge(held),
-                    Err(problem) => run.broken = Some(problem),
-                }
-                bytes_held += HELD_STEP_BYTES;
-            }
-            if run.broken.is_some() {
-                break false;
-            }
+            let blank = self.line.trim_ascii().is_empty();
             let result = match line {
                 Line::TooLong => Err(Problem::new(
                     Code::PayloadTooLarge,
-                    format!("a line may have {LINE_BYTES_MAX} bytes"),
+                    format!("a line may have {} bytes", self.line_bytes_max()),
                 )),
-                _ if self.line.trim_ascii().is_empty() => continue,
-                _ => gateway.encode_line(&topic, &self.line, &mut encoder),
+                Line::Read if !blank => gateway.encode_line(&topic, &self.line, &mut encoder),
+                Line::Read | Line::End => Ok(()),
             };
             match result {
+                Ok(()) if blank => {}
                 Ok(()) => run.record_lines.push(self.line_number),
                 Err(problem) => run.rejected.push((self.line_number, problem)),
             }
             let cut = match key {
-                Some(_) => lines >= BULK_KEYED_RUN_RECORDS,
+                Some(_) => lines >= BULK_KEYED_RUN_RECORDS || bytes >= BULK_RUN_BYTES_MAX,
                 None => {
                     lines >= BULK_RUN_RECORDS_MAX
                         || bytes >= BULK_RUN_BYTES_MAX
@@ -232,39 +225,63 @@ impl Reader {
                 break true;
             }
         };
+        if key.is_some() && run.broken.is_some() {
+            // A run that the client did not finish would not be the same when it comes again.
+            run.record_lines.clear();
+            run.rejected.clear();
+            return (run, false);
+        }
         if encoder.record_count() > 0 {
             run.encoded = Some(gateway.finish(encoder, key));
         }
+        run.last = !more;
         (run, more)
     }
 
-    /// Reads one line into `self.line`, without its end.
-    async fn read_line(&mut self) -> Result<Line, Problem> {
+    /// What a line may have: the largest record of the topic with all of it escaped.
+    fn line_bytes_max(&self) -> usize {
+        6 * self.topic.settings.max_record_bytes as usize + LINE_SLACK_BYTES
+    }
+
+    /// Reads one line into `self.line`, without its end. Its memory is taken as its bytes come.
+    async fn read_line(&mut self, held: &mut Held) -> Result<Line, Problem> {
         self.line.clear();
-        let mut dropped = false;
+        self.line.shrink_to(LINE_KEPT_BYTES);
+        let line_bytes_max = self.line_bytes_max();
+        let (mut dropped, mut uncharged) = (false, 0);
         loop {
-            let chunk = tokio::time::timeout(BODY_IDLE_TIMEOUT * 4, self.lines.fill_buf())
-                .await
-                .map_err(|_| Problem::new(Code::RequestTimeout, "no line came for a minute"))?
-                .map_err(|error| broken_off(&error))?;
-            if chunk.is_empty() {
-                if self.line.is_empty() && !dropped {
-                    return Ok(Line::End);
+            let chunk = tokio::select! {
+                chunk = tokio::time::timeout(BODY_IDLE_TIMEOUT * 4, self.lines.fill_buf()) => chunk
+                    .map_err(|_| Problem::new(Code::RequestTimeout, "no line came for a minute"))?
+                    .map_err(|error| broken_off(&error))?,
+                _ = self.draining.wait_for(|draining| *draining) => {
+                    return Err(Problem::new(Code::Unavailable, "the service is stopping"));
                 }
-                self.line_number += 1;
-                return Ok(if dropped { Line::TooLong } else { Line::Read });
-            }
+            };
             let end = memchr::memchr(b'\n', chunk);
             let take = end.unwrap_or(chunk.len());
-            if self.line.len() + take > LINE_BYTES_MAX {
+            let consumed = take + usize::from(end.is_some());
+            let ended = chunk.is_empty() || end.is_some();
+            if self.line.len() + take > line_bytes_max {
                 dropped = true;
-                self.line.clear();
+                self.line = Vec::new();
             } else if !dropped {
                 self.line.extend_from_slice(&chunk[..take]);
+                uncharged += take;
             }
-            let consumed = take + usize::from(end.is_some());
             self.lines.consume(consumed);
-            if end.is_some() {
+            if uncharged >= HELD_STEP_BYTES || (ended && uncharged > 0) {
+                held.merge(
+                    self.gateway
+                        .budget
+                        .take(std::mem::take(&mut uncharged))
+                        .await?,
+                );
+            }
+            if consumed == 0 && self.line.is_empty() && !dropped {
+                return Ok(Line::End);
+            }
+            if ended {
                 self.line_number += 1;
                 return Ok(if dropped { Line::TooLong } else { Line::Read });
             }
@@ -291,32 +308,26 @@ struct Load {
 impl Load {
     async fn append_all(&mut self, mut runs: mpsc::Receiver<Run>) {
         while let Some(run) = runs.recv().await {
-            let broken = run.broken.clone();
-            let lines = self.append(run).await;
-            // A client that went away wants no results; what it sent is kept.
-            if self.results.send(lines.into()).await.is_err() {
-                return;
+            let (last, broken) = (run.last, run.broken.clone());
+            let mut lines = self.append(run).await;
+            let (accepted, rejected) = (self.accepted, self.rejected);
+            if let Some(mut problem) = broken {
+                // Of lines that were sent and not answered the client knows nothing.
+                problem.outcome = Outcome::Unknown;
+                lines.extend_from_slice(b"{\"error\":");
+                lines.extend_from_slice(&problem.to_json(&self.request_id));
+                let counts = format!(",\"accepted\":{accepted},\"rejected\":{rejected}}}\n");
+                lines.extend_from_slice(counts.as_bytes());
+            } else if last {
+                let done =
+                    format!("{{\"done\":true,\"accepted\":{accepted},\"rejected\":{rejected}}}\n");
+                lines.extend_from_slice(done.as_bytes());
             }
-            if let Some(problem) = broken {
-                let error = problem.to_json(&self.request_id);
-                let mut line = b"{\"error\":".to_vec();
-                line.extend_from_slice(&error);
-                line.extend_from_slice(
-                    format!(
-                        ",\"accepted\":{},\"rejected\":{}}}\n",
-                        self.accepted, self.rejected
-                    )
-                    .as_bytes(),
-                );
-                let _ = self.results.send(line.into()).await;
+            // A client that went away wants no results; what it sent is kept.
+            if !lines.is_empty() && self.results.send(lines.into()).await.is_err() {
                 return;
             }
         }
-        let done = format!(
-            "{{\"done\":true,\"accepted\":{},\"rejected\":{}}}\n",
-            self.accepted, self.rejected
-        );
-        let _ = self.results.send(done.into()).await; // as above
     }
 
     /// Appends a run and answers its result lines.

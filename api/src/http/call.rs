@@ -112,6 +112,7 @@ impl InTopic {
     pub fn partition(&self) -> Result<u32, Problem> {
         self.partition
             .as_deref()
+            .filter(|text| text.bytes().all(|b| b.is_ascii_digit()))
             .and_then(|text| text.parse().ok())
             .filter(|partition| *partition < self.topic.partitions())
             .ok_or_else(|| {
@@ -136,4 +137,17 @@ async fn authorize(app: &App, project: &str, headers: &HeaderMap) -> Result<Acce
 fn request_id(extensions: &Extensions) -> Arc<str> {
     let id = extensions.get::<RequestId>();
     id.map_or_else(|| Arc::from(""), |id| id.0.clone())
+}
+
+/// Does work that must not stop half-way when its client goes away: what is dropped then is the
+/// waiting, not the work.
+///
+/// # Errors
+/// Those of the work, and 500 if it panicked.
+pub async fn unbroken<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::spawn(work)
+        .await
+        .unwrap_or_else(|error| Err(Problem::internal("a change was not finished", error)))
 }

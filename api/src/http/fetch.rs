@@ -1,7 +1,11 @@
 //! `GET /topics/{topic}/partitions/{partition}/records` and `GET /topics/{topic}/records`
 
+use std::convert::Infallible;
+
 use axum::{body::Body, extract::State, response::Response};
-use http::{Request, StatusCode};
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use http::{Request, StatusCode, header};
 
 use super::{
     call::InTopic,
@@ -11,7 +15,7 @@ use super::{
     router::App,
 };
 use crate::{
-    gateway::{Cursor, Position, Start},
+    gateway::{Cursor, Held, Position, Start},
     problem::Problem,
 };
 
@@ -58,7 +62,8 @@ pub async fn fetch_partition(
         .fetch_partition(&call.topic, partition, offset, &limits)
         .await?;
     app.metrics.records_out.inc_by(page.record_count as u64);
-    Ok(json(StatusCode::OK, page.into_json(None)))
+    let (body, held) = page.into_json(None);
+    Ok(held_json(body, held))
 }
 
 /// Read all partitions of a topic.
@@ -96,10 +101,8 @@ pub async fn fetch_topic(
         .fetch_topic(&call.topic, project, &mut cursor, &limits)
         .await?;
     app.metrics.records_out.inc_by(page.record_count as u64);
-    Ok(json(
-        StatusCode::OK,
-        page.into_json(Some(&cursor.seal(project))),
-    ))
+    let (body, held) = page.into_json(Some(&cursor.seal(project)));
+    Ok(held_json(body, held))
 }
 
 /// The cursor that a read of all partitions starts with.
@@ -122,4 +125,22 @@ pub async fn start(
             })
         }
     }
+}
+
+/// A JSON answer that keeps its memory until it is sent.
+fn held_json(body: Vec<u8>, held: Option<Held>) -> Response {
+    let length = body.len();
+    let body = stream::iter([Bytes::from(body)]).map(Ok::<_, Infallible>);
+    let kept = stream::unfold(Some((body, held)), |state| async move {
+        let (mut body, held) = state?;
+        // The memory goes with the state, when the stream is asked for more than its one part.
+        let part = body.next().await?;
+        Some((part, Some((body, held))))
+    });
+    let mut response = json(StatusCode::OK, Vec::new());
+    response
+        .headers_mut()
+        .insert(header::CONTENT_LENGTH, length.into());
+    *response.body_mut() = Body::from_stream(kept);
+    response
 }

@@ -25,6 +25,12 @@ pub async fn readyz(State(app): State<App>) -> Response {
         }
     };
     let draining = *app.gateway.draining.borrow();
+    // A full disk still serves reads: it is told, and the node stays in.
+    let log = if app.node.log_stats().storage_full {
+        "storage_full"
+    } else {
+        "ok"
+    };
     let ready = metadata == "ok" && !draining;
     let status = if ready {
         StatusCode::OK
@@ -33,7 +39,7 @@ pub async fn readyz(State(app): State<App>) -> Response {
     };
     let body = serde_json::json!({
         "status": if ready { "ready" } else { "not_ready" },
-        "checks": {"metadata": metadata, "log": "ok", "draining": draining},
+        "checks": {"metadata": metadata, "log": log, "draining": draining},
     });
     (status, Json(body)).into_response()
 }

@@ -47,8 +47,8 @@ pub fn streaming() -> OpenApiRouter<App> {
         .routes(routes!(trim::trim_partition))
 }
 
-/// All of HTTP.
-pub fn router(app: App) -> Router {
+/// All of HTTP. Metrics are on it only where there is no internal listener.
+pub fn router(app: App, with_metrics: bool) -> Router {
     let (streaming, _) = streaming().split_for_parts();
     let project = streaming.merge(unbuilt::project_routes());
     Router::new()
@@ -57,7 +57,11 @@ pub fn router(app: App) -> Router {
         .route("/", get(ops::root))
         .route("/healthz", get(ops::healthz))
         .route("/readyz", get(ops::readyz))
-        .route("/metrics", get(ops::metrics))
+        .merge(if with_metrics {
+            Router::new().route("/metrics", get(ops::metrics))
+        } else {
+            Router::new()
+        })
         .route("/errors", get(ops::error_index))
         .route("/errors/{code}", get(ops::error_page))
         .merge(openapi::docs())

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::{observe::Counted, router::App, service::Edge};
-use crate::limits::{CONNECTIONS_MAX, DRAIN_TIMEOUT, HEADER_TIMEOUT};
+use crate::limits::{CONNECTIONS_MAX, DRAIN_TIMEOUT, HEADER_TIMEOUT, UNREAD_TIMEOUT};
 
 /// Waits until a connection has said enough to tell HTTP/1 from HTTP/2.
 async fn first_bytes(stream: &TcpStream) -> std::io::Result<()> {
@@ -95,6 +95,11 @@ impl Server {
             // An answer is written whole: waiting to fill a packet only delays it.
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "TCP_NODELAY cannot be set");
+            }
+            // A client that stops reading would keep its answer in memory for ever.
+            let socket = socket2::SockRef::from(&stream);
+            if let Err(error) = socket.set_tcp_user_timeout(Some(UNREAD_TIMEOUT)) {
+                tracing::debug!(%error, "TCP_USER_TIMEOUT cannot be set");
             }
             let (edge, builder) = (edge.clone(), builder.clone());
             let mut draining = app.gateway.draining.clone();

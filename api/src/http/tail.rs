@@ -149,6 +149,7 @@ async fn open(
     Ok(Tail::new(
         app.gateway.clone(),
         call.access,
+        request.headers.get(header::AUTHORIZATION).cloned(),
         call.topic,
         cursor,
         limits,

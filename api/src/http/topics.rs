@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 
 use super::{
     body::json_body,
-    call::{InProject, InTopic},
+    call::{InProject, InTopic, unbroken},
     openapi::{
         DeleteProblems, PartitionInfo, PartitionList, ReadProblems, TopicInfo, TopicList,
         TopicProblems,
@@ -80,7 +80,9 @@ pub async fn put_topic(
     let name = call.topic_name.clone().unwrap_or_default();
     crate::gateway::check_name(&name)?;
     let wanted: TopicChange = json_body(&app, request).await?;
-    let (topic, created) = app.gateway.put_topic(&call.access, &name, wanted).await?;
+    let (gateway, access) = (app.gateway.clone(), call.access);
+    let (topic, created) =
+        unbroken(async move { gateway.put_topic(&access, &name, wanted).await }).await?;
     let status = if created {
         StatusCode::CREATED
     } else {
@@ -124,11 +126,13 @@ pub async fn patch_topic(
     Params::parse(request.uri(), &[])?;
     let if_match = if_match(request.headers())?;
     let change: TopicChange = json_body(&app, request).await?;
-    let gateway = &app.gateway;
-    let topic = gateway
-        .patch_topic(&call.access, &call.topic.name, change, if_match.as_deref())
-        .await?;
-    Ok(with_etag(StatusCode::OK, gateway, &topic))
+    let (gateway, access, name) = (app.gateway.clone(), call.access, call.topic.name.clone());
+    let topic = unbroken(async move {
+        gateway
+            .patch_topic(&access, &name, change, if_match.as_deref())
+            .await
+    });
+    Ok(with_etag(StatusCode::OK, &app.gateway, &*topic.await?))
 }
 
 /// Delete a topic and all its records.
@@ -147,9 +151,13 @@ pub async fn delete_topic(
 ) -> Result<StatusCode, Problem> {
     Params::parse(request.uri(), &[])?;
     let if_match = if_match(request.headers())?;
-    app.gateway
-        .delete_topic(&call.access, &call.topic.name, if_match.as_deref())
-        .await?;
+    let (gateway, access, name) = (app.gateway.clone(), call.access, call.topic.name.clone());
+    unbroken(async move {
+        gateway
+            .delete_topic(&access, &name, if_match.as_deref())
+            .await
+    })
+    .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -185,6 +185,32 @@ impl Store {
         Ok(true)
     }
 
+    /// Gives an existing tenant the user's password and the key of `tenant` in place of those that
+    /// it had.
+    ///
+    /// # Errors
+    /// The database failed; nothing was changed.
+    pub async fn replace_credentials(&self, tenant: &NewTenant<'_>) -> Result<()> {
+        let mut tx = self.pool.begin().await?;
+        sqlx::query("UPDATE users SET password_hash = $1 WHERE email = $2")
+            .bind(&tenant.password_hash)
+            .bind(tenant.email)
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query(
+            "UPDATE api_keys SET id = $1, secret_sha256 = $2, created_at = $3 \
+             WHERE project_id = $4 AND name = 'default'",
+        )
+        .bind(&tenant.key_id)
+        .bind(&tenant.key_secret_sha256)
+        .bind(tenant.now_ms)
+        .bind(tenant.project)
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
     /// The key of that public id.
     ///
     /// # Errors

@@ -11,6 +11,7 @@
     reason = "no simulated clock reaches over a process border"
 )]
 
+mod attacks;
 mod auth;
 mod bad_input;
 mod cli;

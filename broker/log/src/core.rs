@@ -170,7 +170,7 @@ impl Core {
         made.clone()
     }
 
-    /// Whether something may be queued now; blocks while the disk is behind.
+    /// Whether something may be queued now, going by the space on the disk.
     pub fn admit(&self, now_ms: i64, bytes: usize) -> Result<(), AppendError> {
         // For the journal and the segment, see `note_space`.
         let bytes = 3 * bytes as i64;
@@ -180,7 +180,11 @@ impl Core {
         if spent || !(0..SPACE_CHECK_MS).contains(&since_ms) {
             self.check_space();
         }
-        self.refused()?;
+        self.refused()
+    }
+
+    /// Blocks while the disk is behind.
+    pub fn wait_for_room(&self) -> Result<(), AppendError> {
         if !self.crowded() {
             return Ok(());
         }
@@ -205,7 +209,7 @@ impl Core {
     }
 
     /// Whether memory or the journal has outgrown what the disk can follow.
-    fn crowded(&self) -> bool {
+    pub fn crowded(&self) -> bool {
         self.queue.bytes() >= self.options.journal_queue_bytes_max
             || self.flusher.behind()
             || self.checkpoints.behind()

@@ -28,6 +28,19 @@ struct Running {
 }
 
 impl Log {
+    /// Whether so much waits for the disk that nothing more should be appended now.
+    pub fn crowded(&self) -> bool {
+        self.running.core.crowded()
+    }
+
+    /// Blocks while the log is crowded.
+    ///
+    /// # Errors
+    /// The log is full, failed or closed.
+    pub fn wait_for_room(&self) -> Result<(), AppendError> {
+        self.running.core.wait_for_room()
+    }
+
     /// Opens a data directory, or makes one, and recovers what a crash left. When it returns,
     /// everything that can be read is durable.
     ///

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use headwater_log::PartitionId;
+use headwater_log::{PartitionId, TopicId};
 use tokio::time::Instant;
 
 use super::Node;
@@ -26,6 +26,9 @@ impl Node {
             .collect();
         if !fetch.wait.is_zero() {
             self.wait_for_record(&fetch, &partitions).await;
+            if self.partition_count(fetch.topic).is_none() {
+                return vec![Err(FetchError::UnknownPartition); partitions.len()];
+            }
         }
         let mut bytes_left = fetch.bytes_max;
         let mut fetched = Vec::with_capacity(partitions.len());
@@ -42,6 +45,12 @@ impl Node {
         fetched
     }
 
+    fn partition_count(&self, topic: TopicId) -> Option<usize> {
+        self.placement
+            .topic(topic)
+            .map(|placement| placement.partitions.len())
+    }
+
     /// Returns once a position has a record or an error, or the wait is over, or the node drains.
     async fn wait_for_record(
         &self,
@@ -51,6 +60,7 @@ impl Node {
         let deadline = Instant::now() + fetch.wait;
         let readers = self.topics.get(fetch.topic).readers.clone();
         let _waiting = Waiting::new(&self.waiting_fetches);
+        let count = self.partition_count(fetch.topic);
         loop {
             let notified = readers.notified();
             tokio::pin!(notified);
@@ -65,8 +75,7 @@ impl Node {
                         .as_ref()
                         .map_or(true, |p| p.high_watermark() != position.offset)
                 });
-            // A deleted topic's readers have nothing left to wait for.
-            if ready || self.topics.released() || self.placement.topic(fetch.topic).is_none() {
+            if ready || self.topics.released() || self.partition_count(fetch.topic) != count {
                 return;
             }
             if tokio::time::timeout_at(deadline, notified).await.is_err() {

@@ -14,7 +14,7 @@ use std::{
 };
 
 use headwater_log::{
-    Disk, Failure, Listener, Log, LogOptions, LogStats, PartitionId, Recovery, TopicId,
+    AppendError, Disk, Failure, Listener, Log, LogOptions, LogStats, PartitionId, Recovery, TopicId,
 };
 
 use parking_lot::Mutex;
@@ -257,8 +257,15 @@ impl Broker for Node {
             tokio::task::spawn_blocking(move || log.trim(before_offset))
                 .await
                 .map_err(|_| FetchError::Unavailable("the trim was cancelled".into()))?
-                .map_err(|error| FetchError::Unavailable(error.to_string()))
+                .map_err(|error| match error {
+                    AppendError::Dropped => FetchError::UnknownPartition,
+                    other => FetchError::Unavailable(other.to_string()),
+                })
         })
+    }
+
+    fn topic_grew(&self, topic: TopicId) {
+        self.topics.get(topic).readers.notify_waiters();
     }
 
     fn drop_topic(&self, topic: TopicId, partitions: u32) -> Answer<'_, Result<(), NodeError>> {

@@ -1,6 +1,6 @@
 //! Appending: all partitions of a request queue first, then one wait covers them.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use headwater_log::{PartitionId, TopicId};
 use headwater_record::Producer;
@@ -9,9 +9,14 @@ use super::Node;
 use crate::{
     broker::{Acks, PartitionBatch, Produced},
     error::{FetchError, ProduceError},
-    partition::{Partition, Pending},
+    partition::{Comparison, Partition, Pending},
     placement::TopicPlacement,
 };
+
+/// How long an append waits for the disk to catch up.
+const ROOM_WAIT: Duration = Duration::from_secs(2);
+/// How often it looks; the log is behind by tens of megabytes then.
+const ROOM_POLL: Duration = Duration::from_millis(2);
 
 impl Node {
     pub(super) async fn produce_batches(
@@ -23,6 +28,9 @@ impl Node {
         let Some(placement) = self.placement.topic(topic) else {
             return vec![Err(ProduceError::UnknownPartition); batches.len()];
         };
+        if let Err(error) = self.room().await {
+            return vec![Err(error); batches.len()];
+        }
         let producer = batches
             .first()
             .map_or(Producer::NONE, |first| first.batch.producer());
@@ -54,6 +62,7 @@ impl Node {
                         .await
                         .map(|()| Produced {
                             base_offset: pending.base_offset,
+                            duplicate: false,
                             original: None,
                         })
                 }
@@ -134,15 +143,27 @@ impl Node {
             let Some(wanted) = wanted else {
                 return Ok(true);
             };
-            if partition
-                .same_records(base_offset, &wanted.batch)
-                .await?
-                .is_none()
-            {
+            if let Comparison::Different = partition.compare(base_offset, &wanted.batch).await? {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// Waits a little while the disk is behind, so that memory stays bounded. No lock is held, and no
+    /// thread: the disk is what everybody waits for then.
+    async fn room(&self) -> Result<(), ProduceError> {
+        if !self.log.crowded() {
+            return Ok(());
+        }
+        let room = async {
+            while self.log.crowded() {
+                tokio::time::sleep(ROOM_POLL).await;
+            }
+        };
+        tokio::time::timeout(ROOM_WAIT, room)
+            .await
+            .map_err(|_| ProduceError::Overloaded)
     }
 
     fn writable(&self, topic: TopicId, partition: u32) -> Result<Arc<Partition>, ProduceError> {
@@ -179,15 +200,19 @@ async fn settle(
         acknowledge(partition, &pending, acks).await?;
         return Ok(Produced {
             base_offset,
+            duplicate: false,
             original: None,
         });
     };
-    match partition.same_records(base_offset, repeated).await? {
-        Some(original) => Ok(Produced {
-            base_offset,
-            original: Some(original),
-        }),
+    let original = match partition.compare(base_offset, repeated).await? {
+        Comparison::Same(original) => Some(original),
+        Comparison::Gone => None,
         // Another request with this key won the race.
-        None => Err(ProduceError::ProducerReused),
-    }
+        Comparison::Different => return Err(ProduceError::ProducerReused),
+    };
+    Ok(Produced {
+        base_offset,
+        duplicate: true,
+        original,
+    })
 }

@@ -46,10 +46,8 @@ impl TopicPartitions {
     }
 
     fn each(&self, act: impl Fn(&Partition)) {
-        self.partitions
-            .read()
-            .values()
-            .for_each(|partition| act(partition));
+        let partitions: Vec<_> = self.partitions.read().values().cloned().collect();
+        partitions.iter().for_each(|partition| act(partition));
     }
 }
 
@@ -77,11 +75,12 @@ impl Topics {
         }
     }
 
+    /// Acts on every partition, with no lock held that a request may want.
     pub fn each(&self, act: impl Fn(&Partition)) {
-        self.topics
-            .read()
-            .values()
-            .for_each(|topic| topic.each(&act));
+        let topics: Vec<_> = self.topics.read().values().cloned().collect();
+        for topic in topics {
+            topic.each(&act);
+        }
     }
 
     pub fn released(&self) -> bool {

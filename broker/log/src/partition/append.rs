@@ -22,8 +22,8 @@ pub struct Appended {
 }
 
 impl PartitionLog {
-    /// Gives the batch the next offsets and the epoch, and queues it for the journal. Does not
-    /// wait for the disk, unless the disk is so far behind that memory would grow without bound.
+    /// Gives the batch the next offsets and the epoch, and queues it for the journal. Never waits:
+    /// callers ask [`Log::crowded`](crate::Log::crowded) first, or memory grows without bound.
     ///
     /// `epoch` must not be below the epoch of an earlier append. A batch that would grow its
     /// segment beyond `segment_bytes_max` begins a new one.
