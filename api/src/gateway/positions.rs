@@ -122,13 +122,6 @@ impl Gateway {
     /// Goes back from the ends of all partitions, record by record, always in the partition whose
     /// next older record is the newest.
     async fn newest(&self, topic: &Topic, records: u64) -> Result<Vec<u64>, Problem> {
-        if records > NEWEST_MAX {
-            return Err(Problem::invalid(
-                "from",
-                "out_of_range",
-                format!("tail-N takes at most {NEWEST_MAX} over several partitions"),
-            ));
-        }
         let partitions = topic.partitions();
         let mut tails = Vec::with_capacity(partitions as usize);
         for partition in 0..partitions {
@@ -143,6 +136,21 @@ impl Gateway {
                 start,
                 times: Vec::new(),
             });
+        }
+        if tails
+            .iter()
+            .map(|tail| tail.offset - tail.start)
+            .sum::<u64>()
+            <= records
+        {
+            return Ok(tails.iter().map(|tail| tail.start).collect());
+        }
+        if records > NEWEST_MAX {
+            return Err(Problem::invalid(
+                "from",
+                "out_of_range",
+                format!("tail-N takes at most {NEWEST_MAX} over several partitions"),
+            ));
         }
         let mut look = (records / u64::from(partitions)).max(16);
         for _ in 0..records {

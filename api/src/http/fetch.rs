@@ -141,6 +141,6 @@ fn held_json(body: Vec<u8>, held: Option<Held>) -> Response {
     response
         .headers_mut()
         .insert(header::CONTENT_LENGTH, length.into());
-    *response.body_mut() = Body::from_stream(kept);
+    *response.body_mut() = Body::from_stream(kept.fuse());
     response
 }
