@@ -19,7 +19,8 @@ Exit codes:
   2  bad usage or configuration
   3  the data directory is in use, of a newer version, or damaged
   4  the metadata database cannot be opened
-  5  a disk write or sync failed; nothing was acknowledged after it";
+  5  a disk write or sync failed; nothing was acknowledged after it
+  130  a client verb was interrupted";
 
 /// Ends with one clear line about bad usage.
 pub fn usage(message: &str) -> ExitCode {

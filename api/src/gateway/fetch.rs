@@ -230,13 +230,7 @@ impl Gateway {
                 bytes_max: share.min(limits.bytes_max),
             })
             .collect();
-        let leader_of = |partition: u32| {
-            topic
-                .placement
-                .partitions
-                .get(partition as usize)
-                .map(|p| p.leader)
-        };
+        let leader_of = |partition| topic.leader_of(partition);
         let fetch = |positions: Vec<FetchPosition>, wait| Fetch {
             topic: topic.id,
             positions,

@@ -196,13 +196,7 @@ impl Gateway {
         acks: Acks,
     ) -> Vec<Result<Produced, Problem>> {
         let count = batches.len();
-        let leader_of = |partition: u32| {
-            topic
-                .placement
-                .partitions
-                .get(partition as usize)
-                .map(|p| p.leader)
-        };
+        let leader_of = |partition| topic.leader_of(partition);
         let Some(first) = batches.first().map(|batch| leader_of(batch.partition)) else {
             return Vec::new();
         };

@@ -56,6 +56,12 @@ impl Topic {
         self.placement.partitions.len() as u32
     }
 
+    /// The broker that leads a partition, if the topic has it.
+    pub fn leader_of(&self, partition: u32) -> Option<BrokerId> {
+        let place = self.placement.partitions.get(partition as usize)?;
+        Some(place.leader)
+    }
+
     /// The topic of a row, with all partitions on `broker`.
     ///
     /// # Errors
