@@ -17,7 +17,7 @@ use crate::disk::File;
 /// Bytes of one segment after which the system is told.
 pub(crate) const STEP_BYTES: u64 = 4 << 20;
 /// Bytes that stay in the system's memory, over all segments.
-const WINDOW_BYTES: u64 = 256 << 20;
+const WINDOW_BYTES: u64 = 64 << 20;
 
 #[derive(Default)]
 pub(crate) struct WriteBehind(Mutex<Window>);

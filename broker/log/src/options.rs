@@ -19,7 +19,7 @@ pub struct LogOptions {
     pub tail_memory_bytes: usize,
     /// Bytes that may wait for, or be in, the journal's sync before appends block (64 MiB).
     pub journal_queue_bytes_max: usize,
-    /// Journal bytes after which a checkpoint is taken; `None`: 256 MiB, less on small disks.
+    /// Journal bytes after which a checkpoint is taken; `None`: 128 MiB, less on small disks.
     pub checkpoint_journal_bytes: Option<u64>,
     /// Size of a journal file in bytes; `None`: 64 MiB, less on small disks.
     pub journal_file_bytes: Option<u64>,

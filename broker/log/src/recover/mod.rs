@@ -235,7 +235,7 @@ fn sizes(options: &LogOptions, space: Space) -> (u64, u64) {
     let file = file.max(4 * BLOCK as u64).next_multiple_of(BLOCK as u64);
     let between = options
         .checkpoint_journal_bytes
-        .unwrap_or((space.total / 16).min(256 * MIB).max(2 * file));
+        .unwrap_or((space.total / 16).min(128 * MIB).max(2 * file));
     (file, between)
 }
 
