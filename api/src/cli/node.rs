@@ -1,15 +1,6 @@
 //! Starting, running and stopping a node.
 
-use std::{
-    io::Write,
-    net::SocketAddr,
-    os::unix::fs::DirBuilderExt,
-    process::ExitCode,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{io::Write, net::SocketAddr, os::unix::fs::DirBuilderExt, process::ExitCode, sync::Arc};
 
 use headwater_broker::{Clock, Cluster, Node, NodeOptions, SingleNode, SystemClock};
 use headwater_log::{LogOptions, OpenError, RealDisk, Recovery};
@@ -141,16 +132,14 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
     announce(server.address(), credentials.as_ref());
     tracing::info!(address = %server.address(), data_dir = %settings.data_dir.display(), "listening");
 
-    let stopping = Arc::new(AtomicBool::new(false));
     let stop = {
-        let (node, stopping) = (node.clone(), stopping.clone());
+        let node = node.clone();
         async move {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
             tracing::info!("stopping: requests in flight are answered, then the log is closed");
-            stopping.store(true, Ordering::Release);
             drain.send_replace(true);
             node.release_waiters();
             drain

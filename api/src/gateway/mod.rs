@@ -23,7 +23,7 @@ use crate::{
 
 pub use budget::{Budget, Held};
 pub use cursor::Cursor;
-pub use encode::{Encoded, Encoder};
+pub use encode::{Encoded, Encoder, partition_out_of_range};
 pub use fetch::{JSON_PREFIX, OnOutOfRange, ReadLimits};
 pub use positions::{Position, Start, TimePoint};
 pub use produce::{IdempotencyKey, Written};
@@ -80,7 +80,8 @@ impl Gateway {
     }
 }
 
-fn partition_not_found(topic: &Topic) -> Problem {
+/// The path names a partition that the topic does not have.
+pub fn partition_not_found(topic: &Topic) -> Problem {
     let last = topic.partitions() - 1;
     Problem::new(
         Code::PartitionNotFound,

@@ -9,7 +9,7 @@ use super::Gateway;
 use crate::{
     auth::Access,
     limits::{DESCRIPTION_BYTES_MAX, NAME_BYTES_MAX, PARTITIONS_MAX},
-    metadata::{Topic, TopicConfig, TopicRow},
+    metadata::{Topic, TopicConfig, TopicRow, not_null},
     problem::{Code, Problem},
 };
 
@@ -37,12 +37,6 @@ pub struct TopicChange {
 
 fn object<'de, D: serde::Deserializer<'de>>(from: D) -> Result<TopicConfig, D::Error> {
     crate::http::Object::deserialize(from).map(|object| object.0)
-}
-
-fn not_null<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(
-    from: D,
-) -> Result<Option<T>, D::Error> {
-    T::deserialize(from).map(Some)
 }
 
 /// A page of a listing.

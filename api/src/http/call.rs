@@ -6,11 +6,7 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use http::{Extensions, HeaderMap, header, request::Parts};
 
 use super::router::App;
-use crate::{
-    auth::Access,
-    metadata::Topic,
-    problem::{Code, Problem},
-};
+use crate::{auth::Access, gateway::partition_not_found, metadata::Topic, problem::Problem};
 
 /// The request's id, taken from `X-Request-Id` or made.
 #[derive(Debug, Clone)]
@@ -115,13 +111,7 @@ impl InTopic {
             .filter(|text| text.bytes().all(|b| b.is_ascii_digit()))
             .and_then(|text| text.parse().ok())
             .filter(|partition| *partition < self.topic.partitions())
-            .ok_or_else(|| {
-                let last = self.topic.partitions() - 1;
-                Problem::new(
-                    Code::PartitionNotFound,
-                    format!("the topic's partitions are 0 to {last}"),
-                )
-            })
+            .ok_or_else(|| partition_not_found(&self.topic))
     }
 }
 

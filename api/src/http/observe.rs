@@ -195,10 +195,11 @@ impl Metrics {
         node: &headwater_broker::Node,
     ) -> Result<String, std::fmt::Error> {
         let gauges = node.gauges();
-        let (topics, _) = gateway.catalog.sizes();
         self.sampled.long_polls.set(gauges.waiting_fetches as i64);
         self.sampled.partitions.set(gauges.partitions as i64);
-        self.sampled.topics.set(topics as i64);
+        self.sampled
+            .topics
+            .set(gateway.catalog.topic_count() as i64);
         self.sampled
             .in_flight_bytes
             .set(gateway.budget.used() as i64);

@@ -12,7 +12,7 @@ use super::{
     router::App,
 };
 use crate::{
-    gateway::{Position, Start},
+    gateway::{Position, Start, partition_out_of_range},
     limits::OFFSET_MAX,
     problem::Problem,
 };
@@ -49,11 +49,7 @@ pub async fn trim_partition(
     } = json_body(&app, request).await?;
     let partitions = call.topic.partitions();
     if partition >= partitions {
-        return Err(Problem::invalid(
-            "/partition",
-            "out_of_range",
-            format!("the topic's partitions are 0 to {}", partitions - 1),
-        ));
+        return Err(partition_out_of_range("/partition", partitions));
     }
     if before_offset > OFFSET_MAX {
         let message = format!("must be at most {OFFSET_MAX}");

@@ -5,5 +5,5 @@ mod settings;
 mod store;
 
 pub use catalog::{Catalog, Project, Topic};
-pub use settings::{TopicConfig, TopicSettings};
+pub use settings::{TopicConfig, TopicSettings, not_null};
 pub use store::{NewTenant, Store, StoreError, TopicRow};

@@ -126,7 +126,7 @@ fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<u64>>, D:
 }
 
 /// A field that may be absent but not null.
-fn not_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+pub fn not_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     from: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(from).map(Some)
