@@ -160,6 +160,12 @@ impl Server {
         serde_json::from_str(&text).expect("credentials.json is JSON")
     }
 
+    /// Runs `headwater admin bootstrap` on the server's database, and returns what it printed.
+    pub fn bootstrap(&self, organization: &str, project: &str, email: &str) -> serde_json::Value {
+        let database = format!("sqlite://{}", self.data_dir().join("metadata.db").display());
+        bootstrap(&database, organization, project, email)
+    }
+
     /// The data directory.
     pub fn data_dir(&self) -> PathBuf {
         self.data.path().join("headwater-data")
@@ -269,6 +275,23 @@ impl Drop for Server {
             eprintln!("--- the server's last words ---\n{}", &log[tail..]);
         }
     }
+}
+
+/// Runs `headwater admin bootstrap` and returns what it printed.
+pub fn bootstrap(
+    database: &str,
+    organization: &str,
+    project: &str,
+    email: &str,
+) -> serde_json::Value {
+    let output = Command::new(BINARY)
+        .args(["admin", "bootstrap", "--database", database])
+        .args(["--org", organization, "--project", project])
+        .args(["--email", email])
+        .output()
+        .expect("the headwater binary starts");
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).expect("one JSON object")
 }
 
 /// The one server that the cheap tests share: a client for it, with connections of its own
