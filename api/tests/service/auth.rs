@@ -88,7 +88,9 @@ async fn a_refused_body_is_not_read_to_its_end() {
 
 /// Gives the running server a second tenant, and returns a client for it once the server knows it.
 async fn other_project(server: &Server) -> Api {
-    let tenant = server.bootstrap("other-org", "other-project", "other@example.com");
+    let tenant = server
+        .bootstrap("other-org", "other-project", "other@example.com")
+        .await;
     let api = server.api();
     let key = tenant["api_key"].as_str().expect("a key");
     let mut other = api.with_key(key);
