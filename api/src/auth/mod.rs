@@ -11,6 +11,8 @@ pub mod outbound;
 mod secrets;
 #[allow(dead_code, unused_imports, reason = "the calls that use it come next")]
 pub mod signing;
+#[cfg(test)]
+mod tests;
 
 pub use keys::{Access, KeyCache};
 pub use secrets::{
