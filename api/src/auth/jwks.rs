@@ -279,7 +279,8 @@ pub fn claim_matches(claims: &Map<String, Value>, name: &str, value: &str) -> bo
     fn equals(claim: &Value, value: &str) -> bool {
         match claim {
             Value::String(text) => text == value,
-            Value::Bool(_) | Value::Number(_) => claim.to_string() == value,
+            Value::Bool(flag) => value == if *flag { "true" } else { "false" },
+            Value::Number(number) => number.to_string() == value,
             _ => false,
         }
     }

@@ -201,7 +201,9 @@ impl Outbound {
         url: &str,
         bearer: Option<&str>,
     ) -> Result<T, OutboundError> {
-        let mut request = http::Request::get(url).header(http::header::ACCEPT, "application/json");
+        let url = self.reach.check_url(url).map_err(OutboundError::Refused)?;
+        let mut request =
+            http::Request::get(url.as_str()).header(http::header::ACCEPT, "application/json");
         if let Some(bearer) = bearer {
             request = request.header(http::header::AUTHORIZATION, format!("Bearer {bearer}"));
         }

@@ -44,10 +44,12 @@ fn token(header: &Value, claims: &Value, sign: impl Fn(&[u8]) -> Vec<u8>) -> Str
     format!("{message}.{signature}")
 }
 
+type Sign = Box<dyn Fn(&[u8]) -> Vec<u8>>;
+
 /// A key of an issuer.
 struct TestKey {
     jwk: Value,
-    sign: Box<dyn Fn(&[u8]) -> Vec<u8>>,
+    sign: Sign,
 }
 
 impl TestKey {
@@ -225,5 +227,6 @@ async fn answer(
     if status.is_redirection() {
         return (status, [(http::header::LOCATION, body)]).into_response();
     }
-    (status, body).into_response()
+    let json = [(http::header::CONTENT_TYPE, "application/json")];
+    (status, json, body).into_response()
 }

@@ -144,7 +144,9 @@ fn forged_claims_are_refused() {
     for name in ["iss", "aud", "sub", "sid", "iat", "exp"] {
         assert!(with(name, Value::Null).is_err(), "{name}");
         assert!(with(name, json!({})).is_err(), "{name}");
-        assert!(with(name, json!("another")).is_err() || name == "sub" || name == "sid");
+    }
+    for name in ["iss", "aud", "iat", "exp"] {
+        assert!(with(name, json!("another")).is_err(), "{name}");
     }
     assert!(with("iss", json!(["headwater", "other"])).is_err());
     assert!(with("sub", json!("")).is_err());
