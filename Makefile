@@ -77,8 +77,10 @@ fmt: ## Format the code
 openapi: ## Write openapi/*.json from the routes
 	$(CARGO) build --locked --bin headwater
 	@mkdir -p openapi
-	target/debug/headwater openapi streaming >openapi/streaming.json.new
-	mv openapi/streaming.json.new openapi/streaming.json
+	for name in streaming management; do \
+		target/debug/headwater openapi $$name >openapi/$$name.json.new; \
+		mv openapi/$$name.json.new openapi/$$name.json; \
+	done
 
 .PHONY: fuzz
 fuzz: ## Fuzz every target for SECONDS_EACH (needs a nightly toolchain and cargo-fuzz)

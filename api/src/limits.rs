@@ -71,5 +71,61 @@ pub const METADATA_OUTAGE_MAX: Duration = Duration::from_secs(15 * 60);
 pub const METADATA_PRUNE: Duration = Duration::from_secs(3_600);
 /// How long the metadata database may take to answer.
 pub const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long ended sessions are remembered: longer than their access tokens live, with leeway.
+pub const ENDED_SESSIONS_KEPT: Duration = Duration::from_secs(20 * 60);
+/// How long a session lasts that nobody ends; each refresh token of it is used once.
+pub const SESSION_LIFE: Duration = Duration::from_secs(30 * 24 * 3_600);
+/// How often a node makes itself a new key to sign with.
+pub const SIGNING_KEY_ROTATION: Duration = Duration::from_secs(24 * 3_600);
+/// How long an invitation is open.
+pub const INVITATION_LIFE: Duration = Duration::from_secs(7 * 24 * 3_600);
+/// A password, in characters: shortest and longest.
+pub const PASSWORD_LENGTH: (usize, usize) = (12, 256);
+/// Passwords that are hashed at the same time.
+pub const PASSWORDS_AT_ONCE: usize = 2;
+/// How long a sign-in waits for its turn to be hashed.
+pub const PASSWORD_WAIT: Duration = Duration::from_secs(5);
+/// How often somebody may be wrong.
+#[derive(Debug, Clone, Copy)]
+pub struct Tries {
+    /// So many times,
+    pub wrong_max: u32,
+    /// in a window of this length.
+    pub window: Duration,
+}
+/// Wrong passwords for one user from one address.
+pub const WRONG_PASSWORDS: Tries = Tries {
+    wrong_max: 10,
+    window: Duration::from_secs(15 * 60),
+};
+/// Wrong keys, invitations and passwords from one address.
+pub const WRONG_CREDENTIALS: Tries = Tries {
+    wrong_max: 300,
+    window: Duration::from_secs(60),
+};
+/// Addresses that are remembered for having been wrong.
+pub const GUESSERS_MAX: usize = 10_000;
+/// How long a key that was good is let in although somebody guesses from its address.
+pub const KEY_REMEMBERED: Duration = Duration::from_secs(15 * 60);
+/// How exactly `last_used_at` is noted.
+pub const KEY_USE_NOTED: Duration = Duration::from_secs(30);
+/// Organizations of one user.
+pub const ORGANIZATIONS_MAX: i64 = 100;
+/// Projects of one organization.
+pub const PROJECTS_MAX: i64 = 1_000;
+/// Members of one organization, and invitations to it.
+pub const MEMBERS_MAX: i64 = 10_000;
+/// Keys of one project.
+pub const KEYS_MAX: i64 = 10_000;
+/// Scopes of one key.
+pub const SCOPES_MAX: usize = 64;
+/// Issuers that one organization trusts, and rules of each.
+pub const ISSUERS_MAX: usize = 20;
+/// A name for people, in characters.
+pub const TITLE_LENGTH_MAX: usize = 200;
+/// How long audit events are kept.
+pub const AUDIT_KEPT: Duration = Duration::from_secs(400 * 24 * 3_600);
+/// Notes of refusals and of used keys that wait to be written; more are counted and dropped.
+pub const NOTES_MAX: usize = 4_096;
 /// Largest offset that JSON carries without loss.
 pub const OFFSET_MAX: u64 = (1 << 53) - 1;

@@ -69,7 +69,7 @@ codes! {
     InvalidCursor "invalid_cursor" 400 false "Invalid cursor"
         "The cursor was not made by this service for this topic. Start again with `from` or `at`.";
     Unauthenticated "unauthenticated" 401 false "Unauthenticated"
-        "The call needs `Authorization: Bearer <API key>`, and the key must exist and not be expired.";
+        "The call needs `Authorization: Bearer <API key or token>`, and that must be good and not expired.";
     Forbidden "forbidden" 403 false "Forbidden"
         "The credential is good but may not do this.";
     QuotaExceeded "quota_exceeded" 403 false "Quota exceeded"
@@ -86,6 +86,10 @@ codes! {
         "The request's body came too slowly, and nothing of it was applied.";
     TopicExists "topic_exists" 409 false "Topic exists with other settings"
         "PUT ensures: it answers 200 only if the topic already is what the body asks for. Change it with PATCH.";
+    AlreadyExists "already_exists" 409 false "Already exists"
+        "The id is taken, or was: ids of organizations and projects are never given to somebody else.";
+    LastOwner "last_owner" 409 false "Last owner"
+        "An organization keeps at least one owner. Make somebody else one first.";
     PreconditionFailed "precondition_failed" 412 false "Precondition failed"
         "`If-Match` is not the current `ETag`: somebody changed it meanwhile. Read it again.";
     PayloadTooLarge "payload_too_large" 413 false "Payload too large"
@@ -100,6 +104,8 @@ codes! {
         "The key was used with another body within the last 15 minutes. Use a new key.";
     InvalidSetting "invalid_setting" 422 false "Invalid setting"
         "The value is well-formed but against a rule of the resource; `errors` says which.";
+    TooManyAttempts "too_many_attempts" 429 true "Too many attempts"
+        "Too many wrong credentials came from this address. Wait for `retry_after_ms`; credentials that were good lately still work.";
     HeadersTooLarge "headers_too_large" 431 false "Headers too large"
         "The request's line and headers are larger than the service reads.";
     Internal "internal" 500 false "Internal error"

@@ -17,7 +17,7 @@ use super::{
 };
 use published::{Published, fetch};
 
-pub use published::{Discovery, KEYS_MAX, check_issuer};
+pub use published::{Discovery, check_issuer};
 
 /// Issuers in the cache; beyond it the one that was not used for the longest time goes.
 pub const ISSUERS_MAX: usize = 1_000;

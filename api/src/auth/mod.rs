@@ -1,23 +1,26 @@
 //! Who calls, and what they may do.
 
-#[allow(dead_code, unused_imports, reason = "the calls that use it come next")]
+mod authority;
+mod caller;
+mod guesses;
 pub mod jwks;
-mod keys;
-#[allow(dead_code, unused_imports, reason = "the calls that use it come next")]
 pub mod oidc;
-#[allow(dead_code, unused_imports, reason = "the calls that use it come next")]
 pub mod outbound;
+mod passwords;
 pub mod permissions;
 mod scopes;
 mod secrets;
-#[allow(dead_code, unused_imports, reason = "the calls that use it come next")]
 pub mod signing;
 #[cfg(test)]
 mod tests;
 
-pub use keys::{Access, authorize};
+pub use authority::{Authority, UsedKey};
+pub use caller::{Access, Caller};
+pub use guesses::place;
+pub use passwords::check_new_password;
 pub use permissions::{Operation, Permission, Role};
 pub use scopes::Scope;
 pub use secrets::{
-    ApiKey, decode_hex, encode_hex, generate_api_key, hash_password, random_password, random_secret,
+    ApiKey, decode_hex, encode_hex, generate_api_key, hash_password, random_password,
+    random_secret, sha256_hex,
 };

@@ -25,7 +25,7 @@ use super::{
     signing::TokenError,
 };
 
-pub use provider::{Provider, Secret, read_providers};
+pub use provider::{Provider, read_providers};
 
 /// An authorization code, in bytes.
 const CODE_BYTES_MAX: usize = 4 << 10;

@@ -59,23 +59,53 @@ pub enum Grant {
     Manage,
 }
 
-/// What a key's scopes must name for an operation.
+/// What a key must have for an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyRule {
     /// A grant on the topic of the path; on any topic where the path names none.
     Topic(Grant),
     /// A grant on the group of the path; on any group where the path names none.
     Group(Grant),
+    /// A grant on all topics.
+    AllTopics(Grant),
+    /// Nothing: every key may.
+    Any,
+    /// No key may.
+    Never,
 }
+
+/// What a person must be for an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// Nobody in particular: it is how one becomes somebody.
+    Anyone,
+    /// Whoever has a credential.
+    SignedIn,
+    /// A member of the organization with this role or a higher one.
+    Member(Role),
+    /// Such a member, or any member about themselves.
+    MemberOrSelf(Role),
+    /// An operator of the service.
+    Operator,
+}
+
+const ANYONE: Who = Who::Anyone;
+const SIGNED_IN: Who = Who::SignedIn;
+const VIEWER: Who = Who::Member(Role::Viewer);
+const DEVELOPER: Who = Who::Member(Role::Developer);
+const ADMIN: Who = Who::Member(Role::Admin);
+const OWNER: Who = Who::Member(Role::Owner);
+const ADMIN_OR_SELF: Who = Who::MemberOrSelf(Role::Admin);
+const OPERATOR: Who = Who::Operator;
 
 /// A row of the table.
 #[derive(Debug, Clone, Copy)]
 pub struct Permission {
     /// The operation's id in the OpenAPI document.
     pub operation: &'static str,
-    /// The least role that has it.
-    pub role: Role,
-    /// What a key's scopes must name beside that.
+    /// Who may, of people, of external tokens and of those who make keys.
+    pub who: Who,
+    /// What a key must have beside that.
     pub key: KeyRule,
 }
 
@@ -86,7 +116,7 @@ pub trait Operation: Send + Sync + 'static {
 }
 
 macro_rules! permissions {
-    ($($name:ident $operation:literal $role:ident $key:ident $grant:ident;)*) => {
+    ($($name:ident $operation:literal $who:ident $key:expr;)*) => {
         $(
             #[doc = concat!("`", $operation, "`")]
             pub struct $name;
@@ -94,34 +124,69 @@ macro_rules! permissions {
             impl Operation for $name {
                 const ROW: Permission = Permission {
                     operation: $operation,
-                    role: Role::$role,
-                    key: KeyRule::$key(Grant::$grant),
+                    who: $who,
+                    key: $key,
                 };
             }
         )*
 
         /// All rows.
-        #[cfg_attr(not(test), allow(dead_code))] // the tests compare it with the document
         pub const TABLE: &[Permission] = &[$($name::ROW),*];
     };
 }
 
+use Grant::{Consume, Describe, Fetch, Manage, Produce};
+use KeyRule::{AllTopics, Any, Group, Never, Topic};
+
+#[rustfmt::skip] // a table
 permissions! {
-    // operation                                  least role  what a key's scopes must name
-    ListTopics       "listTopics"                 Viewer      Topic Describe;
-    GetTopic         "getTopic"                   Viewer      Topic Describe;
-    ListPartitions   "listPartitions"             Viewer      Topic Describe;
-    ListOffsets      "listOffsets"                Viewer      Topic Describe;
-    EnsureTopic      "ensureTopic"                Developer   Topic Manage;
-    UpdateTopic      "updateTopic"                Developer   Topic Manage;
-    DeleteTopic      "deleteTopic"                Developer   Topic Manage;
-    TrimPartition    "trimPartition"              Developer   Topic Manage;
-    ProduceRecords   "produceRecords"             Developer   Topic Produce;
-    ProduceRaw       "produceRaw"                 Developer   Topic Produce;
-    ProduceBulk      "produceBulk"                Developer   Topic Produce;
-    FetchPartition   "fetchPartition"             Viewer      Topic Fetch;
-    FetchTopic       "fetchTopic"                 Viewer      Topic Fetch;
-    TailTopic        "tailTopic"                  Viewer      Topic Fetch;
-    TailTopicNdjson  "tailTopicNdjson"            Viewer      Topic Fetch;
-    UseGroups        "useGroups"                  Viewer      Group Consume;
+    // operation                                  who        what a key must have
+    ListTopics       "listTopics"                 VIEWER     Topic(Describe);
+    GetTopic         "getTopic"                   VIEWER     Topic(Describe);
+    ListPartitions   "listPartitions"             VIEWER     Topic(Describe);
+    ListOffsets      "listOffsets"                VIEWER     Topic(Describe);
+    EnsureTopic      "ensureTopic"                DEVELOPER  Topic(Manage);
+    UpdateTopic      "updateTopic"                DEVELOPER  Topic(Manage);
+    DeleteTopic      "deleteTopic"                DEVELOPER  Topic(Manage);
+    TrimPartition    "trimPartition"              DEVELOPER  Topic(Manage);
+    ProduceRecords   "produceRecords"             DEVELOPER  Topic(Produce);
+    ProduceRaw       "produceRaw"                 DEVELOPER  Topic(Produce);
+    ProduceBulk      "produceBulk"                DEVELOPER  Topic(Produce);
+    FetchPartition   "fetchPartition"             VIEWER     Topic(Fetch);
+    FetchTopic       "fetchTopic"                 VIEWER     Topic(Fetch);
+    TailTopic        "tailTopic"                  VIEWER     Topic(Fetch);
+    TailTopicNdjson  "tailTopicNdjson"            VIEWER     Topic(Fetch);
+    UseGroups        "useGroups"                  VIEWER     Group(Consume);
+
+    CreateSession    "createSession"              ANYONE     Any;
+    RefreshSession   "refreshSession"             ANYONE     Any;
+    EndSession       "endSession"                 ANYONE     Any;
+    AcceptInvitation "acceptInvitation"           ANYONE     Any;
+    GetMe            "getMe"                      SIGNED_IN  Any;
+    ChangePassword   "changePassword"             SIGNED_IN  Never;
+    ListOrganizations  "listOrganizations"        SIGNED_IN  Any;
+    CreateOrganization "createOrganization"       SIGNED_IN  Never;
+    GetOrganization    "getOrganization"          VIEWER     Never;
+    UpdateOrganization "updateOrganization"       ADMIN      Never;
+    DeleteOrganization "deleteOrganization"       OWNER      Never;
+    ListMembers      "listMembers"                VIEWER     Never;
+    GetMember        "getMember"                  VIEWER     Never;
+    PutMember        "putMember"                  ADMIN      Never;
+    RemoveMember     "removeMember"               ADMIN_OR_SELF  Never;
+    ListIssuers      "listIssuers"                ADMIN      Never;
+    GetIssuer        "getIssuer"                  ADMIN      Never;
+    PutIssuer        "putIssuer"                  ADMIN      Never;
+    DeleteIssuer     "deleteIssuer"               ADMIN      Never;
+    ListProjects     "listProjects"               VIEWER     Never;
+    CreateProject    "createProject"              ADMIN      Never;
+    GetProject       "getProject"                 VIEWER     Any;
+    UpdateProject    "updateProject"              ADMIN      Never;
+    DeleteProject    "deleteProject"              ADMIN      Never;
+    ListKeys         "listKeys"                   DEVELOPER  AllTopics(Manage);
+    GetKey           "getKey"                     DEVELOPER  AllTopics(Manage);
+    PutKey           "putKey"                     DEVELOPER  AllTopics(Manage);
+    DeleteKey        "deleteKey"                  DEVELOPER  AllTopics(Manage);
+    RotateKey        "rotateKey"                  DEVELOPER  AllTopics(Manage);
+    ListAuditEvents  "listAuditEvents"            ADMIN      Never;
+    UseCluster       "useCluster"                 OPERATOR   Never;
 }

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::permissions::{Grant, KeyRule};
 
 /// Grants on topics or groups of one name, of a prefix, or of any name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"operations": ["produce", "fetch"], "topic": "orders-*"}))]
 pub struct Scope {
     /// What it lets do.
     pub operations: Vec<Grant>,
@@ -41,11 +42,35 @@ impl Scope {
         ]
     }
 
+    /// Whether everything that it allows is allowed by one of `scopes` each.
+    pub fn is_within(&self, scopes: &[Self]) -> bool {
+        self.operations.iter().all(|grant| {
+            scopes.iter().any(|wider| {
+                let covers = |wide: &Option<String>, narrow: &Option<String>| match (wide, narrow) {
+                    (Some(wide), Some(narrow)) => match wide.strip_suffix('*') {
+                        Some(prefix) => narrow.starts_with(prefix),
+                        None => wide == narrow,
+                    },
+                    (None, None) => true,
+                    _ => false,
+                };
+                wider.operations.contains(grant)
+                    && covers(&wider.topic, &self.topic)
+                    && covers(&wider.group, &self.group)
+            })
+        })
+    }
+
     /// Whether it satisfies `rule` for `name`; without a name, whether it does for any.
     pub fn allows(&self, rule: KeyRule, name: Option<&str>) -> bool {
         let (grant, pattern) = match rule {
             KeyRule::Topic(grant) => (grant, &self.topic),
             KeyRule::Group(grant) => (grant, &self.group),
+            KeyRule::AllTopics(grant) => {
+                return self.operations.contains(&grant) && self.topic.as_deref() == Some("*");
+            }
+            KeyRule::Any => return true,
+            KeyRule::Never => return false,
         };
         let Some(pattern) = pattern else {
             return false;

@@ -47,6 +47,11 @@ pub fn generate_api_key() -> String {
     )
 }
 
+/// What is stored of a secret with 256 random bits: a plain hash, as 64 hexadecimal digits.
+pub fn sha256_hex(secret: &str) -> String {
+    encode_hex(&Sha256::digest(secret.as_bytes()))
+}
+
 /// 256 random bits.
 pub fn random_secret() -> [u8; 32] {
     rand::random()

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use super::exit;
 use crate::{
     auth::{ApiKey, generate_api_key},
+    gateway::{check_email, check_slug},
     metadata::{KeyRow, Store, StoreError},
 };
 
@@ -85,23 +86,10 @@ async fn bootstrap(args: &BootstrapArgs) -> Result<serde_json::Value, StoreError
 }
 
 fn slug(text: &str) -> Result<String, String> {
-    let good = (3..=63).contains(&text.len())
-        && text.starts_with(|c: char| c.is_ascii_lowercase())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    good.then(|| text.to_owned())
-        .ok_or_else(|| "must be 3 to 63 of a-z, 0-9 and -, and start with a letter".to_owned())
+    check_slug("", text).map_err(|problem| problem.detail.clone())?;
+    Ok(text.to_owned())
 }
 
 fn email(text: &str) -> Result<String, String> {
-    let visible = text.len() <= 254 && text.bytes().all(|b| b.is_ascii_graphic());
-    match text.split_once('@') {
-        Some((name, host))
-            if visible && !name.is_empty() && !host.is_empty() && !host.contains('@') =>
-        {
-            Ok(text.to_ascii_lowercase())
-        }
-        _ => Err("must be an address such as ada@example.com".to_owned()),
-    }
+    check_email("", text).map_err(|problem| problem.detail.clone())
 }

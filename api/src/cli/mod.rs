@@ -44,7 +44,7 @@ enum Command {
     /// Print the OpenAPI documents
     Openapi {
         /// One document instead of all
-        #[arg(value_parser = ["streaming"])]
+        #[arg(value_parser = ["streaming", "management"])]
         document: Option<String>,
     },
 }
@@ -78,9 +78,13 @@ fn on_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
 fn print_openapi(document: Option<&str>) -> ExitCode {
     use std::io::Write;
     let streaming = http::openapi::streaming_document();
+    let management = http::management_document();
     let text = match document {
-        Some(_) => serde_json::to_string_pretty(&streaming),
-        None => serde_json::to_string_pretty(&serde_json::json!({ "streaming": streaming })),
+        Some("streaming") => serde_json::to_string_pretty(&streaming),
+        Some(_) => serde_json::to_string_pretty(&management),
+        None => serde_json::to_string_pretty(&serde_json::json!({
+            "streaming": streaming, "management": management,
+        })),
     };
     let written = text
         .map_err(std::io::Error::other)

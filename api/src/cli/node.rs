@@ -15,7 +15,12 @@ use super::{
     tenant::{self, Credentials},
 };
 use crate::{
-    gateway::{Budget, Gateway},
+    auth::{
+        Authority,
+        jwks::Jwks,
+        outbound::{Outbound, Reach},
+    },
+    gateway::{Budget, Gateway, Note, Notes},
     http::{self, App, Metrics, Server},
     limits::{IN_FLIGHT_BYTES_MAX, PAGE_BYTES_MAX},
     metadata::{Catalog, Store, StoreError},
@@ -100,16 +105,35 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
         }
     };
     let (drain, draining) = watch::channel(false);
+    let reach = match settings.mode {
+        Mode::Serve => Reach::Public,
+        Mode::Dev => Reach::Insecure,
+    };
+    let outbound = Outbound::new(reach)
+        .map_err(|error| Stopped::new(exit::USAGE, format!("HTTPS client: {error}")))?;
+    let (notes, unwritten) = Notes::new();
+    let writing = tokio::spawn(unwritten.write(store.clone()));
+    let authority = {
+        let notes = notes.clone();
+        let note_use = Box::new(move |used| notes.leave(Note::Used(used)));
+        Authority::new(Jwks::new(outbound), note_use)
+    };
     let gateway = Arc::new(Gateway {
         cluster: Cluster::new(node.clone(), Arc::new(SingleNode)),
         catalog,
         store: store.clone(),
+        authority,
+        notes: notes.clone(),
+        reach,
         clock,
         budget: Budget::new(IN_FLIGHT_BYTES_MAX),
         pages: Budget::new(PAGE_BYTES_MAX),
         draining,
         broker_id: settings.broker_id,
     });
+    let signing_key = gateway.authority.signing_key();
+    let published = gateway.publish_signing_key(&signing_key).await;
+    published.map_err(metadata)?;
     let dead_topics = gateway.catch_up().await.map_err(metadata)?;
     gateway.remove_topics(dead_topics).await;
     let following = tokio::spawn(gateway.clone().follow_metadata());
@@ -151,6 +175,11 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
     }
     following.abort();
     let closed = tokio::task::spawn_blocking(move || node.close()).await;
+    // What was refused last is written down too; a database that hangs has its time.
+    notes.leave(Note::Last);
+    if let Err(error) = writing.await {
+        tracing::error!(%error, "refused calls and used keys are not written down");
+    }
     store.close().await;
     drop(drained);
     match closed {

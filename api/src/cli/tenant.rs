@@ -79,10 +79,14 @@ async fn create(store: &Store, credentials: &Credentials) -> Result<(), StoreErr
     let created = change.provision(NAME, NAME, email, Some(password)).await?;
     if created.is_none() {
         // The file was lost, the tenant was not: it gets what the new file says.
-        UserRow::set_password(&mut change, email, &hash_password(password)).await?;
+        if let Some(mut user) = UserRow::get(&mut change, email).await? {
+            user.password_hash = hash_password(password);
+            user.update(&mut change).await?;
+        }
     }
-    if let Some(lost) = KeyRow::delete(&mut change, NAME, KEY_NAME).await? {
-        change.touch(Kind::Key, &lost).await?;
+    if let Some(lost) = KeyRow::named(&mut change, NAME, KEY_NAME).await? {
+        KeyRow::delete(&mut change, &lost.id).await?;
+        change.touch(Kind::Key, &lost.id).await?;
     }
     change.add_full_key(NAME, KEY_NAME, &key, email).await?;
     change.commit().await

@@ -2,12 +2,15 @@
 //! gRPC, so that behaviour cannot differ.
 
 mod budget;
+mod changes;
 mod cursor;
 mod encode;
 mod fetch;
+mod notes;
 mod positions;
 mod produce;
 mod tail;
+mod tenants;
 mod topics;
 
 use std::sync::Arc;
@@ -16,20 +19,23 @@ use headwater_broker::{Clock, Cluster, FetchError};
 use tokio::sync::watch;
 
 use crate::{
-    auth::Access,
-    limits::{METADATA_POLL, METADATA_PRUNE, METADATA_TIMEOUT},
+    auth::{Access, Authority, outbound::Reach},
+    limits::{METADATA_POLL, METADATA_PRUNE, METADATA_TIMEOUT, NAME_BYTES_MAX},
     metadata::{Catalog, Store, StoreError, Topic, TopicRow},
     problem::{Code, Problem},
 };
 
 pub use budget::{Budget, Held};
+pub use changes::Intent;
 pub use cursor::Cursor;
 pub use encode::{Encoded, Encoder, partition_out_of_range};
 pub use fetch::{JSON_PREFIX, OnOutOfRange, ReadLimits};
+pub use notes::{Note, Notes};
 pub use positions::{Position, Start, TimePoint};
 pub use produce::{IdempotencyKey, Written};
 pub use tail::{Tail, TailStep};
-pub use topics::{TopicChange, check_name};
+pub use tenants::*;
+pub use topics::TopicChange;
 
 /// Everything a call needs.
 pub struct Gateway {
@@ -37,6 +43,12 @@ pub struct Gateway {
     pub catalog: Arc<Catalog>,
     /// Metadata on disk.
     pub store: Store,
+    /// Who callers are.
+    pub authority: Authority,
+    /// What is written off the path of requests.
+    pub notes: Notes,
+    /// Where issuers of tokens may be.
+    pub reach: Reach,
     /// The brokers.
     pub cluster: Cluster,
     /// Wall time.
@@ -108,6 +120,11 @@ impl Gateway {
         }
     }
 
+    /// A connection to read metadata with that no snapshot has.
+    async fn connection(&self) -> Result<sqlx::pool::PoolConnection<sqlx::Any>, Problem> {
+        self.store.connection().await.map_err(changes::unavailable)
+    }
+
     /// The broker that leads a partition.
     fn leader(
         &self,
@@ -121,6 +138,33 @@ impl Gateway {
             .leader(&topic.placement, partition)
             .ok_or_else(no_leader)
     }
+}
+
+/// Whether `name` may be that of a topic or a key, which `field` holds: 1 to 249 of
+/// `a-z A-Z 0-9 . _ -`, not `.` or `..`, not starting with `__`.
+///
+/// # Errors
+/// 400 with what is wrong.
+pub fn check_name(field: &str, name: &str) -> Result<(), Problem> {
+    let good_bytes = name
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || !good_bytes || name == "." || name == ".."
+    {
+        return Err(Problem::invalid(
+            field,
+            "invalid_name",
+            format!("must be 1 to {NAME_BYTES_MAX} of a-z A-Z 0-9 . _ - and not . or .."),
+        ));
+    }
+    if name.starts_with("__") {
+        return Err(Problem::invalid(
+            field,
+            "invalid_name",
+            "names with __ in front are reserved",
+        ));
+    }
+    Ok(())
 }
 
 fn topic_not_found() -> Problem {

@@ -5,10 +5,14 @@ use std::sync::Arc;
 use headwater_broker::PartitionId;
 use serde::Deserialize;
 
-use super::{Gateway, topic_not_found};
+use super::{
+    Gateway, Intent,
+    changes::{changed_meanwhile, check_version, unavailable},
+    check_name, topic_not_found,
+};
 use crate::{
     auth::{Access, Operation, permissions::ListTopics},
-    limits::{DESCRIPTION_BYTES_MAX, METADATA_TIMEOUT, NAME_BYTES_MAX, PARTITIONS_MAX},
+    limits::{DESCRIPTION_BYTES_MAX, PARTITIONS_MAX},
     metadata::{Change, Kind, Topic, TopicConfig, TopicRow, not_null},
     problem::{Code, Problem},
 };
@@ -39,41 +43,6 @@ fn object<'de, D: serde::Deserializer<'de>>(from: D) -> Result<TopicConfig, D::E
     crate::http::Object::deserialize(from).map(|object| object.0)
 }
 
-/// A page of a listing.
-pub struct TopicPage {
-    /// Topics by name.
-    pub topics: Vec<Arc<Topic>>,
-    /// Where the next page starts, if there is one.
-    pub next_page_token: Option<String>,
-}
-
-/// Whether `name` may be a topic's: 1 to 249 of `a-z A-Z 0-9 . _ -`, not `.` or `..`, not starting
-/// with `__`.
-///
-/// # Errors
-/// 400 with what is wrong.
-pub fn check_name(name: &str) -> Result<(), Problem> {
-    let good_bytes = name
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-    if name.is_empty() || name.len() > NAME_BYTES_MAX || !good_bytes || name == "." || name == ".."
-    {
-        return Err(Problem::invalid(
-            "topic",
-            "invalid_name",
-            format!("must be 1 to {NAME_BYTES_MAX} of a-z A-Z 0-9 . _ - and not . or .."),
-        ));
-    }
-    if name.starts_with("__") {
-        return Err(Problem::invalid(
-            "topic",
-            "invalid_name",
-            "names with __ in front are reserved",
-        ));
-    }
-    Ok(())
-}
-
 impl Gateway {
     /// Creates the topic, or finds that it already is what `wanted` says. Answers whether it was
     /// created.
@@ -82,11 +51,12 @@ impl Gateway {
     /// 409 if it exists and differs.
     pub async fn put_topic(
         &self,
+        intent: &Intent,
         access: &Access,
         name: &str,
         wanted: TopicChange,
     ) -> Result<(Arc<Topic>, bool), Problem> {
-        check_name(name)?;
+        check_name("topic", name)?;
         check_change(&wanted)?;
         if let Ok(topic) = self.topic(access, name) {
             return existing(topic, &wanted);
@@ -124,7 +94,7 @@ impl Gateway {
         if !created {
             return existing(topic, &wanted);
         }
-        self.commit(change).await?;
+        self.finish_topic(change, intent, access, name).await?;
         Ok((topic, true))
     }
 
@@ -134,6 +104,7 @@ impl Gateway {
     /// 412 if it was changed meanwhile, 422 if partitions would go.
     pub async fn patch_topic(
         &self,
+        intent: &Intent,
         access: &Access,
         name: &str,
         wanted: TopicChange,
@@ -142,7 +113,7 @@ impl Gateway {
         check_change(&wanted)?;
         let mut change = self.change().await?;
         let topic = self.stored_topic(&mut change, access, name).await?;
-        check_etag(&topic, if_match)?;
+        check_version(topic.version, if_match)?;
         if wanted
             .partitions
             .is_some_and(|wanted| wanted < topic.partitions())
@@ -177,8 +148,10 @@ impl Gateway {
             .await
             .map_err(unavailable)?;
         let topic = self.written(&row)?;
-        self.commit(change).await?;
-        if let Some(broker) = self.cluster.broker(self.broker_id) {
+        self.finish_topic(change, intent, access, name).await?;
+        if !intent.dry_run
+            && let Some(broker) = self.cluster.broker(self.broker_id)
+        {
             broker.topic_grew(topic.id);
         }
         Ok(topic)
@@ -190,45 +163,33 @@ impl Gateway {
     /// 412 if it was changed meanwhile.
     pub async fn delete_topic(
         &self,
+        intent: &Intent,
         access: &Access,
         name: &str,
         if_match: Option<&str>,
     ) -> Result<(), Problem> {
         let mut change = self.change().await?;
         let topic = self.stored_topic(&mut change, access, name).await?;
-        check_etag(&topic, if_match)?;
+        check_version(topic.version, if_match)?;
         let (id, at_ms) = (topic.id.to_string(), change.at_ms());
         TopicRow::bury(&mut change, &id, at_ms)
             .await
             .map_err(unavailable)?;
         change.touch(Kind::Topic, &id).await.map_err(unavailable)?;
-        self.commit(change).await
+        self.finish_topic(change, intent, access, name).await
     }
 
-    /// Begins a change of metadata, after those that are under way.
-    async fn change(&self) -> Result<Change, Problem> {
-        let begun = self.store.change(self.clock.now_ms());
-        match tokio::time::timeout(METADATA_TIMEOUT, begun).await {
-            Ok(begun) => begun.map_err(unavailable),
-            Err(error) => Err(unavailable(error)),
-        }
-    }
-
-    /// Makes a change so, and has this node know of it before its caller does.
-    async fn commit(&self, change: Change) -> Result<(), Problem> {
-        let committed = change.commit().await;
-        committed.map_err(|error| {
-            tracing::error!(%error, "a change of metadata was not confirmed");
-            Problem::new(
-                Code::OutcomeUnknown,
-                "the metadata database did not confirm the change; read it again",
-            )
-        })?;
-        match self.catch_up().await {
-            Ok(dead_topics) => self.remove_topics(dead_topics).await,
-            Err(error) => tracing::warn!(%error, "a change is made, and not yet known here"),
-        }
-        Ok(())
+    async fn finish_topic(
+        &self,
+        change: Change,
+        intent: &Intent,
+        access: &Access,
+        name: &str,
+    ) -> Result<(), Problem> {
+        let project = &access.project;
+        let target = format!("projects/{}/topics/{name}", project.id);
+        self.conclude(change, intent, &project.organization, &target)
+            .await
     }
 
     /// The topic as it is in the database, which nobody else changes before `change` ends.
@@ -282,23 +243,10 @@ impl Gateway {
         }
     }
 
-    /// A page of the project's topics, by name.
-    pub fn list_topics(&self, access: &Access, after: Option<&str>, page_size: usize) -> TopicPage {
-        let mut topics = self
-            .catalog
-            .topics(&access.project.id, after, page_size + 1, |name| {
-                access.allows(&ListTopics::ROW, Some(name))
-            });
-        let more = topics.len() > page_size;
-        topics.truncate(page_size);
-        let next_page_token = topics
-            .last()
-            .filter(|_| more)
-            .map(|last| base64_simd::URL_SAFE_NO_PAD.encode_to_string(&last.name));
-        TopicPage {
-            topics,
-            next_page_token,
-        }
+    /// The project's topics after `after` that the caller may see, by name, at most `most`.
+    pub fn list_topics(&self, access: &Access, after: &str, most: usize) -> Vec<Arc<Topic>> {
+        let wanted = |name: &str| access.allows(&ListTopics::ROW, Some(name));
+        self.catalog.topics(&access.project.id, after, most, wanted)
     }
 
     /// Bytes of the topic on broker disks.
@@ -443,27 +391,4 @@ fn check_change(change: &TopicChange) -> Result<(), Problem> {
         );
     }
     Ok(())
-}
-
-fn check_etag(topic: &Topic, if_match: Option<&str>) -> Result<(), Problem> {
-    match if_match {
-        Some(wanted)
-            if wanted != "*" && !wanted.split(',').any(|tag| tag.trim() == topic.etag()) =>
-        {
-            Err(changed_meanwhile())
-        }
-        _ => Ok(()),
-    }
-}
-
-fn changed_meanwhile() -> Problem {
-    Problem::new(
-        Code::PreconditionFailed,
-        "the topic was changed meanwhile; read it again",
-    )
-}
-
-fn unavailable(error: impl std::fmt::Display) -> Problem {
-    tracing::error!(%error, "the metadata database failed");
-    Problem::new(Code::Unavailable, "the metadata database does not answer")
 }

@@ -321,7 +321,7 @@ impl Load {
                 // Of lines that were sent and not answered the client knows nothing.
                 problem.outcome = Outcome::Unknown;
                 lines.extend_from_slice(b"{\"error\":");
-                lines.extend_from_slice(&problem.to_json(&self.call.request_id));
+                lines.extend_from_slice(&problem.to_json(&self.call.asked.request_id));
                 let counts = format!(",\"accepted\":{accepted},\"rejected\":{rejected}}}\n");
                 lines.extend_from_slice(counts.as_bytes());
             } else if last {
@@ -447,7 +447,7 @@ impl Load {
     fn reject(&mut self, line: u64, problem: &Problem, into: &mut Vec<u8>) {
         self.rejected += 1;
         into.extend_from_slice(format!("{{\"line\":{line},\"error\":").as_bytes());
-        into.extend_from_slice(&problem.to_json(&self.call.request_id));
+        into.extend_from_slice(&problem.to_json(&self.call.asked.request_id));
         into.extend_from_slice(b"}\n");
     }
 }

@@ -1,16 +1,21 @@
-//! What every call starts from: who asks, in which project, about which topic.
+//! What every call starts from: who asks, from where, in which organization or project, about which
+//! topic.
 
-use std::{marker::PhantomData, sync::Arc};
+use std::{
+    marker::PhantomData,
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
 use axum::extract::{FromRequestParts, RawPathParams};
-use http::{Extensions, HeaderMap, header, request::Parts};
+use http::{HeaderMap, header, request::Parts};
 
-use super::router::App;
+use super::{params::Params, router::App};
 use crate::{
-    auth::{Access, Operation, Permission},
-    gateway::partition_not_found,
+    auth::{Access, Caller, Operation, Permission, Role},
+    gateway::{Intent, partition_not_found},
     limits::METADATA_TIMEOUT,
-    metadata::Topic,
+    metadata::{Organization, Topic},
     problem::{Code, Problem},
 };
 
@@ -18,16 +23,114 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct RequestId(pub Arc<str>);
 
+/// The other end of the connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub IpAddr);
+
+/// A request, as far as it matters who made it.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// From where.
+    pub peer: IpAddr,
+    /// For problems inside a body, and for the audit log.
+    pub request_id: Arc<str>,
+}
+
+impl Asked {
+    fn of(parts: &Parts) -> Self {
+        let peer = parts.extensions.get::<Peer>();
+        let id = parts.extensions.get::<RequestId>();
+        Self {
+            peer: peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0),
+            request_id: id.map_or_else(|| Arc::from(""), |id| id.0.clone()),
+        }
+    }
+
+    /// Who it is, for a call that one may also make without a credential.
+    ///
+    /// # Errors
+    /// 401 without a good one.
+    pub async fn identify(&self, app: &App, headers: &HeaderMap) -> Result<Caller, Problem> {
+        let gateway = &app.gateway;
+        let credential = headers.get(header::AUTHORIZATION);
+        let now_ms = gateway.clock.now_ms();
+        let authority = &gateway.authority;
+        authority
+            .identify(&gateway.catalog, credential, self.peer, now_ms)
+            .await
+    }
+
+    /// What the audit log will say of a change.
+    pub fn intent(&self, actor: String, action: &'static str, dry_run: bool) -> Intent {
+        Intent {
+            actor,
+            source_ip: self.peer,
+            request_id: self.request_id.clone(),
+            action,
+            dry_run,
+        }
+    }
+
+    fn intent_to(
+        &self,
+        caller: &Caller,
+        row: &Permission,
+        uri: &http::Uri,
+    ) -> Result<Intent, Problem> {
+        let dry_run = dry_run(uri)?;
+        Ok(self.intent(caller.actor(), row.operation, dry_run))
+    }
+
+    /// Has a refusal written down in the log of those whom the caller belongs to.
+    fn refused(&self, app: &App, caller: &Caller, row: &Permission, target: &str) {
+        let intent = self.intent(caller.actor(), row.operation, false);
+        for (organization, _) in caller.organizations(&app.gateway.catalog) {
+            let gateway = &app.gateway;
+            gateway.note_denied(&intent, &organization.id, target);
+        }
+    }
+}
+
+/// Whoever asks: nothing was proved.
+pub struct Anybody {
+    /// The request.
+    pub asked: Asked,
+}
+
+/// A caller that proved who they are.
+pub struct SignedIn {
+    /// Who.
+    pub caller: Caller,
+    /// The request.
+    pub asked: Asked,
+    permission: Permission,
+}
+
+/// A caller that may use the organization of the path.
+pub struct InOrganization {
+    /// Who.
+    pub caller: Caller,
+    /// The organization.
+    pub organization: Arc<Organization>,
+    /// What the caller is in it.
+    pub role: Role,
+    /// The last name in the path, if it has one beside the organization's.
+    pub name: Option<String>,
+    asked: Asked,
+    permission: Permission,
+}
+
 /// A caller that may use the project of the path.
 pub struct InProject {
     /// What the credential opens.
     pub access: Access,
-    /// The path's topic name, if it has one. It may be no name at all.
-    pub topic_name: Option<String>,
+    /// The path's topic or key, if it has one. It may be no name at all.
+    pub name: Option<String>,
+    /// The request.
+    pub asked: Asked,
+    permission: Permission,
     /// The path's partition, as text.
     partition: Option<String>,
-    /// For problems inside a body.
-    pub request_id: Arc<str>,
 }
 
 /// A caller, and a topic of the project.
@@ -38,8 +141,8 @@ pub struct InTopic {
     pub topic: Arc<Topic>,
     /// What the caller was let in for.
     pub permission: Permission,
-    /// For problems inside a body.
-    pub request_id: Arc<str>,
+    /// The request.
+    pub asked: Asked,
     partition: Option<String>,
 }
 
@@ -50,41 +153,118 @@ pub struct May<O, C> {
     operation: PhantomData<fn() -> O>,
 }
 
+impl<O, C> May<O, C> {
+    fn new(call: C) -> Self {
+        Self {
+            call,
+            operation: PhantomData,
+        }
+    }
+}
+
+/// The names in a path.
+#[derive(Default)]
+struct Names {
+    organization: Option<String>,
+    project: Option<String>,
+    /// Of a topic or group: what a key's scopes are asked about.
+    scoped: Option<String>,
+    /// Of a member, issuer or key.
+    other: Option<String>,
+    partition: Option<String>,
+}
+
+impl Names {
+    async fn of(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let params = RawPathParams::from_request_parts(parts, app)
+            .await
+            .map_err(|error| Problem::invalid("path", "invalid_utf8", error.to_string()))?;
+        let mut names = Self::default();
+        for (name, value) in &params {
+            let place = match name {
+                "organization" => &mut names.organization,
+                "project" => &mut names.project,
+                "topic" | "group" => &mut names.scoped,
+                "email" | "issuer" | "key" => &mut names.other,
+                "partition" => &mut names.partition,
+                _ => continue,
+            };
+            *place = Some(value.to_owned());
+        }
+        Ok(names)
+    }
+}
+
+impl<O: Operation> FromRequestParts<App> for May<O, Anybody> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+        let asked = Asked::of(parts);
+        Ok(Self::new(Anybody { asked }))
+    }
+}
+
+impl<O: Operation> FromRequestParts<App> for May<O, SignedIn> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let asked = Asked::of(parts);
+        let caller = asked.identify(app, &parts.headers).await?;
+        let checked = caller.check_at_large(&app.gateway.catalog, &O::ROW);
+        checked.inspect_err(|_| asked.refused(app, &caller, &O::ROW, target(parts)))?;
+        Ok(Self::new(SignedIn {
+            caller,
+            asked,
+            permission: O::ROW,
+        }))
+    }
+}
+
+impl<O: Operation> FromRequestParts<App> for May<O, InOrganization> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let asked = Asked::of(parts);
+        let names = Names::of(parts, app).await?;
+        let caller = asked.identify(app, &parts.headers).await?;
+        let id = names.organization.unwrap_or_default();
+        let about = names.other.as_deref();
+        let opened = caller.open_organization(&app.gateway.catalog, &O::ROW, &id, about);
+        let (organization, role) =
+            opened.inspect_err(|_| asked.refused(app, &caller, &O::ROW, target(parts)))?;
+        Ok(Self::new(InOrganization {
+            caller,
+            organization,
+            role,
+            name: names.other,
+            asked,
+            permission: O::ROW,
+        }))
+    }
+}
+
 impl<O: Operation> FromRequestParts<App> for May<O, InProject> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let params = RawPathParams::from_request_parts(parts, app)
-            .await
-            .map_err(|error| Problem::invalid("path", "invalid_utf8", error.to_string()))?;
-        let (mut project, mut topic_name, mut partition, mut group) = (None, None, None, None);
-        for (name, value) in &params {
-            match name {
-                "project" => project = Some(value),
-                "topic" => topic_name = Some(value.to_owned()),
-                "group" => group = Some(value.to_owned()),
-                "partition" => partition = Some(value.to_owned()),
-                _ => {}
-            }
-        }
-        let access = authorize(
+        let asked = Asked::of(parts);
+        let names = Names::of(parts, app).await?;
+        let access = open_project(
             app,
+            &asked,
             &O::ROW,
-            project.unwrap_or_default(),
-            topic_name.as_deref().or(group.as_deref()),
+            &names.project.unwrap_or_default(),
+            names.scoped.as_deref(),
             &parts.headers,
-        )?;
-        let request_id = request_id(&parts.extensions);
-        let call = InProject {
+        )
+        .await?;
+        Ok(Self::new(InProject {
             access,
-            topic_name,
-            partition,
-            request_id,
-        };
-        Ok(Self {
-            call,
-            operation: PhantomData,
-        })
+            name: names.scoped.or(names.other),
+            asked,
+            permission: O::ROW,
+            partition: names.partition,
+        }))
     }
 }
 
@@ -95,18 +275,14 @@ impl<O: Operation> FromRequestParts<App> for May<O, InTopic> {
         let May { call, .. } = May::<O, InProject>::from_request_parts(parts, app).await?;
         let topic = app
             .gateway
-            .topic(&call.access, &call.topic_name.unwrap_or_default())?;
-        let call = InTopic {
+            .topic(&call.access, &call.name.unwrap_or_default())?;
+        Ok(Self::new(InTopic {
             access: call.access,
             topic,
             permission: O::ROW,
-            request_id: call.request_id,
+            asked: call.asked,
             partition: call.partition,
-        };
-        Ok(Self {
-            call,
-            operation: PhantomData,
-        })
+        }))
     }
 }
 
@@ -115,30 +291,88 @@ impl<O: Operation> May<O, InTopic> {
     ///
     /// # Errors
     /// 401, 403 and 404, as the extractor.
-    pub fn open(
+    pub async fn open(
         app: &App,
         project: &str,
         topic: &str,
         headers: &HeaderMap,
-        request_id: Arc<str>,
+        asked: Asked,
     ) -> Result<Self, Problem> {
-        let access = authorize(app, &O::ROW, project, Some(topic), headers)?;
+        let access = open_project(app, &asked, &O::ROW, project, Some(topic), headers).await?;
         let topic = app.gateway.topic(&access, topic)?;
-        let call = InTopic {
+        Ok(Self::new(InTopic {
             access,
             topic,
             permission: O::ROW,
-            request_id,
+            asked,
             partition: None,
-        };
-        Ok(Self {
-            call,
-            operation: PhantomData,
-        })
+        }))
+    }
+}
+
+/// What a call is about, as the audit log names it.
+fn target(parts: &Parts) -> &str {
+    let path = parts.uri.path();
+    path.strip_prefix("/v1/").unwrap_or(path)
+}
+
+async fn open_project(
+    app: &App,
+    asked: &Asked,
+    row: &Permission,
+    project: &str,
+    name: Option<&str>,
+    headers: &HeaderMap,
+) -> Result<Access, Problem> {
+    let caller = asked.identify(app, headers).await?;
+    let opened = caller.open_project(&app.gateway.catalog, row, project, name);
+    opened.inspect_err(|_| {
+        let name = name.map_or_else(String::new, |name| format!("/{name}"));
+        asked.refused(app, &caller, row, &format!("projects/{project}{name}"));
+    })
+}
+
+impl SignedIn {
+    /// What the audit log will say of the change that the call asks for, by `dry_run` only tried.
+    ///
+    /// # Errors
+    /// 400 for another parameter.
+    pub fn intent(&self, uri: &http::Uri) -> Result<Intent, Problem> {
+        self.asked.intent_to(&self.caller, &self.permission, uri)
+    }
+}
+
+impl InOrganization {
+    /// As [`SignedIn::intent`].
+    ///
+    /// # Errors
+    /// 400 for another parameter.
+    pub fn intent(&self, uri: &http::Uri) -> Result<Intent, Problem> {
+        self.asked.intent_to(&self.caller, &self.permission, uri)
+    }
+}
+
+impl InProject {
+    /// As [`SignedIn::intent`].
+    ///
+    /// # Errors
+    /// 400 for another parameter.
+    pub fn intent(&self, uri: &http::Uri) -> Result<Intent, Problem> {
+        let caller = &self.access.caller;
+        self.asked.intent_to(caller, &self.permission, uri)
     }
 }
 
 impl InTopic {
+    /// As [`SignedIn::intent`].
+    ///
+    /// # Errors
+    /// 400 for another parameter.
+    pub fn intent(&self, uri: &http::Uri) -> Result<Intent, Problem> {
+        let caller = &self.access.caller;
+        self.asked.intent_to(caller, &self.permission, uri)
+    }
+
     /// Looks again whether the caller still may: for what goes on for longer than a moment.
     ///
     /// # Errors
@@ -164,21 +398,10 @@ impl InTopic {
     }
 }
 
-fn authorize(
-    app: &App,
-    row: &Permission,
-    project: &str,
-    name: Option<&str>,
-    headers: &HeaderMap,
-) -> Result<Access, Problem> {
-    let credential = headers.get(header::AUTHORIZATION);
-    let now_ms = app.gateway.clock.now_ms();
-    crate::auth::authorize(&app.gateway.catalog, row, project, name, credential, now_ms)
-}
-
-fn request_id(extensions: &Extensions) -> Arc<str> {
-    let id = extensions.get::<RequestId>();
-    id.map_or_else(|| Arc::from(""), |id| id.0.clone())
+fn dry_run(uri: &http::Uri) -> Result<bool, Problem> {
+    let params = Params::parse(uri, &["dry_run"])?;
+    let dry_run = params.word("dry_run", &[("true", true), ("false", false)])?;
+    Ok(dry_run.unwrap_or(false))
 }
 
 /// Does work that must not stop half-way when its client goes away: what is dropped then is the

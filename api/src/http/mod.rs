@@ -4,6 +4,7 @@ mod body;
 mod bulk;
 mod call;
 mod fetch;
+mod management;
 mod observe;
 mod ops;
 mod params;
@@ -20,6 +21,7 @@ mod unbuilt;
 pub mod openapi;
 
 pub use body::Object;
+pub use management::management_document;
 pub use observe::Metrics;
 pub use router::{App, internal_router, router};
 pub use serve::Server;

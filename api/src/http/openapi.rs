@@ -14,7 +14,10 @@ use utoipa::{
 
 use utoipa_axum::router::OpenApiRouter;
 
-use super::router::{App, streaming};
+use super::{
+    management::management_document,
+    router::{App, streaming},
+};
 use crate::{
     metadata::TopicSettings,
     problem::{FieldError, Outcome},
@@ -486,6 +489,10 @@ problems! {
     TopicProblems: 400 401 403 404 408 409 412 413 415 422 429 500 501 503;
     /// What can go wrong when deleting.
     DeleteProblems: 400 401 403 404 412 429 500 503;
+    /// What can go wrong when looking at what is managed.
+    LookProblems: 400 401 403 404 429 500 503;
+    /// What can go wrong when changing what is managed.
+    ChangeProblems: 400 401 403 404 408 409 412 413 415 422 429 500 503 504;
     /// What can go wrong when trimming.
     TrimProblems: 400 401 403 404 408 413 415 416 429 500 503;
 }
@@ -576,11 +583,16 @@ pub fn streaming_document() -> utoipa::openapi::OpenApi {
 
 /// The documents and the page that renders them, from inside the binary.
 pub fn docs() -> Router<App> {
-    let config = utoipa_swagger_ui::Config::from("/openapi/streaming.json");
+    let config =
+        utoipa_swagger_ui::Config::new(["/openapi/streaming.json", "/openapi/management.json"]);
     Router::new()
         .route(
             "/openapi/streaming.json",
             get(async || Json(streaming_document())),
+        )
+        .route(
+            "/openapi/management.json",
+            get(async || Json(management_document())),
         )
         .merge(utoipa_swagger_ui::SwaggerUi::new("/docs").config(config))
 }
@@ -593,9 +605,11 @@ mod tests {
 
     #[test]
     fn every_operation_has_one_row_of_permissions() {
-        let document = serde_json::to_value(super::streaming_document()).expect("a document");
-        let paths = document["paths"].as_object().expect("paths").values();
-        let operations: BTreeSet<_> = paths
+        let documents = [super::streaming_document(), super::management_document()];
+        let documents = documents.map(|document| serde_json::to_value(document).expect("JSON"));
+        let operations: BTreeSet<_> = documents
+            .iter()
+            .flat_map(|document| document["paths"].as_object().expect("paths").values())
             .flat_map(|methods| methods.as_object().expect("methods").values())
             .map(|method| method["operationId"].as_str().expect("an id").to_owned())
             .collect();
@@ -606,7 +620,7 @@ mod tests {
             .filter(|operation| !rows.contains(operation))
             .collect();
         assert!(missing.is_empty(), "{missing:?}");
-        let unbuilt = ["useGroups"];
+        let unbuilt = ["useGroups", "useCluster"];
         let stale: Vec<_> = rows
             .iter()
             .filter(|row| !operations.contains(*row) && !unbuilt.contains(&row.as_str()))

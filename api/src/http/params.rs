@@ -2,13 +2,61 @@
 
 use std::{borrow::Cow, fmt::Display, str::FromStr, time::Duration};
 
-use http::Uri;
+use http::{HeaderMap, HeaderValue, Uri, header};
 
 use crate::{
     gateway::{JSON_PREFIX, OnOutOfRange, Position, ReadLimits, Start, TimePoint},
-    limits::{FETCH_BYTES, FETCH_RECORDS, FETCH_WAIT_MAX, OFFSET_MAX},
+    limits::{FETCH_BYTES, FETCH_RECORDS, FETCH_WAIT_MAX, OFFSET_MAX, PAGE_SIZE},
     problem::Problem,
 };
+
+/// A page of a list. Its token is the name of the last thing on the page before it: it opens nothing
+/// that the caller may not list, so it needs no signature.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// What the page before ended with; empty for the first.
+    pub after: String,
+    /// How much is on a page.
+    pub size: usize,
+}
+
+impl Page {
+    /// How many rows to read: one more than the page has, to see whether there is another.
+    pub fn rows(&self) -> i64 {
+        self.size as i64 + 1
+    }
+
+    /// Cuts what was read to the page, and answers the token of the next one.
+    pub fn cut<T>(&self, rows: &mut Vec<T>, name: impl Fn(&T) -> &str) -> Option<String> {
+        let more = rows.len() > self.size;
+        rows.truncate(self.size);
+        let last = rows.last().filter(|_| more)?;
+        Some(base64_simd::URL_SAFE_NO_PAD.encode_to_string(name(last)))
+    }
+}
+
+/// The request's `If-Match`.
+///
+/// # Errors
+/// 400 if it is not text.
+pub fn if_match(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let text = |value: &HeaderValue| value.to_str().map(str::to_owned);
+    let value = headers.get(header::IF_MATCH).map(text).transpose();
+    value.map_err(|_| {
+        Problem::invalid(
+            "If-Match",
+            "invalid_value",
+            "must be an ETag as the service gave it",
+        )
+    })
+}
+
+/// Milliseconds since the epoch, as RFC 3339.
+pub fn rfc3339(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms)
+        .unwrap_or_default()
+        .to_string()
+}
 
 /// The parameters of one request.
 pub struct Params<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
@@ -101,6 +149,29 @@ impl<'a> Params<'a> {
                 "invalid_value",
                 format!("must be {}", words.join(" or ")),
             )
+        })
+    }
+
+    /// `page_size` and `page_token`.
+    ///
+    /// # Errors
+    /// 400 if one is malformed.
+    pub fn page(&self) -> Result<Page, Problem> {
+        let size = self.number("page_size", 1, PAGE_SIZE.1 as u64)?;
+        let after = self.text("page_token").map(|token| {
+            let bytes = base64_simd::URL_SAFE_NO_PAD.decode_to_vec(token).ok();
+            let after = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+            after.ok_or_else(|| {
+                Problem::invalid(
+                    "page_token",
+                    "invalid_value",
+                    "send next_page_token back as it came",
+                )
+            })
+        });
+        Ok(Page {
+            after: after.transpose()?.unwrap_or_default(),
+            size: size.map_or(PAGE_SIZE.0, |size| size as usize),
         })
     }
 

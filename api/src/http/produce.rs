@@ -78,7 +78,7 @@ pub async fn answer(
     };
     app.metrics.records_in.inc_by(records);
     app.metrics.bytes_in.inc_by(bytes);
-    Ok(json(status, written.to_json(&call.request_id)))
+    Ok(json(status, written.to_json(&call.asked.request_id)))
 }
 
 /// A JSON answer.

@@ -7,8 +7,12 @@ use headwater_broker::Node;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    bulk, fetch, observe::Metrics, openapi, ops, produce, raw, service::remember_route, tail,
-    topics, trim, unbuilt,
+    bulk, fetch,
+    management::{management, routes_beside},
+    observe::Metrics,
+    openapi, ops, produce, raw,
+    service::remember_route,
+    tail, topics, trim, unbuilt,
 };
 use crate::{
     gateway::Gateway,
@@ -50,10 +54,12 @@ pub fn streaming() -> OpenApiRouter<App> {
 /// All of HTTP. Metrics are on it only where there is no internal listener.
 pub fn router(app: App, with_metrics: bool) -> Router {
     let (streaming, _) = streaming().split_for_parts();
+    let (management, _) = management().split_for_parts();
     let project = streaming.merge(unbuilt::project_routes());
     Router::new()
         .nest("/v1/projects/{project}", project)
-        .nest("/v1", unbuilt::management_routes())
+        .nest("/v1", management.merge(unbuilt::management_routes()))
+        .merge(routes_beside())
         .route("/", get(ops::root))
         .route("/healthz", get(ops::healthz))
         .route("/readyz", get(ops::readyz))

@@ -83,8 +83,8 @@ impl Server {
                 accepted = self.listener.accept() => accepted,
                 () = &mut stop => break,
             };
-            let stream = match accepted {
-                Ok((stream, _)) => stream,
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
                 Err(error) => {
                     // Out of file handles, as a rule: others will close.
                     tracing::warn!(%error, "cannot accept a connection");
@@ -105,7 +105,7 @@ impl Server {
             let mut draining = app.gateway.draining.clone();
             let service = service_fn(move |request| {
                 let edge = edge.clone();
-                async move { Ok::<_, std::convert::Infallible>(edge.handle(request).await) }
+                async move { Ok::<_, std::convert::Infallible>(edge.handle(request, peer.ip()).await) }
             });
             let watcher = graceful.watcher();
             let open = Counted::new(&app.metrics.connections);

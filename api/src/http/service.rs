@@ -1,6 +1,6 @@
 //! What happens to every request and every answer: ids, problems, metrics, compression.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
+use std::{net::IpAddr, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use axum::{
     body::Body,
@@ -12,7 +12,7 @@ use http::{HeaderName, HeaderValue, Method, Request, header};
 use tower::Service;
 
 use super::{
-    call::{May, RequestId},
+    call::{Asked, May, Peer, RequestId},
     observe::Route,
     produce::produce_records,
     router::App,
@@ -55,18 +55,17 @@ impl Edge {
     }
 
     /// Answers one request.
-    pub async fn handle(&self, request: Request<hyper::body::Incoming>) -> Response {
+    pub async fn handle(&self, request: Request<hyper::body::Incoming>, peer: IpAddr) -> Response {
         let started = Instant::now();
         let request = request.map(Body::new);
         let id = request_id(&request);
         let traceparent = request.headers().get(TRACEPARENT).cloned();
         let method = request.method().clone();
-        let path =
-            tracing::enabled!(tracing::Level::DEBUG).then(|| request.uri().path().to_owned());
+        let path = tracing::enabled!(tracing::Level::DEBUG).then(|| loggable(request.uri().path()));
         let compress = request.headers().contains_key(header::ACCEPT_ENCODING);
         // A panic is a fault of ours in one request; the locks that requests share are held over
         // plain moves of data only.
-        let answered = AssertUnwindSafe(self.answer(request, id.clone(), compress))
+        let answered = AssertUnwindSafe(self.answer(request, id.clone(), peer, compress))
             .catch_unwind()
             .await;
         let (mut response, route) = answered.unwrap_or_else(|_| {
@@ -95,6 +94,7 @@ impl Edge {
         &self,
         mut request: Request<Body>,
         id: Arc<str>,
+        peer: IpAddr,
         compress: bool,
     ) -> (Response, Route) {
         // Most requests append records: they do not pay for a router made for all.
@@ -102,7 +102,11 @@ impl Edge {
             let uri = request.uri().clone();
             if let Some((project, topic)) = produce_path(uri.path()) {
                 let (app, headers) = (&self.app, request.headers());
-                let produced = match May::open(app, project, topic, headers, id) {
+                let asked = Asked {
+                    peer,
+                    request_id: id,
+                };
+                let produced = match May::open(app, project, topic, headers, asked).await {
                     Ok(call) => produce_records(State(app.clone()), call, request).await,
                     Err(problem) => Err(problem),
                 };
@@ -113,6 +117,7 @@ impl Edge {
             }
         }
         request.extensions_mut().insert(RequestId(id));
+        request.extensions_mut().insert(Peer(peer));
         let router = if compress {
             &self.compressed
         } else {
@@ -125,6 +130,14 @@ impl Edge {
         };
         let route = response.extensions_mut().remove::<Route>();
         (response, route.unwrap_or(Route::OTHER))
+    }
+}
+
+/// A path without what must not be in a log: whoever has an invitation's token may use it.
+fn loggable(path: &str) -> String {
+    match path.strip_prefix("/v1/invitations/") {
+        Some(_) => "/v1/invitations/{token}".to_owned(),
+        None => path.to_owned(),
     }
 }
 

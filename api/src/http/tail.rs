@@ -43,7 +43,7 @@ pub async fn tail_topic(
     May { call, .. }: May<TailTopic, InTopic>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
-    let request_id = call.request_id.clone();
+    let request_id = call.asked.request_id.clone();
     let tail = open(&app, call, &request.into_parts().0, b',').await?;
     Ok(streamed(app, tail, "text/event-stream", move |step| {
         let mut event = Vec::new();
@@ -89,7 +89,7 @@ pub async fn tail_topic_ndjson(
     May { call, .. }: May<TailTopicNdjson, InTopic>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
-    let request_id = call.request_id.clone();
+    let request_id = call.asked.request_id.clone();
     let tail = open(&app, call, &request.into_parts().0, b'\n').await?;
     Ok(streamed(
         app,

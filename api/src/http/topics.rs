@@ -6,16 +6,17 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
+use http::{HeaderValue, Request, StatusCode, header};
 
 use super::{
     body::json_body,
     call::{InProject, InTopic, May, unbroken},
+    management::said_dry,
     openapi::{
         DeleteProblems, PartitionInfo, PartitionList, ReadProblems, TopicInfo, TopicList,
         TopicProblems,
     },
-    params::Params,
+    params::{Params, if_match, rfc3339},
     router::App,
 };
 use crate::{
@@ -23,7 +24,6 @@ use crate::{
         DeleteTopic, EnsureTopic, GetTopic, ListPartitions, ListTopics, UpdateTopic,
     },
     gateway::{Gateway, TopicChange},
-    limits::PAGE_SIZE,
     metadata::Topic,
     problem::Problem,
 };
@@ -43,20 +43,14 @@ pub async fn list_topics(
     request: Request<Body>,
 ) -> Result<Json<TopicList>, Problem> {
     let params = Params::parse(request.uri(), &["page_size", "page_token"])?;
-    let page_size = params.number("page_size", 1, PAGE_SIZE.1 as u64)?;
-    let after = params.text("page_token").map(read_token).transpose()?;
-    let page_size = page_size.map_or(PAGE_SIZE.0, |size| size as usize);
-    let page = app
-        .gateway
-        .list_topics(&call.access, after.as_deref(), page_size);
-    let topics = page
-        .topics
-        .iter()
-        .map(|topic| info(&app.gateway, topic))
-        .collect();
+    let page = params.page()?;
+    let rows = page.size + 1;
+    let mut topics = app.gateway.list_topics(&call.access, &page.after, rows);
+    let next_page_token = page.cut(&mut topics, |topic| &topic.name);
+    let topics = topics.iter().map(|topic| info(&app.gateway, topic));
     Ok(Json(TopicList {
-        topics,
-        next_page_token: page.next_page_token,
+        topics: topics.collect(),
+        next_page_token,
     }))
 }
 
@@ -66,7 +60,10 @@ pub async fn list_topics(
 /// leaves out is not compared.
 #[utoipa::path(
     put, path = "/topics/{topic}", operation_id = "ensureTopic", tag = "topics",
-    params(("topic" = String, Path, description = "Topic name: 1 to 249 of a-z A-Z 0-9 . _ -, not starting with __", example = "orders")),
+    params(
+        ("topic" = String, Path, description = "Topic name: 1 to 249 of a-z A-Z 0-9 . _ -, not starting with __", example = "orders"),
+        ("dry_run" = Option<bool>, Query, description = "Check everything and change nothing"),
+    ),
     request_body(content = Option<TopicChange>, description = "What it shall be; without a body all defaults"),
     responses(
         (status = 201, description = "Created", body = TopicInfo),
@@ -79,19 +76,20 @@ pub async fn put_topic(
     May { call, .. }: May<EnsureTopic, InProject>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
-    Params::parse(request.uri(), &[])?;
-    let name = call.topic_name.clone().unwrap_or_default();
-    crate::gateway::check_name(&name)?;
+    let intent = call.intent(request.uri())?;
+    let name = call.name.clone().unwrap_or_default();
+    crate::gateway::check_name("topic", &name)?;
     let wanted: TopicChange = json_body(&app, request).await?;
     let (gateway, access) = (app.gateway.clone(), call.access);
+    let dry_run = intent.dry_run;
     let (topic, created) =
-        unbroken(async move { gateway.put_topic(&access, &name, wanted).await }).await?;
+        unbroken(async move { gateway.put_topic(&intent, &access, &name, wanted).await }).await?;
     let status = if created {
         StatusCode::CREATED
     } else {
         StatusCode::OK
     };
-    Ok(with_etag(status, &app.gateway, &topic))
+    Ok(said_dry(with_etag(status, &app.gateway, &topic), dry_run))
 }
 
 /// Read a topic.
@@ -117,6 +115,7 @@ pub async fn get_topic(
     params(
         ("topic" = String, Path, description = "Topic name", example = "orders"),
         ("If-Match" = Option<String>, Header, description = "The ETag that the change is based on"),
+        ("dry_run" = Option<bool>, Query, description = "Check everything and change nothing"),
     ),
     request_body(content = Option<TopicChange>, description = "What shall change"),
     responses((status = 200, description = "The topic as it is now", body = TopicInfo), TopicProblems),
@@ -126,16 +125,18 @@ pub async fn patch_topic(
     May { call, .. }: May<UpdateTopic, InTopic>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
-    Params::parse(request.uri(), &[])?;
+    let intent = call.intent(request.uri())?;
+    let dry_run = intent.dry_run;
     let if_match = if_match(request.headers())?;
     let change: TopicChange = json_body(&app, request).await?;
     let (gateway, access, name) = (app.gateway.clone(), call.access, call.topic.name.clone());
     let topic = unbroken(async move {
         gateway
-            .patch_topic(&access, &name, change, if_match.as_deref())
+            .patch_topic(&intent, &access, &name, change, if_match.as_deref())
             .await
     });
-    Ok(with_etag(StatusCode::OK, &app.gateway, &*topic.await?))
+    let response = with_etag(StatusCode::OK, &app.gateway, &*topic.await?);
+    Ok(said_dry(response, dry_run))
 }
 
 /// Delete a topic and all its records.
@@ -144,6 +145,7 @@ pub async fn patch_topic(
     params(
         ("topic" = String, Path, description = "Topic name", example = "orders"),
         ("If-Match" = Option<String>, Header, description = "The ETag that the deletion is based on"),
+        ("dry_run" = Option<bool>, Query, description = "Check everything and change nothing"),
     ),
     responses((status = 204, description = "It is gone"), DeleteProblems),
 )]
@@ -151,17 +153,18 @@ pub async fn delete_topic(
     State(app): State<App>,
     May { call, .. }: May<DeleteTopic, InTopic>,
     request: Request<Body>,
-) -> Result<StatusCode, Problem> {
-    Params::parse(request.uri(), &[])?;
+) -> Result<Response, Problem> {
+    let intent = call.intent(request.uri())?;
+    let dry_run = intent.dry_run;
     let if_match = if_match(request.headers())?;
     let (gateway, access, name) = (app.gateway.clone(), call.access, call.topic.name.clone());
     unbroken(async move {
         gateway
-            .delete_topic(&access, &name, if_match.as_deref())
+            .delete_topic(&intent, &access, &name, if_match.as_deref())
             .await
     })
     .await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(said_dry(StatusCode::NO_CONTENT.into_response(), dry_run))
 }
 
 /// List a topic's partitions.
@@ -216,41 +219,4 @@ fn info(gateway: &Gateway, topic: &Topic) -> TopicInfo {
         hot_bytes: gateway.hot_bytes(topic),
         cold_bytes: 0,
     }
-}
-
-fn rfc3339(ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(ms)
-        .unwrap_or_default()
-        .to_string()
-}
-
-fn if_match(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let text = |value: &HeaderValue| value.to_str().map(str::to_owned);
-    headers
-        .get(header::IF_MATCH)
-        .map(text)
-        .transpose()
-        .map_err(|_| {
-            Problem::invalid(
-                "If-Match",
-                "invalid_value",
-                "must be an ETag as the service gave it",
-            )
-        })
-}
-
-/// A page token is the last name of the page before it. It opens nothing that the caller may not
-/// list, so it needs no signature.
-fn read_token(token: &str) -> Result<String, Problem> {
-    base64_simd::URL_SAFE_NO_PAD
-        .decode_to_vec(token)
-        .ok()
-        .and_then(|bytes| String::from_utf8(bytes).ok())
-        .ok_or_else(|| {
-            Problem::invalid(
-                "page_token",
-                "invalid_value",
-                "send next_page_token back as it came",
-            )
-        })
 }

@@ -23,17 +23,9 @@ pub fn project_routes() -> Router<App> {
 /// Paths of the management API.
 pub fn management_routes() -> Router<App> {
     let paths = [
-        "/sessions",
-        "/sessions/{*rest}",
-        "/me",
-        "/organizations",
-        "/organizations/{*rest}",
-        "/invitations/{*rest}",
-        "/cluster",
-        "/cluster/{*rest}",
-        "/projects/{project}",
-        "/projects/{project}/keys",
-        "/projects/{project}/keys/{*rest}",
+        "/sessions/oidc/{*rest}",
+        "/organizations/{organization}/quotas",
+        "/organizations/{organization}/usage",
         "/projects/{project}/quotas",
         "/projects/{project}/usage",
     ];

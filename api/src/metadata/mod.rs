@@ -3,8 +3,8 @@
 mod catalog;
 mod provision;
 mod settings;
-mod store;
+pub mod store;
 
-pub use catalog::{Catalog, Key, Project, Topic};
+pub use catalog::{Catalog, IssuerRule, Key, Organization, Project, Topic};
 pub use settings::{TopicConfig, TopicSettings, not_null};
 pub use store::{Change, KeyRow, Kind, Store, StoreError, TopicRow, UserRow};

@@ -6,8 +6,9 @@ use super::store::{
 use crate::auth::{ApiKey, Role, Scope, encode_hex, hash_password, random_password, random_secret};
 
 impl Change {
-    /// Makes sure that the organization and the project exist, and that the user is an owner.
-    /// Answers the user's password if the user is new: `password`, or a random one.
+    /// Makes sure that the organization and the project exist, and that the user is an owner. A new
+    /// user becomes an operator of the service; their password is answered: `password`, or a random
+    /// one.
     ///
     /// # Errors
     /// The project is in another organization, or the database failed.
@@ -22,14 +23,21 @@ impl Change {
         let row = OrganizationRow {
             id: organization.into(),
             name: organization.into(),
+            version: 1,
             created_at,
         };
         row.insert(self).await?;
+        if OrganizationRow::get(self, organization).await?.is_none() {
+            return Err(StoreError(format!(
+                "organization {organization} was deleted, and its id is never given again"
+            )));
+        }
         let row = ProjectRow {
             id: project.into(),
             organization_id: organization.into(),
             name: project.into(),
             cursor_secret: encode_hex(&random_secret()),
+            version: 1,
             created_at,
         };
         row.insert(self).await?;
@@ -43,18 +51,23 @@ impl Change {
         let row = UserRow {
             email: email.into(),
             password_hash: hash_password(&password),
+            operator: 1,
+            verified_at: None,
             created_at,
         };
         let is_new = row.insert(self).await?;
+        let member = MembershipRow::get(self, organization, email).await?;
         let row = MembershipRow {
             organization_id: organization.into(),
             email: email.into(),
             role: Role::Owner.name().into(),
+            version: member.map_or(1, |member| member.version + 1),
             created_at,
         };
         row.put(self).await?;
         self.touch(Kind::Organization, organization).await?;
         self.touch(Kind::Project, project).await?;
+        self.touch(Kind::User, email).await?;
         Ok(is_new.then_some(password))
     }
 
@@ -77,8 +90,11 @@ impl Change {
             secret_sha256: encode_hex(&key.secret_sha256()),
             created_by: created_by.into(),
             scopes: scopes.map_err(|error| StoreError(error.to_string()))?,
+            quotas: "{}".into(),
+            version: 1,
             created_at: self.at_ms(),
             expires_at: None,
+            last_used_at: None,
         };
         if !row.insert(self).await? {
             return Err(StoreError(format!(

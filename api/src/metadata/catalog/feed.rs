@@ -8,12 +8,14 @@ use std::{
 
 use headwater_broker::BrokerId;
 
-use super::{
-    Catalog, Snapshot, Topic,
-    tenants::{Key, Members, Project},
-};
-use crate::metadata::store::{
-    ChangeRow, KeyRow, Kind, MembershipRow, OrganizationRow, ProjectRow, Result, Store, TopicRow,
+use super::{Catalog, Key, Organization, Project, Snapshot, Topic};
+use crate::{
+    auth::{decode_hex, signing::VerifyingKey},
+    limits::ENDED_SESSIONS_KEPT,
+    metadata::store::{
+        ChangeRow, IssuerRow, KeyRow, Kind, MembershipRow, OrganizationRow, ProjectRow, RefreshRow,
+        Result, SigningKeyRow, Store, StoreError, TopicRow, UserRow,
+    },
 };
 
 /// After so long without a look at the feed it may have been pruned, and all is read anew.
@@ -24,11 +26,14 @@ const FEED_KEPT_MS: i64 = 24 * 3600 * 1_000;
 /// What one look at the feed found, read but not yet applied.
 #[derive(Default)]
 struct News {
-    organizations: Vec<(String, Option<Members>)>,
+    organizations: Vec<(String, Option<Organization>)>,
     projects: Vec<(String, Option<Project>)>,
     keys: Vec<(String, Option<Key>)>,
     topics: Vec<(String, Option<Topic>)>,
     dead_topics: Vec<TopicRow>,
+    operators: Vec<(String, bool)>,
+    sessions: Vec<(String, Option<i64>)>,
+    signing_keys: Vec<(String, Option<VerifyingKey>)>,
 }
 
 impl Catalog {
@@ -66,7 +71,7 @@ impl Catalog {
                 // The number first: what commits meanwhile is read twice, never missed.
                 let number = ChangeRow::last_number(&mut connection).await?;
                 let (snapshot, dead_topics) = Snapshot::read(&mut connection, broker).await?;
-                *self.snapshot.write() = snapshot;
+                self.snapshot.write().replace(snapshot);
                 self.changed.send_replace(());
                 *heard = Some(number);
                 dead_topics
@@ -92,15 +97,33 @@ impl Snapshot {
         connection: &mut sqlx::AnyConnection,
         broker: BrokerId,
     ) -> Result<(Self, Vec<TopicRow>)> {
-        let mut rows_of: HashMap<String, Vec<MembershipRow>> = HashMap::new();
+        let mut members_of: HashMap<String, Vec<MembershipRow>> = HashMap::new();
         for row in MembershipRow::all(connection).await? {
-            let rows = rows_of.entry(row.organization_id.clone()).or_default();
+            let rows = members_of.entry(row.organization_id.clone()).or_default();
+            rows.push(row);
+        }
+        let mut issuers_of: HashMap<String, Vec<IssuerRow>> = HashMap::new();
+        for row in IssuerRow::all(connection).await? {
+            let rows = issuers_of.entry(row.organization_id.clone()).or_default();
             rows.push(row);
         }
         let mut news = News::default();
         for row in OrganizationRow::all(connection).await? {
-            let members = Members::of_rows(rows_of.remove(&row.id).unwrap_or_default())?;
-            news.organizations.push((row.id, Some(members)));
+            let members = members_of.remove(&row.id).unwrap_or_default();
+            let issuers = issuers_of.remove(&row.id).unwrap_or_default();
+            let id = row.id.clone();
+            let organization = Organization::of_rows(row, members, issuers)?;
+            news.organizations.push((id, Some(organization)));
+        }
+        for email in UserRow::operators(connection).await? {
+            news.operators.push((email, true));
+        }
+        for (session, ended_at) in RefreshRow::ended_since(connection, ended_after_ms()).await? {
+            news.sessions.push((session, Some(ended_at)));
+        }
+        for row in SigningKeyRow::all(connection).await? {
+            news.signing_keys
+                .push((row.id.clone(), Some(verifying_key(row)?)));
         }
         for row in ProjectRow::all(connection).await? {
             news.projects
@@ -119,13 +142,11 @@ impl Snapshot {
 
     /// Organizations before projects, projects before what is in them.
     fn apply(&mut self, news: News) -> Vec<TopicRow> {
-        for (id, members) in news.organizations {
-            match members {
-                Some(members) => {
-                    self.organizations.insert(id, members);
-                }
+        for (id, organization) in news.organizations {
+            match organization {
+                Some(organization) => self.put_organization(organization),
                 None => {
-                    self.organizations.remove(&id);
+                    self.remove_organization(&id);
                 }
             }
         }
@@ -137,9 +158,7 @@ impl Snapshot {
         }
         for (id, key) in news.keys {
             match key {
-                Some(key) => {
-                    self.keys.insert(id, key.into());
-                }
+                Some(key) => self.put_key(key),
                 None => {
                     self.keys.remove(&id);
                 }
@@ -155,8 +174,45 @@ impl Snapshot {
                 }
             }
         }
+        for (email, is_operator) in news.operators {
+            match is_operator {
+                true => self.operators.insert(email),
+                false => self.operators.remove(&email),
+            };
+        }
+        let live_after_ms = ended_after_ms();
+        self.ended_sessions
+            .retain(|_, ended_at| *ended_at > live_after_ms);
+        for (session, ended_at) in news.sessions {
+            if let Some(ended_at) = ended_at {
+                self.ended_sessions.insert(session, ended_at);
+            }
+        }
+        for (id, key) in news.signing_keys {
+            match key {
+                Some(key) => self.signing_keys.insert(id, key),
+                None => self.signing_keys.remove(&id),
+            };
+        }
         news.dead_topics
     }
+}
+
+/// Sessions that ended before then have no access tokens left, in milliseconds since the epoch.
+fn ended_after_ms() -> i64 {
+    let now_ms = headwater_broker::Clock::now_ms(&headwater_broker::SystemClock);
+    now_ms - ENDED_SESSIONS_KEPT.as_millis() as i64
+}
+
+fn verifying_key(row: SigningKeyRow) -> Result<VerifyingKey> {
+    let mut public_key = [0; 32];
+    decode_hex(&row.public_key, &mut public_key)
+        .ok_or_else(|| StoreError(format!("signing key {}: bad public key", row.id)))?;
+    Ok(VerifyingKey {
+        id: row.id,
+        public_key,
+        expires_at_ms: row.expires_at,
+    })
 }
 
 impl News {
@@ -173,10 +229,11 @@ impl News {
             }
             match Kind::of(&kind) {
                 Some(Kind::Organization) => {
-                    let exists = OrganizationRow::get(connection, &id).await?.is_some();
-                    let rows = MembershipRow::of_organization(connection, &id).await?;
-                    let members = exists.then(|| Members::of_rows(rows)).transpose()?;
-                    news.organizations.push((id, members));
+                    let row = OrganizationRow::get(connection, &id).await?;
+                    let members = MembershipRow::of_organization(connection, &id).await?;
+                    let issuers = IssuerRow::of_organization(connection, &id).await?;
+                    let organization = row.map(|row| Organization::of_rows(row, members, issuers));
+                    news.organizations.push((id, organization.transpose()?));
                 }
                 Some(Kind::Project) => {
                     let row = ProjectRow::get(connection, &id).await?;
@@ -190,6 +247,20 @@ impl News {
                 Some(Kind::Topic) => {
                     let row = TopicRow::get(connection, &id).await?;
                     news.add_topic(id, row, broker)?;
+                }
+                Some(Kind::User) => {
+                    let row = UserRow::get(connection, &id).await?;
+                    news.operators
+                        .push((id, row.is_some_and(|row| row.operator == 1)));
+                }
+                Some(Kind::Session) => {
+                    let ended_at = RefreshRow::ended_at(connection, &id).await?;
+                    news.sessions.push((id, ended_at));
+                }
+                Some(Kind::SigningKey) => {
+                    let row = SigningKeyRow::get(connection, &id).await?;
+                    news.signing_keys
+                        .push((id, row.map(verifying_key).transpose()?));
                 }
                 None => tracing::debug!(kind, "a change of a kind that this version ignores"),
             }

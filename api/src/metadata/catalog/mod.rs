@@ -2,9 +2,10 @@
 
 mod feed;
 mod tenants;
+mod topics;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -12,123 +13,36 @@ use std::{
     time::{Duration, Instant},
 };
 
-use headwater_broker::{
-    BrokerId, PartitionPlacement, Placement, TopicId, TopicPlacement,
-    TopicSettings as BrokerSettings,
-};
+use headwater_broker::{Placement, TopicId, TopicPlacement};
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
-use super::{
-    settings::{TopicConfig, TopicSettings},
-    store::{StoreError, TopicRow},
+use crate::{
+    auth::{Role, signing::VerifyingKey},
+    limits::METADATA_OUTAGE_MAX,
 };
-use crate::{auth::Role, limits::METADATA_OUTAGE_MAX};
 
-use tenants::Members;
-pub use tenants::{Key, Project};
-
-/// A topic as requests see it.
-#[derive(Debug)]
-pub struct Topic {
-    /// Never reused.
-    pub id: TopicId,
-    /// Its label, unique in the project.
-    pub name: String,
-    /// The project it is in.
-    pub project: String,
-    /// How many replicas each partition has.
-    pub replication_factor: u32,
-    /// The settings that were given.
-    pub config: TopicConfig,
-    /// The settings in force.
-    pub settings: TopicSettings,
-    /// Free text.
-    pub description: String,
-    /// Grows with every change: the ETag.
-    pub version: i64,
-    /// Milliseconds since the epoch.
-    pub created_at_ms: i64,
-    /// Where its partitions are.
-    pub placement: Arc<TopicPlacement>,
-}
-
-impl Topic {
-    /// How many partitions it has.
-    pub fn partitions(&self) -> u32 {
-        self.placement.partitions.len() as u32
-    }
-
-    /// The broker that leads a partition, if the topic has it.
-    pub fn leader_of(&self, partition: u32) -> Option<BrokerId> {
-        let place = self.placement.partitions.get(partition as usize)?;
-        Some(place.leader)
-    }
-
-    /// The topic of a row, with all partitions on `broker`.
-    ///
-    /// # Errors
-    /// The row is not one that this service wrote.
-    pub fn from_row(row: &TopicRow, broker: BrokerId) -> Result<Self, StoreError> {
-        let bad = |what: String| StoreError(format!("topic {}: {what}", row.id));
-        let id: TopicId = row.id.parse().map_err(|_| bad("bad id".into()))?;
-        let config: TopicConfig =
-            serde_json::from_str(&row.config).map_err(|error| bad(error.to_string()))?;
-        let settings = config.effective();
-        let partitions = u32::try_from(row.partitions).map_err(|e| bad(e.to_string()))?;
-        Ok(Self {
-            id,
-            name: row.name.clone(),
-            project: row.project_id.clone(),
-            replication_factor: u32::try_from(row.replication_factor)
-                .map_err(|e| bad(e.to_string()))?,
-            description: row.description.clone(),
-            version: row.version,
-            created_at_ms: row.created_at,
-            placement: Arc::new(TopicPlacement {
-                id,
-                partitions: vec![
-                    PartitionPlacement {
-                        leader: broker,
-                        epoch: 0
-                    };
-                    partitions as usize
-                ],
-                settings: BrokerSettings {
-                    segment_bytes: settings.segment_bytes,
-                    retention_ms: settings.retention_ms,
-                    retention_bytes: settings.retention_bytes,
-                },
-            }),
-            config,
-            settings,
-        })
-    }
-
-    /// The row that this topic is written as.
-    pub fn to_row(&self) -> Result<TopicRow, StoreError> {
-        Ok(TopicRow {
-            id: self.id.to_string(),
-            project_id: self.project.clone(),
-            name: self.name.clone(),
-            partitions: i64::from(self.partitions()),
-            replication_factor: i64::from(self.replication_factor),
-            config: serde_json::to_string(&self.config)
-                .map_err(|error| StoreError(error.to_string()))?,
-            description: self.description.clone(),
-            version: self.version,
-            created_at: self.created_at_ms,
-            deleted_at: None,
-        })
-    }
-}
+pub use tenants::{IssuerRule, Key, Organization, Project};
+pub use topics::Topic;
 
 #[derive(Default)]
 struct Snapshot {
-    organizations: HashMap<String, Members>,
+    organizations: HashMap<String, OrganizationProjects>,
+    /// The organizations of each user.
+    organizations_of: HashMap<String, BTreeSet<String>>,
     projects: HashMap<String, ProjectTopics>,
     keys: HashMap<String, Arc<Key>>,
     topics: HashMap<TopicId, Arc<Topic>>,
+    operators: HashSet<String>,
+    /// Sessions that ended while access tokens of them may be about, and when they did, in
+    /// milliseconds since the epoch.
+    ended_sessions: HashMap<String, i64>,
+    signing_keys: BTreeMap<String, VerifyingKey>,
+}
+
+struct OrganizationProjects {
+    organization: Arc<Organization>,
+    projects: BTreeSet<String>,
 }
 
 struct ProjectTopics {
@@ -137,8 +51,42 @@ struct ProjectTopics {
 }
 
 impl Snapshot {
+    fn put_organization(&mut self, organization: Organization) {
+        let id = organization.id.clone();
+        let projects = self.remove_organization(&id);
+        for email in organization.members() {
+            let organizations = self.organizations_of.entry(email.to_owned()).or_default();
+            organizations.insert(id.clone());
+        }
+        let organization = Arc::new(organization);
+        let entry = OrganizationProjects {
+            organization,
+            projects,
+        };
+        self.organizations.insert(id, entry);
+    }
+
+    /// Forgets an organization, and answers its projects.
+    fn remove_organization(&mut self, id: &str) -> BTreeSet<String> {
+        let Some(entry) = self.organizations.remove(id) else {
+            return BTreeSet::new();
+        };
+        for email in entry.organization.members() {
+            if let Some(organizations) = self.organizations_of.get_mut(email) {
+                organizations.remove(id);
+                if organizations.is_empty() {
+                    self.organizations_of.remove(email);
+                }
+            }
+        }
+        entry.projects
+    }
+
     fn put_project(&mut self, project: Project) {
         let project = Arc::new(project);
+        if let Some(entry) = self.organizations.get_mut(&project.organization) {
+            entry.projects.insert(project.id.clone());
+        }
         self.projects
             .entry(project.id.clone())
             .and_modify(|entry| entry.project = project.clone())
@@ -154,6 +102,28 @@ impl Snapshot {
         if let Some(entry) = self.projects.remove(id) {
             for topic in entry.topics.values() {
                 self.topics.remove(&topic.id);
+            }
+            if let Some(owner) = self.organizations.get_mut(&entry.project.organization) {
+                owner.projects.remove(id);
+            }
+        }
+    }
+
+    /// Puts a key. When it was used last outlives a change of it.
+    fn put_key(&mut self, mut key: Key) {
+        if let Some(old) = self.keys.get(&key.id) {
+            key.used_ms = old.used_ms.clone();
+        }
+        self.keys.insert(key.id.clone(), key.into());
+    }
+
+    /// Becomes another snapshot; when keys were used last stays known.
+    fn replace(&mut self, new: Self) {
+        let old = std::mem::replace(self, new);
+        for (id, key) in &self.keys {
+            if let Some(old) = old.keys.get(id) {
+                let used_ms = old.used_ms.load(Ordering::Relaxed);
+                key.used_ms.store(used_ms, Ordering::Relaxed);
             }
         }
     }
@@ -226,12 +196,66 @@ impl Catalog {
         self.snapshot.read().keys.get(id).cloned()
     }
 
-    /// What a user is in the organization of a project.
-    pub fn role(&self, project: &str, email: &str) -> Option<Role> {
+    /// The organization of that id.
+    pub fn organization(&self, id: &str) -> Option<Arc<Organization>> {
         let snapshot = self.snapshot.read();
-        let entry = snapshot.projects.get(project)?;
-        let members = snapshot.organizations.get(&entry.project.organization)?;
-        members.role(email)
+        snapshot
+            .organizations
+            .get(id)
+            .map(|entry| entry.organization.clone())
+    }
+
+    /// The organizations that a user is in, by id, and what they are there.
+    pub fn organizations_of(&self, email: &str) -> Vec<(Arc<Organization>, Role)> {
+        let snapshot = self.snapshot.read();
+        let ids = snapshot.organizations_of.get(email).into_iter().flatten();
+        ids.filter_map(|id| {
+            let organization = &snapshot.organizations.get(id)?.organization;
+            Some((organization.clone(), organization.role(email)?))
+        })
+        .collect()
+    }
+
+    /// The organizations that trust an issuer, by id.
+    pub fn organizations_that_trust(&self, issuer: &str) -> Vec<Arc<Organization>> {
+        let snapshot = self.snapshot.read();
+        let all = snapshot.organizations.values();
+        let mut trusting: Vec<_> = all
+            .filter(|entry| entry.organization.audiences(issuer).next().is_some())
+            .map(|entry| entry.organization.clone())
+            .collect();
+        trusting.sort_by(|a, b| a.id.cmp(&b.id));
+        trusting
+    }
+
+    /// An organization's projects, by id.
+    pub fn projects_of(&self, organization: &str) -> Vec<Arc<Project>> {
+        let snapshot = self.snapshot.read();
+        let entry = snapshot.organizations.get(organization);
+        let ids = entry.into_iter().flat_map(|entry| &entry.projects);
+        ids.filter_map(|id| Some(snapshot.projects.get(id)?.project.clone()))
+            .collect()
+    }
+
+    /// Whether a user may see and change the cluster.
+    pub fn is_operator(&self, email: &str) -> bool {
+        self.snapshot.read().operators.contains(email)
+    }
+
+    /// Whether a session was ended, for as long as its access tokens live.
+    pub fn session_ended(&self, session: &str) -> bool {
+        self.snapshot.read().ended_sessions.contains_key(session)
+    }
+
+    /// The public half of a key that signs access tokens.
+    pub fn signing_key(&self, id: &str) -> Option<VerifyingKey> {
+        self.snapshot.read().signing_keys.get(id).cloned()
+    }
+
+    /// All keys that access tokens may be signed with.
+    pub fn signing_keys(&self) -> Vec<VerifyingKey> {
+        let snapshot = self.snapshot.read();
+        snapshot.signing_keys.values().cloned().collect()
     }
 
     /// The project of that id.
@@ -258,7 +282,7 @@ impl Catalog {
     pub fn topics(
         &self,
         project: &str,
-        after: Option<&str>,
+        after: &str,
         most: usize,
         wanted: impl Fn(&str) -> bool,
     ) -> Vec<Arc<Topic>> {
@@ -267,8 +291,8 @@ impl Catalog {
         let Some(entry) = snapshot.projects.get(project) else {
             return Vec::new();
         };
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let range = entry.topics.range::<str, _>((from, Bound::Unbounded));
+        let after = (Bound::Excluded(after), Bound::Unbounded);
+        let range = entry.topics.range::<str, _>(after);
         range
             .filter(|(name, _)| wanted(name))
             .take(most)

@@ -1,37 +1,111 @@
 //! What the snapshot has of organizations, projects and keys.
 
-use std::collections::HashMap;
-
-use crate::{
-    auth::{Role, Scope, decode_hex},
-    metadata::store::{KeyRow, MembershipRow, ProjectRow, StoreError},
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock, atomic::AtomicI64},
 };
 
-/// An organization's people.
-#[derive(Debug, Default)]
-pub struct Members(HashMap<String, Role>);
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-impl Members {
-    /// Of the rows of one organization.
+use crate::{
+    auth::{Role, Scope, decode_hex, jwks},
+    metadata::store::{IssuerRow, KeyRow, MembershipRow, OrganizationRow, ProjectRow, StoreError},
+};
+
+/// Which claim of an external token gives its bearer which role.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"claim": "groups", "value": "data", "role": "viewer"}))]
+pub struct IssuerRule {
+    /// The claim's name.
+    pub claim: String,
+    /// What it must be, or hold if it is a list.
+    pub value: String,
+    /// What its bearer is then.
+    pub role: Role,
+}
+
+/// An issuer of tokens that an organization trusts.
+#[derive(Debug)]
+struct Issuer {
+    url: String,
+    audience: String,
+    rules: Vec<IssuerRule>,
+}
+
+/// An organization: its people, and whom else it trusts.
+#[derive(Debug)]
+pub struct Organization {
+    /// Never taken twice.
+    pub id: String,
+    /// For people.
+    pub name: String,
+    members: HashMap<String, Role>,
+    issuers: Vec<Issuer>,
+}
+
+impl Organization {
+    /// Of its rows.
     ///
     /// # Errors
     /// A row is not one that this service wrote.
-    pub fn of_rows(rows: Vec<MembershipRow>) -> Result<Self, StoreError> {
-        let members = rows.into_iter().map(|row| {
-            let role = Role::of(&row.role).ok_or_else(|| {
-                StoreError(format!(
-                    "{}: bad role of {}",
-                    row.organization_id, row.email
-                ))
-            })?;
-            Ok((row.email, role))
+    pub fn of_rows(
+        row: OrganizationRow,
+        members: Vec<MembershipRow>,
+        issuers: Vec<IssuerRow>,
+    ) -> Result<Self, StoreError> {
+        let members = members.into_iter().map(|member| {
+            let role = Role::of(&member.role)
+                .ok_or_else(|| StoreError(format!("{}: bad role of {}", row.id, member.email)))?;
+            Ok((member.email, role))
         });
-        members.collect::<Result<_, _>>().map(Self)
+        let members = members.collect::<Result<_, StoreError>>()?;
+        let issuers = issuers.into_iter().map(|issuer| {
+            let rules = serde_json::from_str(&issuer.rules).map_err(|error| {
+                StoreError(format!("{}: bad rules of {}: {error}", row.id, issuer.name))
+            })?;
+            Ok(Issuer {
+                url: issuer.issuer,
+                audience: issuer.audience,
+                rules,
+            })
+        });
+        let issuers = issuers.collect::<Result<_, StoreError>>()?;
+        Ok(Self {
+            id: row.id,
+            name: row.name,
+            members,
+            issuers,
+        })
     }
 
     /// A user's role.
     pub fn role(&self, email: &str) -> Option<Role> {
-        self.0.get(email).copied()
+        self.members.get(email).copied()
+    }
+
+    /// The addresses of its members.
+    pub fn members(&self) -> impl Iterator<Item = &str> {
+        self.members.keys().map(String::as_str)
+    }
+
+    /// The audiences that it accepts of an issuer.
+    pub fn audiences(&self, issuer: &str) -> impl Iterator<Item = &str> {
+        let trusted = self.issuers.iter().filter(move |known| known.url == issuer);
+        trusted.map(|known| known.audience.as_str())
+    }
+
+    /// The highest role that its rules give to the bearer of these claims of an issuer.
+    pub fn role_by_claims(&self, issuer: &str, claims: &Map<String, Value>) -> Option<Role> {
+        let trusted = self.issuers.iter().filter(|known| {
+            known.url == issuer && jwks::claim_matches(claims, "aud", &known.audience)
+        });
+        let rules = trusted.flat_map(|known| &known.rules);
+        rules
+            .filter(|rule| jwks::claim_matches(claims, &rule.claim, &rule.value))
+            .map(|rule| rule.role)
+            .max()
     }
 }
 
@@ -40,6 +114,8 @@ impl Members {
 pub struct Project {
     /// Unique in the service.
     pub id: String,
+    /// For people.
+    pub name: String,
     /// The organization it is in.
     pub organization: String,
     /// Signs the project's cursors.
@@ -57,6 +133,7 @@ impl Project {
             .ok_or_else(|| StoreError(format!("project {}: bad cursor secret", row.id)))?;
         Ok(Self {
             id: row.id,
+            name: row.name,
             organization: row.organization_id,
             cursor_secret,
         })
@@ -66,6 +143,10 @@ impl Project {
 /// An API key.
 #[derive(Debug)]
 pub struct Key {
+    /// The public half.
+    pub id: String,
+    /// Unique in the project.
+    pub name: String,
     /// The project it opens.
     pub project: String,
     /// What is stored of the secret, so that every request still proves it.
@@ -76,18 +157,23 @@ pub struct Key {
     pub created_by: String,
     /// What it may do.
     pub scopes: Vec<Scope>,
+    /// When this node last saw it, in milliseconds since the epoch.
+    pub used_ms: Arc<AtomicI64>,
 }
 
 impl Key {
     /// A key that no secret opens.
     pub fn nobodys() -> &'static Self {
-        static NOBODYS: Key = Key {
+        static NOBODYS: LazyLock<Key> = LazyLock::new(|| Key {
+            id: String::new(),
+            name: String::new(),
             project: String::new(),
             secret_sha256: [0; 32],
             expires_at_ms: None,
             created_by: String::new(),
             scopes: Vec::new(),
-        };
+            used_ms: Arc::default(),
+        });
         &NOBODYS
     }
 
@@ -101,11 +187,14 @@ impl Key {
         decode_hex(&row.secret_sha256, &mut secret_sha256).ok_or_else(|| bad(&"bad hash"))?;
         let scopes = serde_json::from_str(&row.scopes).map_err(|error| bad(&error))?;
         Ok(Self {
+            id: row.id,
+            name: row.name,
             project: row.project_id,
             secret_sha256,
             expires_at_ms: row.expires_at,
             created_by: row.created_by,
             scopes,
+            used_ms: Arc::default(),
         })
     }
 }

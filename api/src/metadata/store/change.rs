@@ -4,27 +4,36 @@ use std::ops::{Deref, DerefMut};
 
 use sqlx::{Any, AnyConnection, FromRow, Transaction};
 
-use super::{Engine, Result, Store};
+use super::{Result, Store};
 
 /// What a row of the feed says to read again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// An organization with its members.
+    /// An organization with its members, issuers and limits.
     Organization,
-    /// A project, without its topics and keys.
+    /// A project with its limits, without its topics and keys.
     Project,
     /// An API key, by its public id.
     Key,
     /// A topic, by its id.
     Topic,
+    /// A user, by their address.
+    User,
+    /// A session, by its id.
+    Session,
+    /// A key that signs access tokens, by its id.
+    SigningKey,
 }
 
 impl Kind {
-    const ALL: [(Self, &'static str); 4] = [
+    const ALL: [(Self, &'static str); 7] = [
         (Self::Organization, "organization"),
         (Self::Project, "project"),
         (Self::Key, "key"),
         (Self::Topic, "topic"),
+        (Self::User, "user"),
+        (Self::Session, "session"),
+        (Self::SigningKey, "signing_key"),
     ];
 
     fn name(self) -> &'static str {
@@ -68,12 +77,7 @@ impl Store {
     /// # Errors
     /// The database is away or too busy; nothing was changed.
     pub async fn change(&self, at_ms: i64) -> Result<Change> {
-        let begin = match self.engine {
-            // Without it a reader that wants to write may have to be turned away half-way.
-            Engine::Sqlite => "BEGIN IMMEDIATE",
-            Engine::Postgres => "BEGIN",
-        };
-        let mut transaction = self.pool.begin_with(begin).await?;
+        let mut transaction = self.transaction().await?;
         let (number,) = sqlx::query_as(
             "UPDATE change_counter SET number = number + 1 WHERE only_row = 1 RETURNING number",
         )
@@ -88,6 +92,11 @@ impl Store {
 }
 
 impl Change {
+    /// Its place among all changes.
+    pub fn number(&self) -> i64 {
+        self.number
+    }
+
     /// Milliseconds since the epoch: the time that everything in the change bears.
     pub fn at_ms(&self) -> i64 {
         self.at_ms

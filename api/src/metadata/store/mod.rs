@@ -2,26 +2,36 @@
 //!
 //! Functions that read take a connection, so that they read alike inside and outside of a change.
 
+mod audit;
 mod change;
+mod issuers;
 mod keys;
 mod organizations;
 mod people;
 mod projects;
+mod quotas;
+mod sessions;
 mod topics;
+mod usage;
 
 use std::{str::FromStr, time::Duration};
 
 use sqlx::{
-    Any, AnyConnection, AnyPool, ConnectOptions, any::AnyPoolOptions, pool::PoolConnection,
-    sqlite::SqliteConnectOptions,
+    Any, AnyConnection, AnyPool, ConnectOptions, Transaction, any::AnyPoolOptions,
+    pool::PoolConnection, sqlite::SqliteConnectOptions,
 };
 
+pub use audit::{AuditFilter, AuditRow};
 pub use change::{Change, ChangeRow, Kind};
+pub use issuers::IssuerRow;
 pub use keys::KeyRow;
 pub use organizations::OrganizationRow;
-pub use people::{MembershipRow, UserRow};
+pub use people::{InvitationRow, MembershipRow, UserRow};
 pub use projects::ProjectRow;
+pub use quotas::{Layer, QuotaRow};
+pub use sessions::{RefreshRow, SigningKeyRow};
 pub use topics::TopicRow;
+pub use usage::{UsagePoint, UsageQuery, UsageRow};
 
 /// How long a call waits for a connection to the database.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -124,6 +134,22 @@ impl Store {
     /// None comes free in time, or the database is away.
     pub async fn connection(&self) -> Result<PoolConnection<Any>> {
         Ok(self.pool.acquire().await?)
+    }
+
+    /// A transaction of what no node needs to hear of.
+    ///
+    /// # Errors
+    /// The database is away or too busy.
+    pub async fn transaction(&self) -> Result<Transaction<'static, Any>> {
+        Ok(self.pool.begin_with(self.begin()).await?)
+    }
+
+    fn begin(&self) -> &'static str {
+        match self.engine {
+            // Without it a reader that wants to write may have to be turned away half-way.
+            Engine::Sqlite => "BEGIN IMMEDIATE",
+            Engine::Postgres => "BEGIN",
+        }
     }
 
     /// Whether the database answers.

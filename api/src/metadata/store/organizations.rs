@@ -7,25 +7,28 @@ use super::{Result, changed_one};
 /// An organization's row.
 #[derive(Debug, Clone, FromRow)]
 pub struct OrganizationRow {
-    /// Unique in the service.
+    /// Never taken twice.
     pub id: String,
     /// For people.
     pub name: String,
+    /// Grows with every change.
+    pub version: i64,
     /// Milliseconds since the epoch.
     pub created_at: i64,
 }
 
+const COLUMNS: &str = "id, name, version, created_at";
+
 impl OrganizationRow {
-    /// All.
+    /// All that exist.
     ///
     /// # Errors
     /// The database failed.
     pub async fn all(connection: &mut AnyConnection) -> Result<Vec<Self>> {
-        Ok(
-            sqlx::query_as("SELECT id, name, created_at FROM organizations")
-                .fetch_all(connection)
-                .await?,
-        )
+        let sql = format!("SELECT {COLUMNS} FROM organizations WHERE deleted_at IS NULL");
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .fetch_all(connection)
+            .await?)
     }
 
     /// The one of that id.
@@ -33,26 +36,63 @@ impl OrganizationRow {
     /// # Errors
     /// The database failed.
     pub async fn get(connection: &mut AnyConnection, id: &str) -> Result<Option<Self>> {
-        Ok(
-            sqlx::query_as("SELECT id, name, created_at FROM organizations WHERE id = $1")
-                .bind(id)
-                .fetch_optional(connection)
-                .await?,
-        )
+        let sql =
+            format!("SELECT {COLUMNS} FROM organizations WHERE id = $1 AND deleted_at IS NULL");
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(id)
+            .fetch_optional(connection)
+            .await?)
     }
 
-    /// Adds it; `false` if the id is taken.
+    /// Adds it; `false` if the id is or was taken.
     ///
     /// # Errors
     /// The database failed.
     pub async fn insert(&self, connection: &mut AnyConnection) -> Result<bool> {
         let query = sqlx::query(
-            "INSERT INTO organizations (id, name, created_at) VALUES ($1, $2, $3) \
+            "INSERT INTO organizations (id, name, version, created_at) VALUES ($1, $2, $3, $4) \
              ON CONFLICT DO NOTHING",
         )
         .bind(&self.id)
         .bind(&self.name)
+        .bind(self.version)
         .bind(self.created_at);
         changed_one(query, connection).await
+    }
+
+    /// Writes name and version.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn update(&self, connection: &mut AnyConnection) -> Result<bool> {
+        let query = sqlx::query(
+            "UPDATE organizations SET name = $1, version = $2 \
+             WHERE id = $3 AND deleted_at IS NULL",
+        )
+        .bind(&self.name)
+        .bind(self.version)
+        .bind(&self.id);
+        changed_one(query, connection).await
+    }
+
+    /// Puts up its tombstone, and removes what only it had. Its projects are the caller's.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn bury(connection: &mut AnyConnection, id: &str, at_ms: i64) -> Result<()> {
+        for sql in [
+            "DELETE FROM memberships WHERE organization_id = $1",
+            "DELETE FROM invitations WHERE organization_id = $1",
+            "DELETE FROM issuers WHERE organization_id = $1",
+            "DELETE FROM quotas WHERE id = $1 AND layer IN ('service', 'organization')",
+        ] {
+            sqlx::query(sql).bind(id).execute(&mut *connection).await?;
+        }
+        sqlx::query("UPDATE organizations SET deleted_at = $1 WHERE id = $2")
+            .bind(at_ms)
+            .bind(id)
+            .execute(connection)
+            .await?;
+        Ok(())
     }
 }

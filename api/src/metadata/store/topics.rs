@@ -76,6 +76,19 @@ impl TopicRow {
             .await?)
     }
 
+    /// Those of a project.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn of_project(connection: &mut AnyConnection, project: &str) -> Result<Vec<Self>> {
+        let sql =
+            format!("SELECT {COLUMNS} FROM topics WHERE project_id = $1 AND deleted_at IS NULL");
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(project)
+            .fetch_all(connection)
+            .await?)
+    }
+
     /// Adds it; `false` if the name is taken.
     ///
     /// # Errors

@@ -1,0 +1,61 @@
+//! The management API's OpenAPI document.
+
+use utoipa::{
+    OpenApi,
+    openapi::{
+        security::{Http, HttpAuthScheme, SecurityScheme},
+        server::{ServerBuilder, ServerVariableBuilder},
+    },
+};
+use utoipa_axum::router::OpenApiRouter;
+
+use super::management;
+use crate::http::{openapi::ProblemSchema, router::App};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Headwater management API",
+        description = "Organizations, their people, projects, keys and what they may. Every PUT, POST, \
+            PATCH and DELETE of them takes `dry_run=true`: everything is checked, nothing changes, and \
+            the answer is what it would be, without secrets.\n\n\
+            What a caller may not see answers 404, as what does not exist.\n\n\
+            Every error is an RFC 9457 problem: retry on `retryable` and `outcome` alone.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    components(schemas(ProblemSchema)),
+    tags(
+        (name = "sessions", description = "Signing in, and who one is"),
+        (name = "organizations", description = "Customers of the service"),
+        (name = "members", description = "People and what they are in an organization"),
+        (name = "issuers", description = "Others whose tokens an organization trusts"),
+        (name = "projects", description = "Where topics and keys are"),
+        (name = "keys", description = "What programs call with"),
+        (name = "audit", description = "What was done and refused"),
+    ),
+    security(("bearer" = [])),
+)]
+struct Management;
+
+/// The management API's document.
+pub fn management_document() -> utoipa::openapi::OpenApi {
+    let (_, mut document) = OpenApiRouter::<App>::with_openapi(Management::openapi())
+        .merge(management())
+        .split_for_parts();
+    let scheme = ServerVariableBuilder::new()
+        .default_value("http")
+        .enum_values(Some(["http", "https"]));
+    let host = ServerVariableBuilder::new().default_value("localhost:8080");
+    let server = ServerBuilder::new()
+        .url("{scheme}://{host}/v1")
+        .parameter("scheme", scheme)
+        .parameter("host", host)
+        .build();
+    document.servers = Some(vec![server]);
+    document.info.version = env!("CARGO_PKG_VERSION").to_owned();
+    if let Some(components) = &mut document.components {
+        let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        components.add_security_scheme("bearer", bearer);
+    }
+    document
+}
