@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Recovery;
 use crate::core::Core;
-use crate::disk::{Entry, Open};
+use crate::disk::{Entry, Open, Wait};
 use crate::error::OpenError;
 use crate::id::{PartitionId, TopicId};
 use crate::journal::format::{Kind, Seal};
@@ -15,10 +15,14 @@ use crate::partition::{PartitionEntry, PartitionLog, SegmentEntry};
 use crate::segment::scan::SegmentFile;
 
 /// Makes the partitions' states from a scan of all segments, every CRC checked. Names of unknown
-/// form are reported and left alone. What the journal has is left to the journal, which was
-/// synced when the segments may not have been.
+/// form are reported and left alone.
 ///
-/// Not known any more: a log start inside a segment, and the offsets of a log that was empty.
+/// Files are recycled from the oldest on, so the journal is unbroken from its first frame of a
+/// partition to the end: from there on it alone counts. It was synced when the segments, and
+/// their names, may not have been. What is before that was checkpointed, so the segments are
+/// whole but for rot.
+///
+/// Not known any more: a log start inside a segment.
 pub(super) fn scan(
     core: &Arc<Core>,
     sources: &[Source],
@@ -51,8 +55,8 @@ pub(super) fn scan(
                 continue;
             };
             let id = PartitionId { topic, partition };
-            let limit = in_journal.get(&id).copied().unwrap_or(u64::MAX);
-            if let Some(entry) = scan_partition(core, id, &dir, limit, recovery)? {
+            let journal_first = in_journal.get(&id).copied();
+            if let Some(entry) = scan_partition(core, id, &dir, journal_first, recovery)? {
                 PartitionLog::restore(core, entry).mark_dirty();
             }
         }
@@ -87,20 +91,31 @@ fn scan_partition(
     core: &Arc<Core>,
     id: PartitionId,
     dir: &Path,
-    limit: u64,
+    journal_first: Option<u64>,
     recovery: &mut Recovery,
 ) -> Result<Option<PartitionEntry>, OpenError> {
+    let limit = journal_first.unwrap_or(u64::MAX);
     let mut bases = Vec::new();
     for entry in list(core, dir)? {
         let (stem, kind) = entry.name.split_once('.').unwrap_or((&entry.name, ""));
         match (stem.len(), stem.parse::<u64>(), kind) {
-            (20, Ok(base), "log") => bases.push(base),
+            (20, Ok(base), "log") if base < limit => bases.push(base),
+            (20, Ok(_), "log") => {}
             (20, Ok(_), "index") => {}
             _ => recovery.ignored.push(dir.join(&entry.name)),
         }
     }
     bases.sort_unstable();
-    let Some(&first) = bases.first() else {
+    // Empty segments in front are where the log once ended, trimmed as a whole.
+    let mut trimmed_to = None;
+    while let Some(base) = bases.first().copied() {
+        if open_segment(core, id, base)?.written > 0 {
+            break;
+        }
+        trimmed_to = Some(base);
+        bases.remove(0);
+    }
+    let Some(first) = bases.first().copied().or(journal_first).or(trimmed_to) else {
         return Ok(None);
     };
     let mut entry = PartitionEntry {
@@ -112,7 +127,7 @@ fn scan_partition(
         damaged: Vec::new(),
         segments: Vec::new(),
     };
-    for base in bases.into_iter().filter(|base| *base < limit) {
+    for base in bases {
         scan_segment(core, &mut entry, base, limit)?;
     }
     if let Some((_, sealed)) = entry.segments.split_last_mut() {
@@ -121,25 +136,29 @@ fn scan_partition(
     Ok(Some(entry))
 }
 
+fn open_segment(core: &Core, id: PartitionId, base: u64) -> Result<SegmentFile, OpenError> {
+    let path = core.paths.segment(id, base);
+    let opened = core
+        .disk
+        .open(&path, Open::Read)
+        .and_then(|file| Ok((file.len()?, file)));
+    let (written, file) = opened.map_err(OpenError::io(path.display().to_string()))?;
+    Ok(SegmentFile {
+        wait: Wait::Allowed,
+        file,
+        base,
+        written,
+        end: u64::MAX,
+    })
+}
+
 fn scan_segment(
     core: &Arc<Core>,
     entry: &mut PartitionEntry,
     base: u64,
     limit: u64,
 ) -> Result<(), OpenError> {
-    let path = core.paths.segment(entry.id, base);
-    let opened = core
-        .disk
-        .open(&path, Open::Read)
-        .and_then(|file| Ok((file.len()?, file)));
-    let (written, file) = opened.map_err(OpenError::io(path.display().to_string()))?;
-    let file = SegmentFile {
-        wait: crate::disk::Wait::Allowed,
-        file,
-        base,
-        written,
-        end: u64::MAX,
-    };
+    let file = open_segment(core, entry.id, base)?;
     let mut segment = SegmentEntry {
         base,
         end: base,
@@ -170,7 +189,7 @@ fn scan_segment(
         segment.keyed_batches += u32::from(header.producer.id >= 0);
         true
     });
-    scanned.map_err(OpenError::io(path.display().to_string()))?;
+    scanned.map_err(OpenError::io(format!("{} segment {base}", entry.id)))?;
     if segment.bytes > 0 {
         entry.segments.push(segment);
     }
