@@ -2,20 +2,22 @@
 
 use axum::{Router, routing::any};
 
-use super::{call::InProject, router::App};
-use crate::problem::{Code, Problem};
+use super::{
+    call::{InProject, May},
+    router::App,
+};
+use crate::{
+    auth::permissions::{FetchTopic, UseGroups},
+    problem::{Code, Problem},
+};
 
 /// Paths inside a project.
 pub fn project_routes() -> Router<App> {
-    let paths = [
-        "/groups",
-        "/groups/{group}",
-        "/groups/{group}/{*rest}",
-        "/topics/{topic}/keys/{key}",
-    ];
-    paths.iter().fold(Router::new(), |router, path| {
-        router.route(path, any(in_project))
-    })
+    let paths = ["/groups", "/groups/{group}", "/groups/{group}/{*rest}"];
+    let keys = Router::new().route("/topics/{topic}/keys/{key}", any(in_topic));
+    paths
+        .iter()
+        .fold(keys, |router, path| router.route(path, any(in_group)))
 }
 
 /// Paths of the management API.
@@ -40,7 +42,11 @@ pub fn management_routes() -> Router<App> {
     })
 }
 
-async fn in_project(_call: InProject) -> Problem {
+async fn in_group(_call: May<UseGroups, InProject>) -> Problem {
+    not_implemented().await
+}
+
+async fn in_topic(_call: May<FetchTopic, InProject>) -> Problem {
     not_implemented().await
 }
 

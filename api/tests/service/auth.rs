@@ -1,10 +1,9 @@
 //! Who may come in, and what a stranger can learn.
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
-use crate::client::{Reply, reply};
-use crate::harness::{Server, shared};
+use crate::client::{Api, Reply, reply};
+use crate::harness::{Server, eventually, shared};
 
 const CALLS: &[(&str, &str)] = &[
     ("GET", "/topics"),
@@ -87,38 +86,20 @@ async fn a_refused_body_is_not_read_to_its_end() {
     drop(lines);
 }
 
-/// Gives the stopped server a second tenant, as long as no call makes one, and starts it again.
-/// Returns the tenant's key.
-async fn other_project(server: &mut Server) -> String {
-    server.stop().await;
-    let url = format!(
-        "sqlite://{}",
-        server.data_dir().join("metadata.db").display()
-    );
-    let database = sqlx::SqlitePool::connect(&url).await.expect("the database");
-    let (id, secret) = ("0123456789abcdef", "5".repeat(64));
-    let digest: String = Sha256::digest(secret.as_bytes())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    for statement in [
-        "INSERT INTO organizations VALUES ('other-org', 'Other', 0)".to_owned(),
-        format!(
-            "INSERT INTO projects VALUES ('other-project', 'other-org', 'Other', '{digest}', 0)"
-        ),
-        "INSERT INTO users VALUES ('other@example.com', '', 0)".to_owned(),
-        format!(
-            "INSERT INTO api_keys VALUES ('{id}', 'other-project', 'k', '{digest}', 'other@example.com', 0, NULL)"
-        ),
-    ] {
-        sqlx::query(sqlx::AssertSqlSafe(statement))
-            .execute(&database)
-            .await
-            .expect("a row");
-    }
-    database.close().await;
-    server.restart().await;
-    format!("hw_{id}_{secret}")
+/// Gives the running server a second tenant, and returns a client for it once the server knows it.
+async fn other_project(server: &Server) -> Api {
+    let tenant = server
+        .bootstrap("other-org", "other-project", "other@example.com")
+        .await;
+    let api = server.api();
+    let key = tenant["api_key"].as_str().expect("a key");
+    let mut other = api.with_key(key);
+    other.base = format!("{}/v1/projects/other-project", api.root);
+    eventually("the tenant is known", async || {
+        other.get("/topics").await.status == 200
+    })
+    .await;
+    other
 }
 
 /// The body without what differs from request to request.
@@ -130,11 +111,9 @@ fn without_id(answer: &Reply) -> Value {
 
 #[tokio::test]
 async fn another_project_is_as_absent_as_an_unknown_one() {
-    let mut server = Server::start().await;
-    let key = other_project(&mut server).await;
+    let server = Server::start().await;
+    let other = other_project(&server).await;
     let api = server.api();
-    let mut other = api.with_key(&key);
-    other.base = format!("{}/v1/projects/other-project", api.root);
     other.topic("secret", 1).await;
     api.topic("ours", 1).await;
 
