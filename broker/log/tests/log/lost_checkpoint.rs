@@ -14,6 +14,8 @@ const DIR: &str = "/data";
 const PARTITIONS: u32 = 3;
 /// What survives a crash is chosen by a seed; so many are tried for each place it comes at.
 const SEEDS: u64 = 12;
+/// Bytes at the front of a batch that its CRC does not cover, and [`content`] leaves out.
+const PATCHED_BYTES: u64 = 21;
 
 /// Writes segments and takes checkpoints only when it is told to, so that every run does the same.
 fn opened(disk: &CrashDisk) -> (Log, Recovery) {
@@ -151,6 +153,61 @@ fn a_log_trimmed_to_its_end_goes_on_where_it_was() {
             assert!(found[1].starts_with(&others[1]), "{context}");
             assert!(found[2].starts_with(&others[2]), "{context}");
         });
+    }
+}
+
+/// Rot in what the journal does not have any more is reported, and costs one batch, wherever in
+/// it the bit is; rot in what the journal has is made good.
+#[test]
+fn a_rotten_batch_is_a_hole_unless_the_journal_has_it() {
+    let disk = CrashDisk::new();
+    let (log, _) = opened(&disk);
+    fill(&log, 0..48);
+    let (before, segments) = (
+        content(&log).swap_remove(0),
+        log.partition(id(0)).segments(),
+    );
+    log.close().unwrap();
+    let end = segments.last().unwrap().end_offset;
+    let mut position = 0;
+    for (number, (base, bytes)) in before.iter().enumerate() {
+        let within = segments.iter().rev().find(|it| it.base_offset <= *base);
+        let segment = within.unwrap().base_offset;
+        if segment == *base {
+            position = 0;
+        }
+        // All that the CRC does not cover, and some of what it does.
+        let bytes = PATCHED_BYTES + bytes.len() as u64;
+        let bits = (0..PATCHED_BYTES * 8).chain((PATCHED_BYTES * 8..bytes * 8).step_by(997));
+        for bit in bits {
+            let disk = disk.fork();
+            let name = format!("{}/{segment:020}.log", id(0).partition);
+            let mut files = disk.files().into_iter();
+            let path = files.find(|path| path.ends_with(&name)).unwrap();
+            assert!(disk.flip(&path, position * 8 + bit));
+            assert!(disk.flip(&Path::new(DIR).join("checkpoint"), 0));
+            let context = format!("batch {number}, bit {bit}");
+            let (log, recovery) = opened(&disk);
+            let (found, holes) = read_all(&log.partition(id(0)), 0);
+            let reported = recovery.damaged.iter().map(|hole| (hole.1, hole.2));
+            assert!(reported.eq(holes.iter().copied()), "{context}");
+            let hit = |base: &u64| holes.iter().any(|(from, to)| (from..to).contains(&base));
+            let rest: Vec<_> = before.iter().filter(|(base, _)| !hit(base)).collect();
+            assert!(rest.iter().copied().eq(&found), "{context}");
+            assert!(rest.len() + 1 >= before.len(), "{context}");
+            let last = number + 1 == before.len();
+            assert!(!last || holes.is_empty(), "{context}: the journal has it");
+            // And it goes on from there.
+            let partition = log.partition(id(0));
+            assert_eq!(append(&partition, batch(9, 1, 9, 0)).0, end, "{context}");
+            log.close().unwrap();
+            let (log, again) = opened(&disk);
+            assert!(!again.rebuilt, "{context}");
+            assert_eq!(again.damaged, recovery.damaged, "{context}");
+            let (later, _) = read_all(&log.partition(id(0)), 0);
+            assert_eq!(later.len(), found.len() + 1, "{context}");
+        }
+        position += bytes;
     }
 }
 
