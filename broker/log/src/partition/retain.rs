@@ -133,7 +133,8 @@ impl PartitionLog {
     }
 
     /// A file that cannot be removed now is removed by the next recovery or by hand: the log
-    /// does not list it any more. A full disk may refuse to mark an end, too. Only a failing disk is fatal.
+    /// does not list it any more. A full disk may refuse to mark an end, too. Only a failing disk
+    /// is fatal.
     fn note_removal(&self, removed: io::Result<()>) {
         let Err(error) = removed else { return };
         if is_full(&error) {
