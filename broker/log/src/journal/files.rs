@@ -22,7 +22,7 @@ struct Pool {
     /// Files are used in the order of their numbers: none below this one any more.
     last_taken: u64,
     ready: VecDeque<Ready>,
-    /// Written files that a checkpoint has not covered yet, oldest first.
+    /// Written files that a checkpoint has not covered yet.
     finished: VecDeque<(u64, u64)>,
 }
 
@@ -104,47 +104,53 @@ impl JournalFiles {
     }
 
     /// Gives files below `seq`, which a durable checkpoint covers, their next number; those
-    /// beyond need are removed. Renames are made durable once, before any of them is used.
+    /// beyond need are removed.
     pub fn recycle_below(&self, seq: u64) -> io::Result<()> {
         self.recycle(|old| old < seq)
     }
 
     /// As [`JournalFiles::recycle_below`] for the finished files that `covered` names.
+    ///
+    /// The oldest goes first, and its name is durably gone before the next one's is touched: so
+    /// what a crash leaves under the old names is the journal's unbroken end, and never an old
+    /// file with a gap behind it. Recovery without a checkpoint relies on that.
     pub fn recycle(&self, covered: impl Fn(u64) -> bool) -> io::Result<()> {
-        let (covered, room): (Vec<(u64, u64)>, usize) = {
-            let mut pool = self.pool.lock();
-            let (gone, kept): (Vec<_>, Vec<_>) =
-                pool.finished.drain(..).partition(|(old, _)| covered(*old));
-            pool.finished = kept.into();
-            (gone, self.spare_max.saturating_sub(pool.ready.len()))
-        };
-        let mut ready = Vec::new();
-        for (old, bytes) in covered {
-            if ready.len() == room || bytes != self.file_bytes {
-                disk::remove_if_there(&*self.disk, &self.path(old))?;
-                continue;
-            }
-            let seq = {
+        while let Some((old, bytes)) = self.take_oldest(&covered) {
+            let spare = {
                 let mut pool = self.pool.lock();
-                pool.next_seq += 1;
-                pool.next_seq - 1
+                let wanted = pool.ready.len() < self.spare_max && bytes == self.file_bytes;
+                pool.next_seq += u64::from(wanted);
+                wanted.then(|| pool.next_seq - 1)
             };
-            self.disk.rename(&self.path(old), &self.path(seq))?;
-            let file = self.disk.open(&self.path(seq), Open::Write)?;
-            ready.push(Ready { seq, file, bytes });
-        }
-        if !ready.is_empty() {
-            self.disk.sync_dir(&self.dir)?;
-        }
-        let mut pool = self.pool.lock();
-        for spare in ready {
+            let gone = match spare {
+                Some(seq) => self.disk.rename(&self.path(old), &self.path(seq)),
+                None => disk::remove_if_there(&*self.disk, &self.path(old)),
+            };
+            gone.inspect_err(|_| self.finished(old, bytes))?;
+            let synced = self.disk.sync_dir(&self.dir);
+            let Some(seq) = spare else {
+                synced?;
+                continue;
+            };
+            let file = synced.and_then(|()| self.disk.open(&self.path(seq), Open::Write));
+            let file = file.inspect_err(|_| self.finished(seq, bytes))?;
+            let mut pool = self.pool.lock();
             // The committer may have made a file with a later number in the meantime.
-            if spare.seq > pool.last_taken {
-                pool.ready.push_back(spare);
+            if seq > pool.last_taken {
+                pool.ready.push_back(Ready { seq, file, bytes });
             } else {
-                pool.finished.push_back((spare.seq, spare.bytes));
+                pool.finished.push_back((seq, bytes));
             }
         }
         Ok(())
+    }
+
+    fn take_oldest(&self, covered: impl Fn(u64) -> bool) -> Option<(u64, u64)> {
+        let mut pool = self.pool.lock();
+        let numbered = pool.finished.iter().enumerate();
+        let (at, _) = numbered
+            .filter(|(_, (seq, _))| covered(*seq))
+            .min_by_key(|(_, (seq, _))| *seq)?;
+        pool.finished.remove(at)
     }
 }

@@ -30,7 +30,7 @@ pub(crate) struct Source {
 pub(crate) struct Outcome {
     /// The last whole group, or where the checkpoint was.
     pub position: Position,
-    /// The highest group number seen in any header.
+    /// The highest group number seen in any header, of leftovers too.
     pub group_max: u64,
     pub groups: u64,
     pub bytes: u64,
@@ -143,7 +143,12 @@ pub(crate) fn read(
         };
         while position + BLOCK as u64 <= source.bytes {
             let head = window.get(position, GROUP_HEADER as u64)?;
-            let Some(header) = group_here(head, source, position, last, seal)? else {
+            let header = decode(head, source.seq, seal)?;
+            // Those of a file's earlier uses count too: when they are all there is, numbers go on
+            // after them, so that no leftover frame passes for one of a later group.
+            let number_here = header.map_or(0, |header| header.group);
+            outcome.group_max = outcome.group_max.max(number_here);
+            let Some(header) = header.filter(|header| fits(header, source, position, last)) else {
                 if next_follows(sources, number, last, seal)? {
                     break;
                 }
@@ -169,7 +174,6 @@ pub(crate) fn read(
                 position += BLOCK as u64;
                 continue;
             };
-            outcome.group_max = outcome.group_max.max(header.group);
             let whole = frames_of(window.get(position, header.bytes)?, &header, seal);
             let Some(frames) = whole else {
                 bad.push(Bad {
@@ -226,26 +230,21 @@ pub(crate) fn read(
     Ok(outcome)
 }
 
-/// The header of a group that was written here and comes after the last.
-fn group_here(
-    head: &[u8],
-    source: &Source,
-    position: u64,
-    last: Option<u64>,
-    seal: Seal,
-) -> Result<Option<GroupHeader>, OpenError> {
-    let header = GroupHeader::decode(head, seal).map_err(|found| OpenError::Version {
-        file: format!("journal file {}", source.seq),
+fn decode(head: &[u8], file: u64, seal: Seal) -> Result<Option<GroupHeader>, OpenError> {
+    GroupHeader::decode(head, seal).map_err(|found| OpenError::Version {
+        file: format!("journal file {file}"),
         found,
         supported: super::format::FORMAT,
-    })?;
-    Ok(header.filter(|header| {
-        header.file == source.seq
-            && last.is_none_or(|last| header.group > last)
-            && header.bytes >= BLOCK as u64
-            && header.bytes.is_multiple_of(BLOCK as u64)
-            && position + header.bytes <= source.bytes
-    }))
+    })
+}
+
+/// Whether a header is of a group that was written here and comes after the last.
+fn fits(header: &GroupHeader, source: &Source, position: u64, last: Option<u64>) -> bool {
+    header.file == source.seq
+        && last.is_none_or(|last| header.group > last)
+        && header.bytes >= BLOCK as u64
+        && header.bytes.is_multiple_of(BLOCK as u64)
+        && position + header.bytes <= source.bytes
 }
 
 /// Whether the next file begins with the group that follows the last: then the rest of this file
@@ -262,8 +261,8 @@ fn next_follows(
     let mut head = [0; GROUP_HEADER];
     let read = next.file.read_at(&mut head, 0);
     read.map_err(OpenError::io(format!("reading journal file {}", next.seq)))?;
-    let header = group_here(&head, next, 0, Some(last), seal)?;
-    Ok(header.is_some_and(|header| header.previous == last))
+    let header = decode(&head, next.seq, seal)?;
+    Ok(header.is_some_and(|header| fits(&header, next, 0, Some(last)) && header.previous == last))
 }
 
 /// The frames of a group and where their payloads are, if the group is whole.

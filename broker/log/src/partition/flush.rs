@@ -123,7 +123,7 @@ impl PartitionLog {
     }
 
     /// Notes the names that a new segment needs to be found again.
-    fn make_directory(&self) -> io::Result<()> {
+    pub(super) fn make_directory(&self) -> io::Result<()> {
         let paths = &self.core.paths;
         let made = self.state.lock().directory_made;
         if !made {

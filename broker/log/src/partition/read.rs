@@ -223,11 +223,11 @@ impl PartitionLog {
                 // Whatever is wrong (this batch, one before it, the index), the file itself says
                 // where the next good one is.
                 let found = file
-                    .resync(position.min(file.written), from)
+                    .resync(position.min(file.written), expected, from)
                     .map_err(failed)?;
                 let found = match found {
                     Some((_, header)) if header.base_offset <= from => found,
-                    _ if position > 0 => file.resync(0, from).map_err(failed)?,
+                    _ if position > 0 => file.resync(0, view.base, from).map_err(failed)?,
                     _ => found,
                 };
                 match found {

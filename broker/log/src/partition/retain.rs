@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::{PartitionLog, State};
+use crate::disk::Open;
 use crate::error::{AppendError, FailureKind, is_full};
 use crate::journal::format::Kind;
 use crate::options::{Retained, Retention};
@@ -66,20 +67,40 @@ impl PartitionLog {
     /// Removes the segments wholly below the start of the log; how many, and their bytes.
     pub(crate) fn remove_below_start(&self) -> (usize, u64) {
         let _writing = self.writing.lock();
+        if self.is_dropped() {
+            // All of it goes, and the directory must not come back.
+            return (0, 0);
+        }
+        let end = self.state.lock().end_if_empty_from(self.log_start());
+        if let Some(end) = end {
+            self.note_removal(self.mark_end(end));
+        }
         let (gone, unwritten) = self.state.lock().take_below(self.log_start());
         self.sub_unwritten(unwritten);
         let bytes = gone.iter().map(|segment| segment.bytes).sum();
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-        if gone.iter().any(|segment| segment.written > 0) {
+        if !gone.is_empty() {
             self.core
                 .dirty_dirs
                 .lock()
                 .insert(self.core.paths.partition(self.id));
         }
-        for segment in gone.iter().filter(|segment| segment.written > 0) {
+        // Those that were never written may have the file of an earlier end.
+        for segment in &gone {
             self.note_removal(self.remove_files(segment.base));
         }
         (gone.len(), bytes)
+    }
+
+    /// Leaves an empty segment where a log ends that loses all it has: the offsets before it are
+    /// used up, which without the checkpoint nothing else would tell. Durable before anything is
+    /// removed.
+    fn mark_end(&self, end: u64) -> io::Result<()> {
+        let core = &self.core;
+        self.make_directory()?;
+        core.disk
+            .open(&core.paths.segment(self.id, end), Open::Create)?;
+        core.disk.sync_dir(&core.paths.partition(self.id))
     }
 
     /// Removes everything the partition has on the disk. Its tombstone is durable.
@@ -112,7 +133,8 @@ impl PartitionLog {
     }
 
     /// A file that cannot be removed now is removed by the next recovery or by hand: the log
-    /// does not list it any more. Only a failing disk is fatal.
+    /// does not list it any more. A full disk may refuse to mark an end, too. Only a failing disk
+    /// is fatal.
     fn note_removal(&self, removed: io::Result<()>) {
         let Err(error) = removed else { return };
         if is_full(&error) {
@@ -160,6 +182,12 @@ impl State {
             from = Some(segment.end);
         }
         from
+    }
+
+    /// One past the last offset, if nothing at or after `log_start` is in the log.
+    fn end_if_empty_from(&self, log_start: u64) -> Option<u64> {
+        let end = self.segments.back().map_or(log_start, |last| last.end);
+        (end <= log_start).then_some(log_start)
     }
 
     /// Takes the segments wholly below `log_start` out of the lists, with what of them is in

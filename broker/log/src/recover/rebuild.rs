@@ -6,31 +6,41 @@ use std::sync::Arc;
 
 use super::Recovery;
 use crate::core::Core;
-use crate::disk::{Entry, Open};
+use crate::disk::{Entry, Open, Wait};
 use crate::error::OpenError;
 use crate::id::{PartitionId, TopicId};
 use crate::journal::format::{Kind, Seal};
 use crate::journal::reader::{self, Source};
 use crate::partition::{PartitionEntry, PartitionLog, SegmentEntry};
-use crate::segment::scan::SegmentFile;
+use crate::segment::scan::{Found, Order, SegmentFile};
 
 /// Makes the partitions' states from a scan of all segments, every CRC checked. Names of unknown
-/// form are reported and left alone. What the journal has is left to the journal, which was
-/// synced when the segments may not have been.
+/// form are reported and left alone.
 ///
-/// Not known any more: a log start inside a segment, and the offsets of a log that was empty.
+/// The journal wins over the scan: it was synced when the segments, and their names, may not
+/// have been, so that a power cut may have torn what it has whole. Its files are recycled from
+/// the oldest on ([`JournalFiles::recycle`](crate::journal::files::JournalFiles::recycle)), which
+/// leaves it unbroken from its first batch of a partition to the end. Up to that batch the scan
+/// counts, and finds nothing torn, since that was checkpointed: segments are whole but for rot.
+/// From that batch on the journal alone counts. So no state made here may reach beyond it, or
+/// replay would pass over what the journal has as known already.
+///
+/// Not known any more: a log start inside a segment.
 pub(super) fn scan(
     core: &Arc<Core>,
     sources: &[Source],
     seal: Seal,
     recovery: &mut Recovery,
 ) -> Result<(), OpenError> {
-    let mut in_journal: HashMap<PartitionId, u64> = HashMap::new();
+    let mut in_journal: HashMap<PartitionId, JournalFirst> = HashMap::new();
     reader::read(sources, None, seal, |frame| {
         let id = frame.header.partition;
         match Kind::of(frame.header.kind) {
             Some(Kind::Append) => {
-                in_journal.entry(id).or_insert(frame.header.base_offset);
+                in_journal.entry(id).or_insert(JournalFirst {
+                    offset: frame.header.base_offset,
+                    epoch: frame.header.epoch,
+                });
             }
             Some(Kind::Drop) => {
                 in_journal.remove(&id);
@@ -51,8 +61,8 @@ pub(super) fn scan(
                 continue;
             };
             let id = PartitionId { topic, partition };
-            let limit = in_journal.get(&id).copied().unwrap_or(u64::MAX);
-            if let Some(entry) = scan_partition(core, id, &dir, limit, recovery)? {
+            let journal = in_journal.get(&id).copied();
+            if let Some(entry) = scan_partition(core, id, &dir, journal, recovery)? {
                 PartitionLog::restore(core, entry).mark_dirty();
             }
         }
@@ -87,20 +97,32 @@ fn scan_partition(
     core: &Arc<Core>,
     id: PartitionId,
     dir: &Path,
-    limit: u64,
+    journal: Option<JournalFirst>,
     recovery: &mut Recovery,
 ) -> Result<Option<PartitionEntry>, OpenError> {
+    let limit = journal.map_or(u64::MAX, |first| first.offset);
     let mut bases = Vec::new();
     for entry in list(core, dir)? {
         let (stem, kind) = entry.name.split_once('.').unwrap_or((&entry.name, ""));
         match (stem.len(), stem.parse::<u64>(), kind) {
-            (20, Ok(base), "log") => bases.push(base),
+            (20, Ok(base), "log") if base < limit => bases.push(base),
+            (20, Ok(_), "log") => {}
             (20, Ok(_), "index") => {}
             _ => recovery.ignored.push(dir.join(&entry.name)),
         }
     }
     bases.sort_unstable();
-    let Some(&first) = bases.first() else {
+    // Empty segments in front are where the log once ended, trimmed as a whole.
+    let mut trimmed_to = None;
+    while let Some(base) = bases.first().copied() {
+        if open_segment(core, id, base)?.written > 0 {
+            break;
+        }
+        trimmed_to = Some(base);
+        bases.remove(0);
+    }
+    let journal_first = journal.map(|first| first.offset);
+    let Some(first) = bases.first().copied().or(journal_first).or(trimmed_to) else {
         return Ok(None);
     };
     let mut entry = PartitionEntry {
@@ -112,8 +134,22 @@ fn scan_partition(
         damaged: Vec::new(),
         segments: Vec::new(),
     };
-    for base in bases.into_iter().filter(|base| *base < limit) {
-        scan_segment(core, &mut entry, base, limit)?;
+    let (mut order, now_ms) = (Order::new(first), core.now_ms());
+    for base in bases {
+        let file = open_segment(core, id, base)?;
+        let scanned = file.whole_batches(0, |found| {
+            if found.header.base_offset >= base
+                && found.header.next_offset() <= limit
+                && let Some(found) = order.add(found)
+            {
+                keep(&mut entry, &found, now_ms);
+            }
+            true
+        });
+        scanned.map_err(OpenError::io(format!("{id} segment {base}")))?;
+    }
+    if let Some(found) = order.last(journal.map_or(i32::MAX, |first| first.epoch)) {
+        keep(&mut entry, &found, now_ms);
     }
     if let Some((_, sealed)) = entry.segments.split_last_mut() {
         sealed.iter_mut().for_each(|segment| segment.sealed = true);
@@ -121,58 +157,57 @@ fn scan_partition(
     Ok(Some(entry))
 }
 
-fn scan_segment(
-    core: &Arc<Core>,
-    entry: &mut PartitionEntry,
-    base: u64,
-    limit: u64,
-) -> Result<(), OpenError> {
-    let path = core.paths.segment(entry.id, base);
+fn open_segment(core: &Core, id: PartitionId, base: u64) -> Result<SegmentFile, OpenError> {
+    let path = core.paths.segment(id, base);
     let opened = core
         .disk
         .open(&path, Open::Read)
         .and_then(|file| Ok((file.len()?, file)));
     let (written, file) = opened.map_err(OpenError::io(path.display().to_string()))?;
-    let file = SegmentFile {
-        wait: crate::disk::Wait::Allowed,
+    Ok(SegmentFile {
+        wait: Wait::Allowed,
         file,
         base,
         written,
         end: u64::MAX,
-    };
-    let mut segment = SegmentEntry {
-        base,
-        end: base,
-        bytes: 0,
-        max_timestamp_ms: i64::MIN,
-        last_append_ms: core.now_ms(),
-        keyed_batches: 0,
-        sealed: false,
-    };
-    let scanned = file.whole_batches(0, |position, header| {
-        if header.base_offset >= limit || header.base_offset < entry.next_offset {
-            return header.base_offset < limit;
-        }
-        if header.base_offset > entry.next_offset {
-            entry.damaged.push((entry.next_offset, header.base_offset));
-        }
-        if entry
-            .epochs
-            .last()
-            .is_none_or(|(epoch, _)| *epoch < header.leader_epoch)
-        {
-            entry.epochs.push((header.leader_epoch, header.base_offset));
-        }
-        entry.next_offset = header.next_offset();
-        segment.end = header.next_offset();
-        segment.bytes = position + header.batch_bytes as u64;
-        segment.max_timestamp_ms = segment.max_timestamp_ms.max(header.max_timestamp_ms);
-        segment.keyed_batches += u32::from(header.producer.id >= 0);
-        true
-    });
-    scanned.map_err(OpenError::io(path.display().to_string()))?;
-    if segment.bytes > 0 {
-        entry.segments.push(segment);
+    })
+}
+
+/// The journal's first batch of a partition.
+#[derive(Copy, Clone)]
+struct JournalFirst {
+    offset: u64,
+    epoch: i32,
+}
+
+/// Adds a batch at the end; what is missing before it is a hole.
+fn keep(entry: &mut PartitionEntry, found: &Found, now_ms: i64) {
+    let header = &found.header;
+    if header.base_offset > entry.next_offset {
+        entry.damaged.push((entry.next_offset, header.base_offset));
     }
-    Ok(())
+    let epoch = entry.epochs.last().map(|(epoch, _)| *epoch);
+    if epoch.is_none_or(|epoch| epoch < header.leader_epoch) {
+        entry.epochs.push((header.leader_epoch, header.base_offset));
+    }
+    entry.next_offset = header.next_offset();
+    if entry.segments.last().map(|segment| segment.base) != Some(found.segment) {
+        entry.segments.push(SegmentEntry {
+            base: found.segment,
+            end: found.segment,
+            bytes: 0,
+            max_timestamp_ms: i64::MIN,
+            last_append_ms: now_ms,
+            keyed_batches: 0,
+            sealed: false,
+        });
+    }
+    let segment = entry
+        .segments
+        .last_mut()
+        .expect("a segment was just made sure of");
+    segment.end = header.next_offset();
+    segment.bytes = found.position + header.batch_bytes as u64;
+    segment.max_timestamp_ms = segment.max_timestamp_ms.max(header.max_timestamp_ms);
+    segment.keyed_batches += u32::from(header.producer.id >= 0);
 }

@@ -37,6 +37,67 @@ pub(crate) enum ScanError {
     Io(io::Error),
 }
 
+/// A batch whose CRC is right, wherever it belongs.
+#[derive(Copy, Clone)]
+pub(crate) struct Found {
+    /// Base offset of the segment it is in.
+    pub segment: u64,
+    pub position: u64,
+    pub header: BatchHeader,
+}
+
+/// Tells which batches found one after the other are what was written there. Offset and epoch are
+/// not under the CRC: rot in them leaves a batch whole, but out of order with its neighbours.
+pub(crate) struct Order {
+    /// One past the last batch believed, and its epoch.
+    next_offset: u64,
+    epoch: i32,
+    /// In order behind that, and believed unless what comes next speaks against it.
+    last: Option<Found>,
+}
+
+impl Order {
+    /// Batches from `next_offset` on are in order.
+    pub fn new(next_offset: u64) -> Order {
+        Order {
+            next_offset,
+            epoch: i32::MIN,
+            last: None,
+        }
+    }
+
+    /// Takes the next batch, and gives back the one before it if that is to be believed.
+    pub fn add(&mut self, found: Found) -> Option<Found> {
+        let (offset, epoch) = (found.header.base_offset, found.header.leader_epoch);
+        if offset < self.next_offset || epoch < self.epoch {
+            return None;
+        }
+        let overlaps = |last: &Found| offset < last.header.next_offset();
+        let goes_on = |last: &Found| last.header.base_offset == self.next_offset;
+        if self
+            .last
+            .is_some_and(|last| overlaps(&last) && goes_on(&last))
+        {
+            return None;
+        }
+        let last = self.last.replace(found).filter(|last| !overlaps(last));
+        self.believe(last, epoch)
+    }
+
+    /// The batch added last, if what follows it is of `epoch`.
+    pub fn last(&mut self, epoch: i32) -> Option<Found> {
+        let last = self.last.take();
+        self.believe(last, epoch)
+    }
+
+    fn believe(&mut self, last: Option<Found>, epoch: i32) -> Option<Found> {
+        let last = last.filter(|last| last.header.leader_epoch <= epoch)?;
+        self.next_offset = last.header.next_offset();
+        self.epoch = last.header.leader_epoch;
+        Some(last)
+    }
+}
+
 impl From<io::Error> for ScanError {
     fn from(error: io::Error) -> ScanError {
         match error.kind() {
@@ -186,7 +247,7 @@ impl SegmentFile {
                 Ok(()) => return Ok(()),
                 Err((_, ScanError::Io(error))) => return Err(error),
                 Err((bad, ScanError::Bad)) => {
-                    let Some((at, header)) = self.resync(bad + 1, last)? else {
+                    let Some((at, header)) = self.resync(bad + 1, last, last)? else {
                         return Ok(());
                     };
                     (position, expected) = (at, header.base_offset);
@@ -195,26 +256,34 @@ impl SegmentFile {
         }
     }
 
-    /// The first whole batch (CRC included) at or after `position` that ends behind `from`.
-    pub fn resync(&self, position: u64, from: u64) -> io::Result<Option<(u64, BatchHeader)>> {
-        let mut found = None;
-        self.whole_batches(position, |at, header| {
-            if header.next_offset() > from {
-                found = Some((at, *header));
+    /// The first good batch at or after `position` that ends behind `from`. None there is below
+    /// `expected`, and the one at `expected` is in its place.
+    pub fn resync(
+        &self,
+        position: u64,
+        expected: u64,
+        from: u64,
+    ) -> io::Result<Option<(u64, BatchHeader)>> {
+        let mut order = Order::new(expected);
+        let behind = |found: &Found| found.header.next_offset() > from;
+        let mut first = None;
+        self.whole_batches(position, |found| {
+            if found.header.next_offset() <= self.end {
+                first = order.add(found).filter(behind);
             }
-            found.is_none()
+            first.is_none()
         })?;
-        Ok(found)
+        let first = first.or_else(|| order.last(i32::MAX).filter(behind));
+        Ok(first.map(|found| (found.position, found.header)))
     }
 
-    /// Every whole batch (CRC included) from `position` on, in growing order of offsets, whatever
-    /// lies between them, until `visit` says stop (false).
+    /// Every whole batch (CRC included) from `position` on, whatever lies between them, until
+    /// `visit` says stop (false). Where they belong is for [`Order`] to say.
     pub fn whole_batches(
         &self,
         mut position: u64,
-        mut visit: impl FnMut(u64, &BatchHeader) -> bool,
+        mut visit: impl FnMut(Found) -> bool,
     ) -> io::Result<()> {
-        let mut floor = self.base;
         while position + BATCH_HEADER_BYTES as u64 <= self.written {
             let mut window = vec![0; RESYNC_WINDOW.min(self.written - position) as usize];
             let read = self.file.read_at(&mut window, position)?;
@@ -225,12 +294,16 @@ impl SegmentFile {
             let mut at = 0;
             while at + BATCH_HEADER_BYTES <= window.len() {
                 let here = position + at as u64;
-                match self.whole_batch(&window[at..], here, floor)? {
+                match self.whole_batch(&window[at..], here)? {
                     Some(header) => {
-                        if !visit(here, &header) {
+                        let found = Found {
+                            segment: self.base,
+                            position: here,
+                            header,
+                        };
+                        if !visit(found) {
                             return Ok(());
                         }
-                        floor = header.next_offset();
                         at += header.batch_bytes;
                     }
                     None => at += 1,
@@ -242,14 +315,11 @@ impl SegmentFile {
     }
 
     /// The batch at the front of `bytes` if all of it is good.
-    fn whole_batch(&self, bytes: &[u8], at: u64, floor: u64) -> io::Result<Option<BatchHeader>> {
+    fn whole_batch(&self, bytes: &[u8], at: u64) -> io::Result<Option<BatchHeader>> {
         let Ok(header) = BatchView::header_of(bytes) else {
             return Ok(None);
         };
-        let fits = header.base_offset >= floor
-            && header.next_offset() <= self.end
-            && at + header.batch_bytes as u64 <= self.written;
-        if !fits {
+        if at + header.batch_bytes as u64 > self.written {
             return Ok(None);
         }
         let mut copy = Vec::new();

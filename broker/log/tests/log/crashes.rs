@@ -58,7 +58,8 @@ fn work(log: &Log, heard: &Heard, model: &mut Model) {
             return;
         }
         if step % 13 == 12 {
-            life.trim_tried = partition.next_offset() / 2;
+            let end = partition.next_offset();
+            life.trim_tried = if step % 39 == 38 { end } else { end / 2 };
             match partition.trim(life.trim_tried) {
                 Ok(start) => life.trim_acked = start,
                 Err(_) => return,
@@ -78,8 +79,37 @@ fn work(log: &Log, heard: &Heard, model: &mut Model) {
     }
 }
 
+/// What becomes of the checkpoint file in a crash.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+enum Checkpoint {
+    Kept,
+    /// A second fault: it is gone, or damaged.
+    Lost,
+}
+
+impl Checkpoint {
+    fn after_crash(self, disk: &CrashDisk, seed: u64) {
+        // Before the directory has its name nothing was acknowledged, and opening says no.
+        let named = disk.bytes(&Path::new(DIR).join("data_dir.json")).is_some();
+        if self == Checkpoint::Kept || !named {
+            return;
+        }
+        let path = Path::new(DIR).join("checkpoint");
+        if seed.is_multiple_of(2) {
+            disk.flip(&path, seed);
+        } else if disk.remove(&path).is_ok() {
+            disk.sync_dir(Path::new(DIR)).unwrap();
+        }
+    }
+}
+
 /// What is there, and that it is what may be there.
-fn check(log: &Log, model: &Model, context: &str) -> HashMap<PartitionId, (u64, Stored)> {
+fn check(
+    log: &Log,
+    model: &Model,
+    checkpoint: Checkpoint,
+    context: &str,
+) -> HashMap<PartitionId, (u64, Stored)> {
     let mut content = HashMap::new();
     for (id, lives) in model {
         let mut life = lives.last().unwrap().clone();
@@ -99,8 +129,9 @@ fn check(log: &Log, model: &Model, context: &str) -> HashMap<PartitionId, (u64, 
         let (start, end) = (partition.log_start(), partition.next_offset());
         let (batches, damaged) = read_all(&partition, start);
         assert_eq!(damaged, [], "{context}: {id} is damaged");
+        // A start inside a segment is in the checkpoint only, once the journal is free of it.
         assert!(
-            start >= life.trim_acked,
+            start >= life.trim_acked || checkpoint == Checkpoint::Lost,
             "{context}: {id} starts at {start}"
         );
         assert!(
@@ -129,7 +160,12 @@ fn check(log: &Log, model: &Model, context: &str) -> HashMap<PartitionId, (u64, 
             end == last.max(start),
             "{context}: {id} ends inside a batch"
         );
-        content.insert(*id, (start, batches));
+        let known_start = match checkpoint {
+            Checkpoint::Kept => start,
+            Checkpoint::Lost => life.trim_tried,
+        };
+        let batches = batches.into_iter().filter(|(base, _)| *base >= known_start);
+        content.insert(*id, (end, batches.collect()));
     }
     content
 }
@@ -140,7 +176,7 @@ fn reopen(disk: &CrashDisk) -> Result<(Log, Arc<Heard>), headwater_log::OpenErro
 }
 
 /// One run up to a fault, a crash, and what is there then. False: the fault never came.
-fn run(fault: Option<Fault>, seed: u64) -> bool {
+fn run(fault: Option<Fault>, checkpoint: Checkpoint, seed: u64) -> bool {
     let disk = CrashDisk::new();
     let mut model = Model::new();
     disk.plan(fault.unwrap_or(Fault::CrashAtWrite(u64::MAX)));
@@ -153,11 +189,12 @@ fn run(fault: Option<Fault>, seed: u64) -> bool {
     }
     let came = disk.has_crashed();
     disk.crash(seed);
-    let context = format!("{fault:?}, seed {seed}");
+    checkpoint.after_crash(&disk, seed);
+    let context = format!("{fault:?}, checkpoint {checkpoint:?}, seed {seed}");
     let first = {
         let disk = disk.fork();
         let (log, _) = reopen(&disk).unwrap_or_else(|error| panic!("{context}: {error}"));
-        let content = check(&log, &model, &context);
+        let content = check(&log, &model, checkpoint, &context);
         // And it goes on: what is appended now is there after a clean stop.
         let partition = log.partition(id(0));
         let before = partition.next_offset();
@@ -183,10 +220,12 @@ fn run(fault: Option<Fault>, seed: u64) -> bool {
         if let Ok((log, _)) = reopen(&disk) {
             let _ = log.checkpoint();
         }
-        disk.crash(seed.wrapping_add(round as u64 * 7919 + 1));
+        let seed = seed.wrapping_add(round as u64 * 7919 + 1);
+        disk.crash(seed);
+        checkpoint.after_crash(&disk, seed);
         let (log, _) = reopen(&disk.fork()).unwrap_or_else(|error| panic!("{context}: {error}"));
         assert!(
-            check(&log, &model, &context) == first,
+            check(&log, &model, checkpoint, &context) == first,
             "{context}: recovered something else"
         );
     }
@@ -195,27 +234,44 @@ fn run(fault: Option<Fault>, seed: u64) -> bool {
 
 #[test]
 fn crash_at_every_write() {
-    every(Fault::CrashAtWrite);
+    every(Fault::CrashAtWrite, Checkpoint::Kept);
 }
 
 #[test]
 fn crash_at_every_sync() {
-    every(Fault::CrashAtSync);
+    every(Fault::CrashAtSync, Checkpoint::Kept);
+}
+
+#[test]
+fn crash_at_every_write_and_the_checkpoint_lost() {
+    every(Fault::CrashAtWrite, Checkpoint::Lost);
+}
+
+#[test]
+fn crash_at_every_sync_and_the_checkpoint_lost() {
+    every(Fault::CrashAtSync, Checkpoint::Lost);
+}
+
+#[test]
+fn power_cut_and_the_checkpoint_lost_for_many_seeds() {
+    for seed in 0..150 {
+        run(None, Checkpoint::Lost, seed);
+    }
 }
 
 #[test]
 fn power_cut_without_warning_for_many_seeds() {
     for seed in 0..150 {
-        run(None, seed);
+        run(None, Checkpoint::Kept, seed);
     }
 }
 
 /// A run for every place a fault can come at, and a few more, since the log's threads do not
 /// always write in the same order.
-fn every(fault: impl Fn(u64) -> Fault) {
+fn every(fault: impl Fn(u64) -> Fault, checkpoint: Checkpoint) {
     let (mut number, mut missed) = (0, 0);
     while missed < 3 {
-        if !run(Some(fault(number)), number * 31 + 7) {
+        if !run(Some(fault(number)), checkpoint, number * 31 + 7) {
             missed += 1;
         }
         number += 1;

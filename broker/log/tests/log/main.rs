@@ -6,4 +6,5 @@ mod support;
 mod basics;
 mod crashes;
 mod faults;
+mod lost_checkpoint;
 mod model;
