@@ -1,7 +1,6 @@
 //! Who may come in, and what a stranger can learn.
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use crate::client::{Reply, reply};
 use crate::harness::{Server, shared};
@@ -87,40 +86,6 @@ async fn a_refused_body_is_not_read_to_its_end() {
     drop(lines);
 }
 
-/// Gives the stopped server a second tenant, as long as no call makes one, and starts it again.
-/// Returns the tenant's key.
-async fn other_project(server: &mut Server) -> String {
-    server.stop().await;
-    let url = format!(
-        "sqlite://{}",
-        server.data_dir().join("metadata.db").display()
-    );
-    let database = sqlx::SqlitePool::connect(&url).await.expect("the database");
-    let (id, secret) = ("0123456789abcdef", "5".repeat(64));
-    let digest: String = Sha256::digest(secret.as_bytes())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    for statement in [
-        "INSERT INTO organizations VALUES ('other-org', 'Other', 0)".to_owned(),
-        format!(
-            "INSERT INTO projects VALUES ('other-project', 'other-org', 'Other', '{digest}', 0)"
-        ),
-        "INSERT INTO users VALUES ('other@example.com', '', 0)".to_owned(),
-        format!(
-            "INSERT INTO api_keys VALUES ('{id}', 'other-project', 'k', '{digest}', 'other@example.com', 0, NULL)"
-        ),
-    ] {
-        sqlx::query(sqlx::AssertSqlSafe(statement))
-            .execute(&database)
-            .await
-            .expect("a row");
-    }
-    database.close().await;
-    server.restart().await;
-    format!("hw_{id}_{secret}")
-}
-
 /// The body without what differs from request to request.
 fn without_id(answer: &Reply) -> Value {
     let mut body = answer.problem(404, "not_found");
@@ -130,11 +95,14 @@ fn without_id(answer: &Reply) -> Value {
 
 #[tokio::test]
 async fn another_project_is_as_absent_as_an_unknown_one() {
-    let mut server = Server::start().await;
-    let key = other_project(&mut server).await;
+    let server = Server::start().await;
+    let made = server
+        .bootstrap("other-org", "other-project", "other@example.com")
+        .await;
     let api = server.api();
-    let mut other = api.with_key(&key);
-    other.base = format!("{}/v1/projects/other-project", api.root);
+    let other = api
+        .with_key(made["api_key"].as_str().expect("a key"))
+        .in_project("other-project");
     other.topic("secret", 1).await;
     api.topic("ours", 1).await;
 

@@ -8,7 +8,10 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::client::Api;
+use crate::postgres::Postgres;
 
 /// The program under test.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_headwater");
@@ -32,7 +35,7 @@ pub fn unique(prefix: &str) -> String {
 
 /// Ports below the ephemeral range: while a killed server is away, a client's own outgoing
 /// connection must not be given its port (or connect to itself).
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     loop {
         let step = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -47,7 +50,12 @@ fn free_port() -> u16 {
     }
 }
 
-/// One `headwater dev`. Dropping it kills the process and removes its directory.
+fn address(port: u16) -> String {
+    format!("127.0.0.1:{port}")
+}
+
+/// One `headwater dev` or `headwater serve`. Dropping it kills the process and removes its
+/// directory.
 pub struct Server {
     child: Option<Child>,
     /// Kills the server when this test process ends in any way, so that none is left behind.
@@ -55,23 +63,64 @@ pub struct Server {
     data: tempfile::TempDir,
     /// The port it listens on, kept over restarts.
     pub port: u16,
+    /// What `serve` needs; nothing is `dev`.
+    node: Option<Node>,
+    environment: Vec<(String, String)>,
+}
+
+/// What a `headwater serve` is told beside its directory.
+struct Node {
+    database: String,
+    internal_port: u16,
 }
 
 impl Server {
-    /// Starts on an empty directory and waits until it is ready.
+    /// Starts `dev` on an empty directory and waits until it is ready.
     pub async fn start() -> Self {
+        Self::dev().started().await
+    }
+
+    /// Starts `serve` on an empty directory and a migrated database and waits until it is ready.
+    pub async fn start_on(database: &str) -> Self {
+        Self::serve(database).started().await
+    }
+
+    /// A `headwater dev` to be started.
+    pub fn dev() -> Self {
         let data = tempfile::Builder::new()
             .prefix("headwater-test-")
             .tempdir()
             .expect("a temporary directory");
-        let mut server = Self {
+        Self {
             child: None,
             reaper: None,
             data,
             port: free_port(),
-        };
-        server.restart().await;
+            node: None,
+            environment: Vec::new(),
+        }
+    }
+
+    /// A `headwater serve` to be started.
+    pub fn serve(database: &str) -> Self {
+        let mut server = Self::dev();
+        server.node = Some(Node {
+            database: database.to_owned(),
+            internal_port: free_port(),
+        });
         server
+    }
+
+    /// Starts with this environment variable.
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts the process and waits until it is ready.
+    pub async fn started(mut self) -> Self {
+        self.restart().await;
+        self
     }
 
     /// Starts the process again on the same directory and port and waits until it is ready.
@@ -88,11 +137,18 @@ impl Server {
             .append(true)
             .open(self.log_path())
             .expect("a log file");
-        let child = Command::new(BINARY)
-            .arg("dev")
+        let mut command = Command::new(BINARY);
+        match &self.node {
+            None => command.arg("dev"),
+            Some(node) => command
+                .args(["serve", "--database", &node.database])
+                .args(["--internal-listen", &address(node.internal_port)]),
+        };
+        let child = command
             .arg("--data-dir")
             .arg(self.data_dir())
-            .args(["--listen", &format!("127.0.0.1:{}", self.port)])
+            .args(["--listen", &address(self.port)])
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle"))
             .stderr(log)
@@ -142,19 +198,60 @@ impl Server {
         }
     }
 
-    /// A client with the credentials that the server wrote at its first start.
+    /// Scheme, host and port.
+    pub fn root(&self) -> String {
+        format!("http://{}", address(self.port))
+    }
+
+    /// Where `/metrics` is.
+    pub fn internal_root(&self) -> String {
+        let port = self
+            .node
+            .as_ref()
+            .map_or(self.port, |node| node.internal_port);
+        format!("http://{}", address(port))
+    }
+
+    /// The metadata database's URL.
+    pub fn database(&self) -> String {
+        match &self.node {
+            Some(node) => node.database.clone(),
+            None => format!("sqlite://{}", self.data_dir().join("metadata.db").display()),
+        }
+    }
+
+    /// Runs `headwater admin bootstrap` beside the running server; what it prints.
+    pub async fn bootstrap(&self, organization: &str, project: &str, email: &str) -> Value {
+        let output = tokio::process::Command::new(BINARY)
+            .args(["admin", "bootstrap", "--database", &self.database()])
+            .args([
+                "--org",
+                organization,
+                "--project",
+                project,
+                "--email",
+                email,
+            ])
+            .output();
+        let output = soon("bootstrap ends", output).await.expect("it starts");
+        assert!(
+            output.status.success(),
+            "bootstrap: {}: {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
+        serde_json::from_slice(&output.stdout).expect("one JSON object")
+    }
+
+    /// A client with the credentials that `dev` wrote at its first start.
     pub fn api(&self) -> Api {
         let credentials = self.credentials();
         let text = |name: &str| credentials[name].as_str().expect(name).to_owned();
-        Api::new(
-            format!("http://127.0.0.1:{}", self.port),
-            text("base_url"),
-            text("api_key"),
-        )
+        Api::new(self.root(), text("base_url"), text("api_key"))
     }
 
     /// What `credentials.json` says.
-    pub fn credentials(&self) -> serde_json::Value {
+    pub fn credentials(&self) -> Value {
         let text =
             fs::read_to_string(self.data_dir().join("credentials.json")).expect("credentials.json");
         serde_json::from_str(&text).expect("credentials.json is JSON")
@@ -271,17 +368,35 @@ impl Drop for Server {
     }
 }
 
-/// The one server that the cheap tests share: a client for it, with connections of its own
-/// because each test has its own runtime.
+/// The one `dev` that the cheap tests share: a client for it, with connections of its own because
+/// each test has its own runtime.
 pub async fn shared() -> Api {
+    shared_dev().await.api()
+}
+
+/// The one `dev` that the cheap tests share.
+pub async fn shared_dev() -> &'static Server {
     static SHARED: OnceLock<Server> = OnceLock::new();
+    started_once(&SHARED, Server::dev).await
+}
+
+/// The one `serve` on Postgres that the cheap tests share.
+pub async fn shared_serve() -> &'static Server {
+    static SHARED: OnceLock<Server> = OnceLock::new();
+    started_once(&SHARED, || Server::serve(&Postgres::shared().database())).await
+}
+
+async fn started_once(
+    cell: &'static OnceLock<Server>,
+    make: impl FnOnce() -> Server + Send + 'static,
+) -> &'static Server {
     let server = tokio::task::spawn_blocking(|| {
-        SHARED.get_or_init(|| {
+        cell.get_or_init(|| {
             let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-            runtime.block_on(Server::start())
+            runtime.block_on(make().started())
         })
     });
-    server.await.expect("the shared server starts").api()
+    server.await.expect("the shared server starts")
 }
 
 /// Waits for a condition that only polling can see.

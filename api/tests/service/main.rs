@@ -23,6 +23,8 @@ mod harness;
 mod idempotency;
 mod json;
 mod lines;
+mod postgres;
 mod raw_http;
 mod readme;
+mod tenants;
 pub mod vanish;
