@@ -1,8 +1,14 @@
 //! Who may do what in an organization, what they use, what is written down of it, and that nobody
 //! sees or stops anybody else.
 
+mod forgeries;
+mod invitations;
 mod keys;
 mod operations;
+mod organizations;
 mod people;
 mod permissions;
+mod projects;
 mod roles;
+mod sessions;
+mod tokens;
