@@ -63,7 +63,13 @@ pub const BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 pub const BODY_BYTES_PER_SECOND_MIN: usize = 4 << 10;
 /// How long a stop waits for requests in flight.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long a verified API key is trusted without asking the database again.
-pub const KEY_CACHE: Duration = Duration::from_secs(5);
+/// How often a node asks what changed in the metadata. A revoked key lives on for as long at most.
+pub const METADATA_POLL: Duration = Duration::from_millis(1_000);
+/// How long callers are let in on what was known of them while the metadata database is away.
+pub const METADATA_OUTAGE_MAX: Duration = Duration::from_secs(15 * 60);
+/// How often what every node has heard of is forgotten.
+pub const METADATA_PRUNE: Duration = Duration::from_secs(3_600);
+/// How long the metadata database may take to answer.
+pub const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest offset that JSON carries without loss.
 pub const OFFSET_MAX: u64 = (1 << 53) - 1;

@@ -1,145 +1,167 @@
-//! From an `Authorization` header to what it opens.
+//! From an `Authorization` header to what it opens. Everything is answered from the snapshot of the
+//! metadata: no request waits for the database, and an unknown key costs what a known one does.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use http::HeaderValue;
-use parking_lot::RwLock;
 
-use super::secrets::{ApiKey, decode_hex};
+use super::{
+    permissions::{Permission, Role},
+    secrets::ApiKey,
+};
 use crate::{
-    limits::KEY_CACHE,
-    metadata::{Catalog, Project, Store},
+    metadata::{Catalog, Key, Project},
     problem::{Code, Problem},
 };
-
-/// Keys in the cache at most; beyond it the cache starts anew.
-const CACHED_KEYS_MAX: usize = 10_000;
 
 /// A caller inside one project.
 #[derive(Clone)]
 pub struct Access {
     /// The project that the path names and the credential opens.
     pub project: Arc<Project>,
+    key_id: Arc<str>,
+    key: Arc<Key>,
 }
 
-struct Known {
-    project: String,
-    secret_sha256: [u8; 32],
-    expires_at_ms: Option<i64>,
-    read_at: Instant,
-}
-
-/// Keys that the database knew a moment ago. What is cached is the stored hash, so every request
-/// still proves its secret.
-pub struct KeyCache {
-    store: Store,
-    catalog: Arc<Catalog>,
-    known: RwLock<HashMap<String, Arc<Known>>>,
-}
-
-impl KeyCache {
-    /// An empty cache over `store`.
-    pub fn new(store: Store, catalog: Arc<Catalog>) -> Self {
-        Self {
-            store,
-            catalog,
-            known: RwLock::default(),
-        }
+impl Access {
+    /// Whether the key's scopes have what `row` asks for on `name`.
+    pub fn allows(&self, row: &Permission, name: Option<&str>) -> bool {
+        let mut scopes = self.key.scopes.iter();
+        scopes.any(|scope| scope.allows(row.key, name))
     }
 
-    /// What the credential opens in `project`.
+    /// How long the key is good by itself.
+    pub fn expires_in(&self, now_ms: i64) -> Duration {
+        let left_ms = self.key.expires_at_ms.map(|at| at.saturating_sub(now_ms));
+        left_ms.map_or(Duration::MAX, |ms| Duration::from_millis(ms.max(0) as u64))
+    }
+
+    /// Looks again whether a caller who was let in still is: for what goes on for longer than a
+    /// moment.
     ///
     /// # Errors
-    /// 401 without a good credential; 404, as for a project that does not exist, with one for
-    /// another project.
-    pub async fn authorize(
+    /// As [`authorize`].
+    pub fn check(
         &self,
-        project: &str,
-        credential: Option<&HeaderValue>,
+        catalog: &Catalog,
+        row: &Permission,
+        name: &str,
         now_ms: i64,
-    ) -> Result<Access, Problem> {
-        let header =
-            credential.ok_or_else(|| unauthenticated("send `Authorization: Bearer <API key>`"))?;
-        let key = header
-            .to_str()
-            .ok()
-            .and_then(|text| text.split_once(' '))
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-            .and_then(|(_, key)| ApiKey::parse(key.trim()))
-            .ok_or_else(|| unauthenticated("the Authorization header holds no API key"))?;
-        let known = self.known_key(key.id).await?;
-        let good = known
-            .as_ref()
-            .is_some_and(|known| key.matches(&known.secret_sha256));
-        let Some(known) = known.filter(|_| good) else {
-            return Err(unauthenticated("no such API key"));
-        };
-        if known.expires_at_ms.is_some_and(|at| at <= now_ms) {
-            return Err(unauthenticated("the API key has expired"));
-        }
-        if known.project != project {
-            return Err(project_not_found());
-        }
-        let project = self
-            .catalog
-            .project(project)
-            .ok_or_else(project_not_found)?;
-        Ok(Access { project })
+    ) -> Result<(), Problem> {
+        let known = known_key(catalog, &self.key_id, now_ms, |known| {
+            known.secret_sha256 == self.key.secret_sha256
+        })?;
+        open(catalog, row, &self.project.id, Some(name), &self.key_id, known)?;
+        Ok(())
     }
+}
 
-    async fn known_key(&self, id: &str) -> Result<Option<Arc<Known>>, Problem> {
-        let cached = self.known.read().get(id).cloned();
-        if let Some(known) = &cached
-            && known.read_at.elapsed() < KEY_CACHE
-        {
-            return Ok(cached);
-        }
-        let row = match tokio::time::timeout(Duration::from_secs(2), self.store.key(id)).await {
-            Ok(Ok(row)) => row,
-            // The data plane goes on while the database is away, for keys it has seen.
-            Ok(Err(_)) | Err(_) if cached.is_some() => return Ok(cached),
-            Ok(Err(error)) => return Err(unavailable(error)),
-            Err(error) => return Err(unavailable(error)),
-        };
-        let known = row.and_then(|row| {
-            let mut secret_sha256 = [0; 32];
-            decode_hex(&row.secret_sha256, &mut secret_sha256)?;
-            Some(Arc::new(Known {
-                project: row.project_id,
-                secret_sha256,
-                expires_at_ms: row.expires_at,
-                read_at: Instant::now(),
-            }))
-        });
-        let mut cache = self.known.write();
-        match &known {
-            Some(known) => {
-                if cache.len() >= CACHED_KEYS_MAX {
-                    cache.clear();
-                }
-                cache.insert(id.to_owned(), known.clone());
-            }
-            None => {
-                cache.remove(id);
-            }
-        }
-        Ok(known)
+/// One sentence for an unknown id, a wrong secret and a maker who left.
+const NO_SUCH_KEY: &str = "no such API key";
+
+/// What the credential opens in `project` for one operation on `name`.
+///
+/// # Errors
+/// 401 without a good credential; 404, as for a project that does not exist, with one for another
+/// project; 403 if its scopes or its maker's role do not reach that far, whether or not there is
+/// anything of that name.
+pub fn authorize(
+    catalog: &Catalog,
+    row: &Permission,
+    project: &str,
+    name: Option<&str>,
+    credential: Option<&HeaderValue>,
+    now_ms: i64,
+) -> Result<Access, Problem> {
+    let header =
+        credential.ok_or_else(|| unauthenticated("send `Authorization: Bearer <API key>`"))?;
+    let key = header
+        .to_str()
+        .ok()
+        .and_then(|text| text.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .and_then(|(_, key)| ApiKey::parse(key.trim()))
+        .ok_or_else(|| unauthenticated("the Authorization header holds no API key"))?;
+    let known = known_key(catalog, key.id, now_ms, |known| {
+        key.matches(&known.secret_sha256)
+    })?;
+    open(catalog, row, project, name, key.id, known)
+}
+
+/// The key of that id, if `proves` says that the caller has it and it has not expired.
+fn known_key(
+    catalog: &Catalog,
+    id: &str,
+    now_ms: i64,
+    proves: impl Fn(&Key) -> bool,
+) -> Result<Arc<Key>, Problem> {
+    if !catalog.is_current() {
+        return Err(Problem::new(
+            Code::Unavailable,
+            "the metadata database has not answered for too long",
+        ));
     }
+    // Where there is no key of that id, one that nobody has is asked, so that both take as long.
+    let known = catalog.key(id);
+    let good = proves(known.as_deref().unwrap_or(Key::nobodys()));
+    let Some(known) = known.filter(|_| good) else {
+        return Err(unauthenticated(NO_SUCH_KEY));
+    };
+    if known.expires_at_ms.is_some_and(|at| at <= now_ms) {
+        return Err(unauthenticated("the API key has expired"));
+    }
+    Ok(known)
+}
+
+/// What a key that was proved opens.
+fn open(
+    catalog: &Catalog,
+    row: &Permission,
+    project: &str,
+    name: Option<&str>,
+    key_id: &str,
+    known: Arc<Key>,
+) -> Result<Access, Problem> {
+    // A key is at most what its maker is now: nothing, if they left.
+    let Some(role) = catalog.role(&known.project, &known.created_by) else {
+        return Err(unauthenticated(NO_SUCH_KEY));
+    };
+    let opened = (known.project == project)
+        .then(|| catalog.project(project))
+        .flatten();
+    let Some(project) = opened else {
+        return Err(Problem::new(Code::NotFound, "no such project"));
+    };
+    let access = Access {
+        project,
+        key_id: key_id.into(),
+        key: known,
+    };
+    check_role(role, row)?;
+    if !access.allows(row, name) {
+        return Err(Problem::new(
+            Code::Forbidden,
+            format!("the API key's scopes do not allow {}", row.operation),
+        ));
+    }
+    Ok(access)
+}
+
+fn check_role(role: Role, row: &Permission) -> Result<(), Problem> {
+    if role >= row.role {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Code::Forbidden,
+        format!(
+            "{} needs the role {}, and whoever made the API key has the role {}",
+            row.operation,
+            row.role.name(),
+            role.name()
+        ),
+    ))
 }
 
 fn unauthenticated(detail: &str) -> Problem {
     Problem::new(Code::Unauthenticated, detail)
-}
-
-fn project_not_found() -> Problem {
-    Problem::new(Code::NotFound, "no such project")
-}
-
-fn unavailable(error: impl std::fmt::Display) -> Problem {
-    tracing::warn!(%error, "the metadata database does not answer");
-    Problem::new(Code::Unavailable, "the metadata database does not answer")
 }

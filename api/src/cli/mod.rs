@@ -1,5 +1,6 @@
 //! The command line.
 
+mod admin;
 mod exit;
 mod node;
 mod settings;
@@ -33,6 +34,9 @@ enum Command {
     Dev(settings::DevArgs),
     /// Start a node
     Serve(settings::ServeArgs),
+    /// Manage tenants on the metadata database
+    #[command(subcommand)]
+    Admin(admin::Verb),
     #[command(flatten)]
     Client(client::Verb),
     /// Measure throughput and latency of a running service
@@ -54,6 +58,7 @@ pub fn main() -> ExitCode {
             Ok(settings) => node::run(settings),
             Err(error) => exit::usage(&error),
         },
+        Command::Admin(verb) => on_runtime(admin::run(verb)),
         Command::Client(verb) => on_runtime(client::run(verb)),
         Command::Bench(args) => on_runtime(bench::run(args)),
         Command::Openapi { document } => print_openapi(document.as_deref()),

@@ -15,7 +15,6 @@ use super::{
     tenant::{self, Credentials},
 };
 use crate::{
-    auth::KeyCache,
     gateway::{Budget, Gateway},
     http::{self, App, Metrics, Server},
     limits::{IN_FLIGHT_BYTES_MAX, PAGE_BYTES_MAX},
@@ -90,7 +89,7 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
     let catalog = Arc::new(Catalog::default());
     let node = open_node(&settings, clock.clone(), catalog.clone()).await?;
     let metadata =
-        |error: StoreError| Stopped::new(exit::METADATA, format!("{}: {error}", settings.database));
+        |error: StoreError| Stopped::new(exit::METADATA, format!("metadata database: {error}"));
     let store = Store::open(&settings.database).await.map_err(metadata)?;
     let credentials = match settings.mode {
         Mode::Serve => None,
@@ -100,30 +99,19 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
             Some(ensured.map_err(metadata)?)
         }
     };
-    let dead_topics = catalog
-        .fill(&store, settings.broker_id)
-        .await
-        .map_err(metadata)?;
     let (drain, draining) = watch::channel(false);
     let gateway = Arc::new(Gateway {
-        keys: KeyCache::new(store.clone(), catalog.clone()),
         cluster: Cluster::new(node.clone(), Arc::new(SingleNode)),
         catalog,
         store: store.clone(),
         clock,
         budget: Budget::new(IN_FLIGHT_BYTES_MAX),
         pages: Budget::new(PAGE_BYTES_MAX),
-        changes: tokio::sync::Mutex::default(),
         draining,
         broker_id: settings.broker_id,
     });
-    for row in dead_topics {
-        if let Ok(id) = row.id.parse() {
-            gateway
-                .remove_data(id, u32::try_from(row.partitions).unwrap_or(0))
-                .await;
-        }
-    }
+    gateway.catch_up().await.map_err(metadata)?;
+    let following = tokio::spawn(gateway.clone().follow_metadata());
     let app = App {
         gateway,
         node: node.clone(),
@@ -160,6 +148,7 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
     if let Some(internal) = internal {
         internal.abort();
     }
+    following.abort();
     let closed = tokio::task::spawn_blocking(move || node.close()).await;
     store.close().await;
     drop(drained);

@@ -38,8 +38,8 @@ pub struct ServeArgs {
     /// Where records are kept
     #[arg(long, env = "HEADWATER_DATA_DIR")]
     data_dir: Option<PathBuf>,
-    /// Metadata database: sqlite://PATH
-    #[arg(long, env = "HEADWATER_DATABASE")]
+    /// Metadata database: postgres://USER@HOST/NAME or sqlite://PATH
+    #[arg(long, env = "HEADWATER_DATABASE", hide_env_values = true)]
     database: Option<String>,
     #[command(flatten)]
     common: CommonArgs,
@@ -155,8 +155,9 @@ impl Settings {
                 .unwrap_or_else(|| "info".into()),
         };
         file.nothing_left()?;
-        if !settings.database.starts_with("sqlite:") {
-            return Err("database: this version takes sqlite:// URLs".into());
+        let engines = ["sqlite:", "postgres:", "postgresql:"];
+        if !engines.iter().any(|engine| settings.database.starts_with(engine)) {
+            return Err("database: must be a postgres:// or sqlite:// URL".into());
         }
         settings.check()?;
         Ok(settings)

@@ -5,8 +5,8 @@ use std::{io::Write, os::unix::fs::OpenOptionsExt, path::Path};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    auth::{ApiKey, encode_hex, generate_api_key, hash_password, random_password, random_secret},
-    metadata::{NewTenant, Store, StoreError},
+    auth::{ApiKey, generate_api_key, hash_password, random_password},
+    metadata::{KeyRow, Kind, Store, StoreError, UserRow},
 };
 
 const NAME: &str = "demo";
@@ -62,28 +62,30 @@ pub async fn ensure(store: &Store, data_dir: &Path, url: &str) -> Result<Credent
     Ok(credentials)
 }
 
+/// Name of the key in the file.
+const KEY_NAME: &str = "default";
+
 async fn create(store: &Store, credentials: &Credentials) -> Result<(), StoreError> {
     let key = ApiKey::parse(&credentials.api_key)
         .ok_or_else(|| StoreError("credentials.json: api_key is not a key".into()))?;
-    if store.key(key.id).await?.is_some() {
+    let mut connection = store.connection().await?;
+    if KeyRow::get(&mut connection, key.id).await?.is_some() {
         return Ok(()); // hashing a password takes its time
     }
+    drop(connection);
     let now_ms = headwater_broker::Clock::now_ms(&headwater_broker::SystemClock);
-    let tenant = NewTenant {
-        organization: NAME,
-        project: NAME,
-        cursor_secret: encode_hex(&random_secret()),
-        email: &credentials.email,
-        password_hash: hash_password(&credentials.password),
-        key_id: key.id.to_owned(),
-        key_secret_sha256: encode_hex(&key.secret_sha256()),
-        now_ms,
-    };
-    if !store.create_tenant(&tenant).await? {
+    let mut change = store.change(now_ms).await?;
+    let (email, password) = (credentials.email.as_str(), credentials.password.as_str());
+    let created = change.provision(NAME, NAME, email, Some(password)).await?;
+    if created.is_none() {
         // The file was lost, the tenant was not: it gets what the new file says.
-        store.replace_credentials(&tenant).await?;
+        UserRow::set_password(&mut change, email, &hash_password(password)).await?;
     }
-    Ok(())
+    if let Some(lost) = KeyRow::delete(&mut change, NAME, KEY_NAME).await? {
+        change.touch(Kind::Key, &lost).await?;
+    }
+    change.add_full_key(NAME, KEY_NAME, &key, email).await?;
+    change.commit().await
 }
 
 /// Replaces the file as a whole, readable by its owner alone.

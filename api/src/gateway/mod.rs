@@ -16,8 +16,9 @@ use headwater_broker::{Clock, Cluster, FetchError};
 use tokio::sync::watch;
 
 use crate::{
-    auth::{Access, KeyCache},
-    metadata::{Catalog, Store, Topic},
+    auth::Access,
+    limits::{METADATA_POLL, METADATA_PRUNE, METADATA_TIMEOUT},
+    metadata::{Catalog, Store, StoreError, Topic},
     problem::{Code, Problem},
 };
 
@@ -40,14 +41,10 @@ pub struct Gateway {
     pub cluster: Cluster,
     /// Wall time.
     pub clock: Arc<dyn Clock>,
-    /// Who may call.
-    pub keys: KeyCache,
     /// Memory for request bodies.
     pub budget: Budget,
     /// Memory for pages of records that are being sent.
     pub pages: Budget,
-    /// Held by changes of topics, so that database and catalog change in the same order.
-    pub changes: tokio::sync::Mutex<()>,
     /// Turns true when the service stops: tails say goodbye, new work is refused.
     pub draining: watch::Receiver<bool>,
     /// This process's broker number, which leads every partition of a single node.
@@ -62,7 +59,54 @@ impl Gateway {
     pub fn topic(&self, access: &Access, name: &str) -> Result<Arc<Topic>, Problem> {
         self.catalog
             .topic(&access.project.id, name)
-            .ok_or_else(|| Problem::new(Code::TopicNotFound, "the project has no such topic"))
+            .ok_or_else(topic_not_found)
+    }
+
+    /// Brings the metadata in memory up to what is committed, and removes the data of topics that
+    /// were deleted.
+    ///
+    /// # Errors
+    /// The database failed, or does not answer in time.
+    pub async fn catch_up(&self) -> Result<(), StoreError> {
+        let heard = self.catalog.catch_up(&self.store, self.broker_id);
+        let dead_topics = tokio::time::timeout(METADATA_TIMEOUT, heard)
+            .await
+            .map_err(|_| StoreError("no answer in time".into()))??;
+        for row in dead_topics {
+            if let Ok(id) = row.id.parse() {
+                let partitions = u32::try_from(row.partitions).unwrap_or(0);
+                self.remove_data(id, partitions).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Learns, for as long as the service runs, what others change.
+    pub async fn follow_metadata(self: Arc<Self>) {
+        let mut ticks = tokio::time::interval(METADATA_POLL);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut prunes = tokio::time::interval(METADATA_PRUNE);
+        prunes.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut failing = false;
+        loop {
+            let followed = tokio::select! {
+                _ = ticks.tick() => self.catch_up().await,
+                _ = prunes.tick() => {
+                    let pruned = self.catalog.prune_feed(&self.store, self.clock.now_ms());
+                    tokio::time::timeout(METADATA_TIMEOUT, pruned)
+                        .await
+                        .unwrap_or_else(|_| Err(StoreError("no answer in time".into())))
+                }
+            };
+            match &followed {
+                Ok(()) if failing => tracing::info!("the metadata database answers again"),
+                Err(error) if !failing => {
+                    tracing::warn!(%error, "the metadata database does not answer");
+                }
+                Ok(()) | Err(_) => {}
+            }
+            failing = followed.is_err();
+        }
     }
 
     /// The broker that leads a partition.
@@ -78,6 +122,10 @@ impl Gateway {
             .leader(&topic.placement, partition)
             .ok_or_else(no_leader)
     }
+}
+
+fn topic_not_found() -> Problem {
+    Problem::new(Code::TopicNotFound, "the project has no such topic")
 }
 
 /// The path names a partition that the topic does not have.

@@ -2,12 +2,12 @@
 
 use std::{sync::Arc, time::Instant};
 
-use http::HeaderValue;
+use tokio::sync::watch;
 
 use super::{Cursor, Gateway, Held, ReadLimits};
 use crate::{
-    auth::Access,
-    limits::{KEY_CACHE, TAIL_HEARTBEAT},
+    auth::{Access, Permission},
+    limits::TAIL_HEARTBEAT,
     metadata::Topic,
     problem::{Code, Problem},
 };
@@ -16,12 +16,14 @@ use crate::{
 pub struct Tail {
     gateway: Arc<Gateway>,
     access: Access,
-    /// Shown again every few seconds: a tail ends with its key.
-    credential: Option<HeaderValue>,
-    checked_at: Instant,
+    /// Asked again whenever metadata changes: a tail ends with its key.
+    permission: Permission,
+    changes: watch::Receiver<()>,
     topic: Arc<Topic>,
     cursor: Cursor,
     limits: ReadLimits,
+    /// When the step that is waited for becomes a heartbeat.
+    waits_until: Instant,
     /// The memory of the step that was given out last.
     held: Option<Held>,
     ended: bool,
@@ -55,23 +57,21 @@ impl Tail {
     pub fn new(
         gateway: Arc<Gateway>,
         access: Access,
-        credential: Option<HeaderValue>,
+        permission: Permission,
         topic: Arc<Topic>,
         cursor: Cursor,
         limits: ReadLimits,
     ) -> Self {
-        let limits = ReadLimits {
-            wait: TAIL_HEARTBEAT,
-            ..limits
-        };
+        let changes = gateway.catalog.changes();
         Self {
             gateway,
             access,
-            credential,
-            checked_at: Instant::now(),
+            permission,
+            changes,
             topic,
             cursor,
             limits,
+            waits_until: Instant::now(),
             held: None,
             ended: false,
         }
@@ -83,27 +83,33 @@ impl Tail {
             return None;
         }
         self.held = None;
-        let step = self.step().await;
+        self.waits_until = Instant::now() + TAIL_HEARTBEAT;
+        let step = loop {
+            if let Some(step) = self.step().await {
+                break step;
+            }
+        };
         self.ended = matches!(step, TailStep::Goaway { .. } | TailStep::Failed(_));
         Some(step)
     }
 
-    async fn step(&mut self) -> TailStep {
+    /// `None` if who may read what has changed while it waited: then all is asked again.
+    async fn step(&mut self) -> Option<TailStep> {
         if *self.gateway.draining.borrow() {
-            return TailStep::Goaway {
+            return Some(TailStep::Goaway {
                 cursor: self.sealed(),
-            };
+            });
         }
-        if self.checked_at.elapsed() >= KEY_CACHE {
-            let (keys, now_ms) = (&self.gateway.keys, self.gateway.clock.now_ms());
-            let project = &self.access.project.id;
-            if let Err(problem) = keys
-                .authorize(project, self.credential.as_ref(), now_ms)
-                .await
-            {
-                return TailStep::Failed(problem);
-            }
-            self.checked_at = Instant::now();
+        let now_ms = self.gateway.clock.now_ms();
+        self.changes.mark_unchanged();
+        let checked = self.access.check(
+            &self.gateway.catalog,
+            &self.permission,
+            &self.topic.name,
+            now_ms,
+        );
+        if let Err(problem) = checked {
+            return Some(TailStep::Failed(problem));
         }
         match self.gateway.topic(&self.access, &self.topic.name) {
             // Partitions may have been added; settings do not matter to a reader.
@@ -112,22 +118,25 @@ impl Tail {
                 self.topic = topic;
             }
             Ok(_) | Err(_) => {
-                return TailStep::Failed(Problem::new(
+                return Some(TailStep::Failed(Problem::new(
                     Code::TopicNotFound,
                     "the topic was deleted",
-                ));
+                )));
             }
         }
         let gateway = self.gateway.clone();
-        let page = gateway
-            .fetch_topic(
-                &self.topic,
-                &self.access.project,
-                &mut self.cursor,
-                &self.limits,
-            )
-            .await;
-        match page {
+        let limits = ReadLimits {
+            wait: self.waits_until.saturating_duration_since(Instant::now()),
+            ..self.limits
+        };
+        let project = &self.access.project;
+        let page = gateway.fetch_topic(&self.topic, project, &mut self.cursor, &limits);
+        let page = tokio::select! {
+            page = page => page,
+            _ = self.changes.changed() => return None,
+            () = tokio::time::sleep(self.access.expires_in(now_ms)) => return None,
+        };
+        Some(match page {
             Err(problem) => TailStep::Failed(problem),
             Ok(page) if page.record_count > 0 => {
                 self.held = page.held;
@@ -142,7 +151,7 @@ impl Tail {
             Ok(_) => TailStep::Heartbeat {
                 cursor: self.sealed(),
             },
-        }
+        })
     }
 
     fn sealed(&self) -> String {

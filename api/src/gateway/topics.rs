@@ -5,11 +5,11 @@ use std::sync::Arc;
 use headwater_broker::PartitionId;
 use serde::Deserialize;
 
-use super::Gateway;
+use super::{Gateway, topic_not_found};
 use crate::{
-    auth::Access,
-    limits::{DESCRIPTION_BYTES_MAX, NAME_BYTES_MAX, PARTITIONS_MAX},
-    metadata::{Topic, TopicConfig, TopicRow, not_null},
+    auth::{Access, Operation, permissions::ListTopics},
+    limits::{DESCRIPTION_BYTES_MAX, METADATA_TIMEOUT, NAME_BYTES_MAX, PARTITIONS_MAX},
+    metadata::{Change, Kind, Topic, TopicConfig, TopicRow, not_null},
     problem::{Code, Problem},
 };
 
@@ -88,10 +88,10 @@ impl Gateway {
     ) -> Result<(Arc<Topic>, bool), Problem> {
         check_name(name)?;
         check_change(&wanted)?;
-        let _change = self.changes.lock().await;
         if let Ok(topic) = self.topic(access, name) {
             return existing(topic, &wanted);
         }
+        let mut change = self.change().await?;
         let row = TopicRow {
             id: headwater_broker::TopicId(uuid::Uuid::now_v7().into_bytes()).to_string(),
             project_id: access.project.id.clone(),
@@ -102,22 +102,30 @@ impl Gateway {
                 .map_err(|error| Problem::internal("settings cannot be written", error))?,
             description: wanted.description.clone().unwrap_or_default(),
             version: 1,
-            created_at: self.clock.now_ms(),
+            created_at: change.at_ms(),
             deleted_at: None,
         };
-        if self.store.create_topic(&row).await.map_err(database)? {
-            let topic = Topic::from_row(&row, self.broker_id)
-                .map_err(|error| Problem::internal("the topic cannot be read back", error))?;
-            return Ok((self.catalog.put_topic(topic), true));
+        let created = row.insert(&mut change).await.map_err(unavailable)?;
+        let row = if created {
+            change
+                .touch(Kind::Topic, &row.id)
+                .await
+                .map_err(unavailable)?;
+            row
+        } else {
+            // Somebody else was faster.
+            let project = &access.project.id;
+            let row = TopicRow::named(&mut change, project, name)
+                .await
+                .map_err(unavailable)?;
+            row.ok_or_else(|| Problem::new(Code::Unavailable, "try again"))?
+        };
+        let topic = self.written(&row)?;
+        if !created {
+            return existing(topic, &wanted);
         }
-        // Somebody else was faster.
-        match self.topic(access, name) {
-            Ok(topic) => existing(topic, &wanted),
-            Err(_) => Err(Problem::new(
-                Code::Unavailable,
-                "the topic is being created; try again",
-            )),
-        }
+        self.commit(change).await?;
+        Ok((topic, true))
     }
 
     /// Changes a topic, if it still has the `ETag` that `if_match` names.
@@ -128,14 +136,14 @@ impl Gateway {
         &self,
         access: &Access,
         name: &str,
-        change: TopicChange,
+        wanted: TopicChange,
         if_match: Option<&str>,
     ) -> Result<Arc<Topic>, Problem> {
-        check_change(&change)?;
-        let _change = self.changes.lock().await;
-        let topic = self.topic(access, name)?;
+        check_change(&wanted)?;
+        let mut change = self.change().await?;
+        let topic = self.stored_topic(&mut change, access, name).await?;
         check_etag(&topic, if_match)?;
-        if change
+        if wanted
             .partitions
             .is_some_and(|wanted| wanted < topic.partitions())
         {
@@ -152,26 +160,24 @@ impl Gateway {
             .to_row()
             .map_err(|error| Problem::internal("the topic cannot be written", error))?;
         let row = TopicRow {
-            partitions: i64::from(change.partitions.unwrap_or(topic.partitions())),
-            config: serde_json::to_string(&change.config.over(&topic.config))
+            partitions: i64::from(wanted.partitions.unwrap_or(topic.partitions())),
+            config: serde_json::to_string(&wanted.config.over(&topic.config))
                 .map_err(|error| Problem::internal("settings cannot be written", error))?,
-            description: change
+            description: wanted
                 .description
                 .unwrap_or_else(|| topic.description.clone()),
             version: topic.version + 1,
             ..row
         };
-        if !self
-            .store
-            .update_topic(&row, topic.version)
-            .await
-            .map_err(database)?
-        {
+        if !row.update(&mut change).await.map_err(unavailable)? {
             return Err(changed_meanwhile());
         }
-        let topic = Topic::from_row(&row, self.broker_id)
-            .map_err(|error| Problem::internal("the topic cannot be read back", error))?;
-        let topic = self.catalog.put_topic(topic);
+        change
+            .touch(Kind::Topic, &row.id)
+            .await
+            .map_err(unavailable)?;
+        let topic = self.written(&row)?;
+        self.commit(change).await?;
         if let Some(broker) = self.cluster.broker(self.broker_id) {
             broker.topic_grew(topic.id);
         }
@@ -188,22 +194,62 @@ impl Gateway {
         name: &str,
         if_match: Option<&str>,
     ) -> Result<(), Problem> {
-        let _change = self.changes.lock().await;
-        let topic = self.topic(access, name)?;
+        let mut change = self.change().await?;
+        let topic = self.stored_topic(&mut change, access, name).await?;
         check_etag(&topic, if_match)?;
-        let id = topic.id.to_string();
-        let now_ms = self.clock.now_ms();
-        if !self
-            .store
-            .bury_topic(&id, topic.version, now_ms)
+        let (id, at_ms) = (topic.id.to_string(), change.at_ms());
+        TopicRow::bury(&mut change, &id, at_ms)
             .await
-            .map_err(database)?
-        {
-            return Err(changed_meanwhile());
+            .map_err(unavailable)?;
+        change.touch(Kind::Topic, &id).await.map_err(unavailable)?;
+        self.commit(change).await
+    }
+
+    /// Begins a change of metadata, after those that are under way.
+    async fn change(&self) -> Result<Change, Problem> {
+        let begun = self.store.change(self.clock.now_ms());
+        match tokio::time::timeout(METADATA_TIMEOUT, begun).await {
+            Ok(begun) => begun.map_err(unavailable),
+            Err(error) => Err(unavailable(error)),
         }
-        self.catalog.remove_topic(&topic);
-        self.remove_data(topic.id, topic.partitions()).await;
+    }
+
+    /// Makes a change so, and has this node know of it before its caller does.
+    async fn commit(&self, change: Change) -> Result<(), Problem> {
+        let committed = change.commit().await;
+        committed.map_err(|error| {
+            tracing::error!(%error, "a change of metadata was not confirmed");
+            Problem::new(
+                Code::OutcomeUnknown,
+                "the metadata database did not confirm the change; read it again",
+            )
+        })?;
+        if let Err(error) = self.catch_up().await {
+            tracing::warn!(%error, "a change is made, and not yet known here");
+        }
         Ok(())
+    }
+
+    /// The topic as it is in the database, which nobody else changes before `change` ends.
+    async fn stored_topic(
+        &self,
+        change: &mut Change,
+        access: &Access,
+        name: &str,
+    ) -> Result<Arc<Topic>, Problem> {
+        let row = TopicRow::named(change, &access.project.id, name)
+            .await
+            .map_err(unavailable)?;
+        match row {
+            Some(row) => self.written(&row),
+            None => Err(topic_not_found()),
+        }
+    }
+
+    fn written(&self, row: &TopicRow) -> Result<Arc<Topic>, Problem> {
+        Topic::from_row(row, self.broker_id)
+            .map(Arc::new)
+            .map_err(|error| Problem::internal("the topic cannot be read back", error))
     }
 
     /// Removes the data of a topic that has its tombstone, then the tombstone. What fails is tried
@@ -216,7 +262,11 @@ impl Gateway {
             tracing::error!(%topic, %error, "the data of a deleted topic cannot be removed yet");
             return;
         }
-        if let Err(error) = self.store.forget_topic(&topic.to_string()).await {
+        let forgotten = async {
+            let mut connection = self.store.connection().await?;
+            TopicRow::forget(&mut connection, &topic.to_string()).await
+        };
+        if let Err(error) = forgotten.await {
             tracing::error!(%topic, %error, "the tombstone of a deleted topic cannot be removed yet");
         }
     }
@@ -225,7 +275,9 @@ impl Gateway {
     pub fn list_topics(&self, access: &Access, after: Option<&str>, page_size: usize) -> TopicPage {
         let mut topics = self
             .catalog
-            .topics(&access.project.id, after, page_size + 1);
+            .topics(&access.project.id, after, page_size + 1, |name| {
+                access.allows(&ListTopics::ROW, Some(name))
+            });
         let more = topics.len() > page_size;
         topics.truncate(page_size);
         let next_page_token = topics
@@ -400,7 +452,7 @@ fn changed_meanwhile() -> Problem {
     )
 }
 
-fn database(error: crate::metadata::StoreError) -> Problem {
+fn unavailable(error: impl std::fmt::Display) -> Problem {
     tracing::error!(%error, "the metadata database failed");
     Problem::new(Code::Unavailable, "the metadata database does not answer")
 }

@@ -24,7 +24,7 @@ use tokio_util::io::StreamReader;
 
 use super::{
     body::{Encoding, NDJSON_TYPES, broken_off, check_content_type, encoding},
-    call::InTopic,
+    call::{InTopic, May},
     observe::Counted,
     openapi::{IdempotencyHeader, ProduceProblems},
     params::Params,
@@ -32,6 +32,7 @@ use super::{
     router::App,
 };
 use crate::{
+    auth::permissions::ProduceBulk,
     gateway::{Encoded, Gateway, Held, IdempotencyKey},
     limits::{BODY_IDLE_TIMEOUT, BULK_KEYED_RUN_RECORDS, BULK_RUN_BYTES_MAX, BULK_RUN_RECORDS_MAX},
     metadata::Topic,
@@ -61,7 +62,7 @@ const HELD_STEP_BYTES: usize = 64 << 10;
 )]
 pub async fn produce_bulk(
     State(app): State<App>,
-    call: InTopic,
+    May { call, .. }: May<ProduceBulk, InTopic>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     Params::parse(request.uri(), &[])?;
@@ -104,8 +105,7 @@ pub async fn produce_bulk(
     tokio::spawn(async move {
         let mut load = Load {
             app,
-            topic: call.topic,
-            request_id: call.request_id,
+            call,
             results,
             accepted: 0,
             rejected: 0,
@@ -298,8 +298,7 @@ impl Reader {
 /// Appends runs and tells what became of them.
 struct Load {
     app: App,
-    topic: Arc<Topic>,
-    request_id: Arc<str>,
+    call: InTopic,
     results: mpsc::Sender<Bytes>,
     accepted: u64,
     rejected: u64,
@@ -307,15 +306,22 @@ struct Load {
 
 impl Load {
     async fn append_all(&mut self, mut runs: mpsc::Receiver<Run>) {
-        while let Some(run) = runs.recv().await {
-            let (last, broken) = (run.last, run.broken.clone());
+        while let Some(mut run) = runs.recv().await {
+            // A load goes on for long: its key may have gone meanwhile.
+            let refused = self.call.check(&self.app).err();
+            if refused.is_some() {
+                run.encoded = None;
+                run.record_lines.clear();
+            }
+            let is_over = refused.is_some();
+            let (last, broken) = (run.last, refused.or(run.broken.take()));
             let mut lines = self.append(run).await;
             let (accepted, rejected) = (self.accepted, self.rejected);
             if let Some(mut problem) = broken {
                 // Of lines that were sent and not answered the client knows nothing.
                 problem.outcome = Outcome::Unknown;
                 lines.extend_from_slice(b"{\"error\":");
-                lines.extend_from_slice(&problem.to_json(&self.request_id));
+                lines.extend_from_slice(&problem.to_json(&self.call.request_id));
                 let counts = format!(",\"accepted\":{accepted},\"rejected\":{rejected}}}\n");
                 lines.extend_from_slice(counts.as_bytes());
             } else if last {
@@ -324,7 +330,7 @@ impl Load {
                 lines.extend_from_slice(done.as_bytes());
             }
             // A client that went away wants no results; what it sent is kept.
-            if !lines.is_empty() && self.results.send(lines.into()).await.is_err() {
+            if !lines.is_empty() && self.results.send(lines.into()).await.is_err() || is_over {
                 return;
             }
         }
@@ -346,7 +352,7 @@ impl Load {
             match self
                 .app
                 .gateway
-                .produce(&self.topic, encoded, Acks::Quorum)
+                .produce(&self.call.topic, encoded, Acks::Quorum)
                 .await
             {
                 Ok(written) => {
@@ -441,7 +447,7 @@ impl Load {
     fn reject(&mut self, line: u64, problem: &Problem, into: &mut Vec<u8>) {
         self.rejected += 1;
         into.extend_from_slice(format!("{{\"line\":{line},\"error\":").as_bytes());
-        into.extend_from_slice(&problem.to_json(&self.request_id));
+        into.extend_from_slice(&problem.to_json(&self.call.request_id));
         into.extend_from_slice(b"}\n");
     }
 }

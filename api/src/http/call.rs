@@ -1,12 +1,18 @@
 //! What every call starts from: who asks, in which project, about which topic.
 
-use std::sync::Arc;
+use std::{marker::PhantomData, sync::Arc};
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use http::{Extensions, HeaderMap, header, request::Parts};
 
 use super::router::App;
-use crate::{auth::Access, gateway::partition_not_found, metadata::Topic, problem::Problem};
+use crate::{
+    auth::{Access, Operation, Permission},
+    gateway::partition_not_found,
+    limits::METADATA_TIMEOUT,
+    metadata::Topic,
+    problem::{Code, Problem},
+};
 
 /// The request's id, taken from `X-Request-Id` or made.
 #[derive(Debug, Clone)]
@@ -30,75 +36,117 @@ pub struct InTopic {
     pub access: Access,
     /// The topic.
     pub topic: Arc<Topic>,
+    /// What the caller was let in for.
+    pub permission: Permission,
     /// For problems inside a body.
     pub request_id: Arc<str>,
     partition: Option<String>,
 }
 
-impl FromRequestParts<App> for InProject {
+/// A caller who may do the operation `O`: its row of the table of permissions was asked.
+pub struct May<O, C> {
+    /// The call.
+    pub call: C,
+    operation: PhantomData<fn() -> O>,
+}
+
+impl<O: Operation> FromRequestParts<App> for May<O, InProject> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let params = RawPathParams::from_request_parts(parts, app)
             .await
             .map_err(|error| Problem::invalid("path", "invalid_utf8", error.to_string()))?;
-        let (mut project, mut topic_name, mut partition) = (None, None, None);
+        let (mut project, mut topic_name, mut partition, mut group) = (None, None, None, None);
         for (name, value) in &params {
             match name {
                 "project" => project = Some(value),
                 "topic" => topic_name = Some(value.to_owned()),
+                "group" => group = Some(value.to_owned()),
                 "partition" => partition = Some(value.to_owned()),
                 _ => {}
             }
         }
-        let access = authorize(app, project.unwrap_or_default(), &parts.headers).await?;
+        let access = authorize(
+            app,
+            &O::ROW,
+            project.unwrap_or_default(),
+            topic_name.as_deref().or(group.as_deref()),
+            &parts.headers,
+        )?;
         let request_id = request_id(&parts.extensions);
-        Ok(Self {
+        let call = InProject {
             access,
             topic_name,
             partition,
             request_id,
+        };
+        Ok(Self {
+            call,
+            operation: PhantomData,
         })
     }
 }
 
-impl FromRequestParts<App> for InTopic {
+impl<O: Operation> FromRequestParts<App> for May<O, InTopic> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let call = InProject::from_request_parts(parts, app).await?;
+        let May { call, .. } = May::<O, InProject>::from_request_parts(parts, app).await?;
         let topic = app
             .gateway
             .topic(&call.access, &call.topic_name.unwrap_or_default())?;
-        Ok(Self {
+        let call = InTopic {
             access: call.access,
             topic,
+            permission: O::ROW,
             request_id: call.request_id,
             partition: call.partition,
+        };
+        Ok(Self {
+            call,
+            operation: PhantomData,
         })
     }
 }
 
-impl InTopic {
+impl<O: Operation> May<O, InTopic> {
     /// The caller of a request about a topic, by names that were taken from its path.
     ///
     /// # Errors
-    /// 401 and 404, as the extractor.
-    pub async fn open(
+    /// 401, 403 and 404, as the extractor.
+    pub fn open(
         app: &App,
         project: &str,
         topic: &str,
         headers: &HeaderMap,
         request_id: Arc<str>,
     ) -> Result<Self, Problem> {
-        let access = authorize(app, project, headers).await?;
+        let access = authorize(app, &O::ROW, project, Some(topic), headers)?;
         let topic = app.gateway.topic(&access, topic)?;
-        Ok(Self {
+        let call = InTopic {
             access,
             topic,
+            permission: O::ROW,
             request_id,
             partition: None,
+        };
+        Ok(Self {
+            call,
+            operation: PhantomData,
         })
+    }
+}
+
+impl InTopic {
+    /// Looks again whether the caller still may: for what goes on for longer than a moment.
+    ///
+    /// # Errors
+    /// 401, 403 and 404, as at first.
+    pub fn check(&self, app: &App) -> Result<(), Problem> {
+        let gateway = &app.gateway;
+        let (row, now_ms) = (&self.permission, gateway.clock.now_ms());
+        self.access.check(&gateway.catalog, row, &self.topic.name, now_ms)
     }
 
     /// The partition that the path names.
@@ -115,13 +163,16 @@ impl InTopic {
     }
 }
 
-async fn authorize(app: &App, project: &str, headers: &HeaderMap) -> Result<Access, Problem> {
+fn authorize(
+    app: &App,
+    row: &Permission,
+    project: &str,
+    name: Option<&str>,
+    headers: &HeaderMap,
+) -> Result<Access, Problem> {
     let credential = headers.get(header::AUTHORIZATION);
-    let gateway = &app.gateway;
-    gateway
-        .keys
-        .authorize(project, credential, gateway.clock.now_ms())
-        .await
+    let now_ms = app.gateway.clock.now_ms();
+    crate::auth::authorize(&app.gateway.catalog, row, project, name, credential, now_ms)
 }
 
 fn request_id(extensions: &Extensions) -> Arc<str> {
@@ -133,11 +184,18 @@ fn request_id(extensions: &Extensions) -> Arc<str> {
 /// waiting, not the work.
 ///
 /// # Errors
-/// Those of the work, and 500 if it panicked.
+/// Those of the work, 500 if it panicked, and 504 if the database hangs in the middle of it.
 pub async fn unbroken<T: Send + 'static>(
     work: impl Future<Output = Result<T, Problem>> + Send + 'static,
 ) -> Result<T, Problem> {
-    tokio::spawn(work)
-        .await
-        .unwrap_or_else(|error| Err(Problem::internal("a change was not finished", error)))
+    let work = tokio::spawn(work);
+    match tokio::time::timeout(METADATA_TIMEOUT, work).await {
+        Ok(done) => {
+            done.unwrap_or_else(|error| Err(Problem::internal("a change was not finished", error)))
+        }
+        Err(_) => Err(Problem::new(
+            Code::OutcomeUnknown,
+            "the metadata database does not answer; whether the change is made is not known yet",
+        )),
+    }
 }

@@ -8,13 +8,14 @@ use futures_util::{StreamExt, stream};
 use http::{Request, StatusCode, header};
 
 use super::{
-    call::InTopic,
+    call::{InTopic, May},
     openapi::{FetchParams, PartitionRecords, ReadProblems, TopicRecords},
     params::Params,
     produce::json,
     router::App,
 };
 use crate::{
+    auth::permissions::{FetchPartition, FetchTopic},
     gateway::{Cursor, Held, Position, Start},
     problem::Problem,
 };
@@ -43,7 +44,7 @@ const LIMITS: [&str; 5] = [
 )]
 pub async fn fetch_partition(
     State(app): State<App>,
-    call: InTopic,
+    May { call, .. }: May<FetchPartition, InTopic>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let known = ["offset", "at", "from"]
@@ -61,6 +62,8 @@ pub async fn fetch_partition(
     let page = gateway
         .fetch_partition(&call.topic, partition, offset, &limits)
         .await?;
+    // Somebody who waited may have been shut out meanwhile.
+    call.check(&app)?;
     app.metrics.records_out.inc_by(page.record_count as u64);
     let (body, held) = page.into_json(None);
     Ok(held_json(body, held))
@@ -82,7 +85,7 @@ pub async fn fetch_partition(
 )]
 pub async fn fetch_topic(
     State(app): State<App>,
-    call: InTopic,
+    May { call, .. }: May<FetchTopic, InTopic>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let known = ["cursor", "at", "from"]
@@ -100,6 +103,7 @@ pub async fn fetch_topic(
         .gateway
         .fetch_topic(&call.topic, project, &mut cursor, &limits)
         .await?;
+    call.check(&app)?;
     app.metrics.records_out.inc_by(page.record_count as u64);
     let (body, held) = page.into_json(Some(&cursor.seal(project)));
     Ok(held_json(body, held))

@@ -9,12 +9,13 @@ use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 
 use super::{
     body::{JSON_TYPES, check_content_type, read_body},
-    call::InTopic,
+    call::{InTopic, May},
     openapi::{IdempotencyHeader, ProduceProblems, ProduceRequest, ProduceResponse},
     params::Params,
     router::App,
 };
 use crate::{
+    auth::permissions::ProduceRecords,
     gateway::{Encoded, IdempotencyKey},
     limits::BODY_BYTES_MAX,
     problem::Problem,
@@ -36,7 +37,7 @@ use crate::{
 )]
 pub async fn produce_records(
     State(app): State<App>,
-    call: InTopic,
+    May { call, .. }: May<ProduceRecords, InTopic>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     Params::parse(request.uri(), &[])?;

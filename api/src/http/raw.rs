@@ -7,13 +7,14 @@ use http::{Request, header};
 
 use super::{
     body::read_body,
-    call::InTopic,
+    call::{InTopic, May},
     openapi::{IdempotencyHeader, ProduceProblems, ProduceResponse, RawBytes},
     params::Params,
     produce::{answer, idempotency_key},
     router::App,
 };
 use crate::{
+    auth::permissions::ProduceRaw,
     limits::{JSON_DEPTH_MAX, KEY_BYTES_MAX, RECORD_BYTES},
     problem::{Code, Problem},
 };
@@ -41,7 +42,7 @@ use crate::{
 )]
 pub async fn produce_raw(
     State(app): State<App>,
-    call: InTopic,
+    May { call, .. }: May<ProduceRaw, InTopic>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let params = Params::parse(request.uri(), &["key", "partition"])?;

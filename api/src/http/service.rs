@@ -12,7 +12,7 @@ use http::{HeaderName, HeaderValue, Method, Request, header};
 use tower::Service;
 
 use super::{
-    call::{InTopic, RequestId},
+    call::{May, RequestId},
     observe::Route,
     produce::produce_records,
     router::App,
@@ -102,7 +102,7 @@ impl Edge {
             let uri = request.uri().clone();
             if let Some((project, topic)) = produce_path(uri.path()) {
                 let (app, headers) = (&self.app, request.headers());
-                let produced = match InTopic::open(app, project, topic, headers, id).await {
+                let produced = match May::open(app, project, topic, headers, id) {
                     Ok(call) => produce_records(State(app.clone()), call, request).await,
                     Err(problem) => Err(problem),
                 };

@@ -10,7 +10,7 @@ use futures_util::stream;
 use http::{HeaderValue, Request, header};
 
 use super::{
-    call::InTopic,
+    call::{InTopic, May},
     fetch::start,
     observe::Counted,
     openapi::{ReadProblems, TailParams},
@@ -18,6 +18,7 @@ use super::{
     router::App,
 };
 use crate::{
+    auth::permissions::{TailTopic, TailTopicNdjson},
     gateway::{Position, ReadLimits, Start, Tail, TailStep},
     limits::{FETCH_RECORDS, TAIL_BYTES_MAX},
     problem::Problem,
@@ -39,7 +40,7 @@ use crate::{
 )]
 pub async fn tail_topic(
     State(app): State<App>,
-    call: InTopic,
+    May { call, .. }: May<TailTopic, InTopic>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let request_id = call.request_id.clone();
@@ -85,7 +86,7 @@ pub async fn tail_topic(
 )]
 pub async fn tail_topic_ndjson(
     State(app): State<App>,
-    call: InTopic,
+    May { call, .. }: May<TailTopicNdjson, InTopic>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let request_id = call.request_id.clone();
@@ -149,7 +150,7 @@ async fn open(
     Ok(Tail::new(
         app.gateway.clone(),
         call.access,
-        request.headers.get(header::AUTHORIZATION).cloned(),
+        call.permission,
         call.topic,
         cursor,
         limits,

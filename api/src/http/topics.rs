@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 
 use super::{
     body::json_body,
-    call::{InProject, InTopic, unbroken},
+    call::{InProject, InTopic, May, unbroken},
     openapi::{
         DeleteProblems, PartitionInfo, PartitionList, ReadProblems, TopicInfo, TopicList,
         TopicProblems,
@@ -19,6 +19,7 @@ use super::{
     router::App,
 };
 use crate::{
+    auth::permissions::{DeleteTopic, EnsureTopic, GetTopic, ListPartitions, ListTopics, UpdateTopic},
     gateway::{Gateway, TopicChange},
     limits::PAGE_SIZE,
     metadata::Topic,
@@ -36,7 +37,7 @@ use crate::{
 )]
 pub async fn list_topics(
     State(app): State<App>,
-    call: InProject,
+    May { call, .. }: May<ListTopics, InProject>,
     request: Request<Body>,
 ) -> Result<Json<TopicList>, Problem> {
     let params = Params::parse(request.uri(), &["page_size", "page_token"])?;
@@ -73,7 +74,7 @@ pub async fn list_topics(
 )]
 pub async fn put_topic(
     State(app): State<App>,
-    call: InProject,
+    May { call, .. }: May<EnsureTopic, InProject>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     Params::parse(request.uri(), &[])?;
@@ -99,7 +100,7 @@ pub async fn put_topic(
 )]
 pub async fn get_topic(
     State(app): State<App>,
-    call: InTopic,
+    May { call, .. }: May<GetTopic, InTopic>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     Params::parse(request.uri(), &[])?;
@@ -120,7 +121,7 @@ pub async fn get_topic(
 )]
 pub async fn patch_topic(
     State(app): State<App>,
-    call: InTopic,
+    May { call, .. }: May<UpdateTopic, InTopic>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     Params::parse(request.uri(), &[])?;
@@ -146,7 +147,7 @@ pub async fn patch_topic(
 )]
 pub async fn delete_topic(
     State(app): State<App>,
-    call: InTopic,
+    May { call, .. }: May<DeleteTopic, InTopic>,
     request: Request<Body>,
 ) -> Result<StatusCode, Problem> {
     Params::parse(request.uri(), &[])?;
@@ -169,7 +170,7 @@ pub async fn delete_topic(
 )]
 pub async fn list_partitions(
     State(app): State<App>,
-    call: InTopic,
+    May { call, .. }: May<ListPartitions, InTopic>,
     request: Request<Body>,
 ) -> Result<Json<PartitionList>, Problem> {
     Params::parse(request.uri(), &[])?;

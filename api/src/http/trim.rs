@@ -6,12 +6,13 @@ use serde::Deserialize;
 
 use super::{
     body::json_body,
-    call::InTopic,
+    call::{InTopic, May},
     openapi::{OffsetList, PartitionOffset, ReadProblems, TrimProblems, Trimmed},
     params::Params,
     router::App,
 };
 use crate::{
+    auth::permissions::{ListOffsets, TrimPartition},
     gateway::{Position, Start, partition_out_of_range},
     limits::OFFSET_MAX,
     problem::Problem,
@@ -39,7 +40,7 @@ pub struct TrimRequest {
 )]
 pub async fn trim_partition(
     State(app): State<App>,
-    call: InTopic,
+    May { call, .. }: May<TrimPartition, InTopic>,
     request: Request<Body>,
 ) -> Result<Json<Trimmed>, Problem> {
     Params::parse(request.uri(), &[])?;
@@ -79,7 +80,7 @@ pub async fn trim_partition(
 )]
 pub async fn list_offsets(
     State(app): State<App>,
-    call: InTopic,
+    May { call, .. }: May<ListOffsets, InTopic>,
     request: Request<Body>,
 ) -> Result<Json<OffsetList>, Problem> {
     let params = Params::parse(request.uri(), &["at"])?;

@@ -2,8 +2,14 @@
 
 use axum::{Router, routing::any};
 
-use super::{call::InProject, router::App};
-use crate::problem::{Code, Problem};
+use super::{
+    call::{InProject, May},
+    router::App,
+};
+use crate::{
+    auth::permissions::{FetchTopic, UseGroups},
+    problem::{Code, Problem},
+};
 
 /// Paths inside a project.
 pub fn project_routes() -> Router<App> {
@@ -11,10 +17,10 @@ pub fn project_routes() -> Router<App> {
         "/groups",
         "/groups/{group}",
         "/groups/{group}/{*rest}",
-        "/topics/{topic}/keys/{key}",
     ];
-    paths.iter().fold(Router::new(), |router, path| {
-        router.route(path, any(in_project))
+    let keys = Router::new().route("/topics/{topic}/keys/{key}", any(in_topic));
+    paths.iter().fold(keys, |router, path| {
+        router.route(path, any(in_group))
     })
 }
 
@@ -40,7 +46,11 @@ pub fn management_routes() -> Router<App> {
     })
 }
 
-async fn in_project(_call: InProject) -> Problem {
+async fn in_group(_call: May<UseGroups, InProject>) -> Problem {
+    not_implemented().await
+}
+
+async fn in_topic(_call: May<FetchTopic, InProject>) -> Problem {
     not_implemented().await
 }
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::client::{Reply, reply};
-use crate::harness::{Server, shared};
+use crate::harness::{Server, eventually, shared};
 
 const CALLS: &[(&str, &str)] = &[
     ("GET", "/topics"),
@@ -103,6 +103,10 @@ async fn another_project_is_as_absent_as_an_unknown_one() {
     let other = api
         .with_key(made["api_key"].as_str().expect("a key"))
         .in_project("other-project");
+    eventually("the running server knows the tenant", async || {
+        other.get("/topics").await.status == 200
+    })
+    .await;
     other.topic("secret", 1).await;
     api.topic("ours", 1).await;
 

@@ -93,9 +93,14 @@ impl Tenant {
         let made = server.bootstrap(&organization, &project, &email).await;
         let text = |name: &str| made[name].as_str().expect(name).to_owned();
         let stranger = Api::stranger(server.root()).in_project(&project);
+        let key = stranger.with_key(&text("api_key"));
+        eventually("the running server knows the tenant", async || {
+            key.get("/topics").await.status == 200
+        })
+        .await;
         let owner = sign_in(&stranger, &email, &text("password")).await;
         Self {
-            key: stranger.with_key(&text("api_key")),
+            key,
             organization,
             project,
             owner,

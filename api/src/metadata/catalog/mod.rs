@@ -1,8 +1,15 @@
 //! The snapshot of metadata in memory: every request is answered from it.
 
+mod feed;
+mod tenants;
+
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use headwater_broker::{
@@ -10,20 +17,16 @@ use headwater_broker::{
     TopicSettings as BrokerSettings,
 };
 use parking_lot::RwLock;
+use tokio::sync::watch;
 
 use super::{
     settings::{TopicConfig, TopicSettings},
-    store::{Store, StoreError, TopicRow},
+    store::{StoreError, TopicRow},
 };
+use crate::{auth::Role, limits::METADATA_OUTAGE_MAX};
 
-/// A project.
-#[derive(Debug)]
-pub struct Project {
-    /// Unique in the service.
-    pub id: String,
-    /// Signs the project's cursors.
-    pub cursor_secret: [u8; 32],
-}
+pub use tenants::{Key, Project};
+use tenants::Members;
 
 /// A topic as requests see it.
 #[derive(Debug)]
@@ -122,8 +125,10 @@ impl Topic {
 
 #[derive(Default)]
 struct Snapshot {
+    organizations: HashMap<String, Members>,
     projects: HashMap<String, ProjectTopics>,
-    placements: HashMap<TopicId, Arc<TopicPlacement>>,
+    keys: HashMap<String, Arc<Key>>,
+    topics: HashMap<TopicId, Arc<Topic>>,
 }
 
 struct ProjectTopics {
@@ -131,71 +136,99 @@ struct ProjectTopics {
     topics: BTreeMap<String, Arc<Topic>>,
 }
 
-/// All projects and topics. A read is a lock held for one lookup.
-#[derive(Default)]
-pub struct Catalog {
-    snapshot: RwLock<Snapshot>,
-}
-
-impl Catalog {
-    /// Fills the catalog with everything that `store` knows. Answers the topics with a tombstone,
-    /// whose data is to be removed.
-    ///
-    /// # Errors
-    /// The database failed, or holds rows that this service did not write.
-    pub async fn fill(&self, store: &Store, broker: BrokerId) -> Result<Vec<TopicRow>, StoreError> {
-        for row in store.projects().await? {
-            let mut cursor_secret = [0; 32];
-            crate::auth::decode_hex(&row.cursor_secret, &mut cursor_secret)
-                .ok_or_else(|| StoreError(format!("project {}: bad cursor secret", row.id)))?;
-            self.put_project(Project {
-                id: row.id,
-                cursor_secret,
-            });
-        }
-        let topics = store.topics().await?;
-        let (dead, live): (Vec<_>, Vec<_>) =
-            topics.into_iter().partition(|row| row.deleted_at.is_some());
-        for row in &live {
-            self.put_topic(Topic::from_row(row, broker)?);
-        }
-        Ok(dead)
-    }
-
-    /// Adds or replaces a project.
-    pub fn put_project(&self, project: Project) {
-        let mut snapshot = self.snapshot.write();
+impl Snapshot {
+    fn put_project(&mut self, project: Project) {
         let project = Arc::new(project);
-        snapshot
-            .projects
+        self.projects
             .entry(project.id.clone())
-            .and_modify(|p| p.project = project.clone())
+            .and_modify(|entry| entry.project = project.clone())
             .or_insert_with(|| ProjectTopics {
                 project,
                 topics: BTreeMap::new(),
             });
     }
 
-    /// Adds or replaces a topic.
-    pub fn put_topic(&self, topic: Topic) -> Arc<Topic> {
-        let topic = Arc::new(topic);
-        let mut snapshot = self.snapshot.write();
-        snapshot
-            .placements
-            .insert(topic.id, topic.placement.clone());
-        if let Some(project) = snapshot.projects.get_mut(&topic.project) {
-            project.topics.insert(topic.name.clone(), topic.clone());
+    /// Forgets a project, its keys and its topics.
+    fn remove_project(&mut self, id: &str) {
+        self.keys.retain(|_, key| key.project != id);
+        if let Some(entry) = self.projects.remove(id) {
+            for topic in entry.topics.values() {
+                self.topics.remove(&topic.id);
+            }
         }
-        topic
     }
 
-    /// Forgets a topic.
-    pub fn remove_topic(&self, topic: &Topic) {
-        let mut snapshot = self.snapshot.write();
-        snapshot.placements.remove(&topic.id);
-        if let Some(project) = snapshot.projects.get_mut(&topic.project) {
-            project.topics.remove(&topic.name);
+    fn put_topic(&mut self, topic: Topic) {
+        let topic = Arc::new(topic);
+        if let Some(entry) = self.projects.get_mut(&topic.project) {
+            self.topics.insert(topic.id, topic.clone());
+            entry.topics.insert(topic.name.clone(), topic);
         }
+    }
+
+    /// Forgets a topic. Its name may be another's by now.
+    fn remove_topic(&mut self, id: TopicId) {
+        let Some(topic) = self.topics.remove(&id) else {
+            return;
+        };
+        if let Some(entry) = self.projects.get_mut(&topic.project)
+            && entry.topics.get(&topic.name).is_some_and(|named| named.id == id)
+        {
+            entry.topics.remove(&topic.name);
+        }
+    }
+}
+
+/// Everything that requests are answered from. A read is a lock held for a lookup or two.
+pub struct Catalog {
+    snapshot: RwLock<Snapshot>,
+    /// The feed's number that the snapshot is at; `None` before the first look.
+    heard: tokio::sync::Mutex<Option<i64>>,
+    started: Instant,
+    /// When the database answered last, in milliseconds after `started`.
+    heard_at_ms: AtomicU64,
+    /// Told after the snapshot changed.
+    changed: watch::Sender<()>,
+}
+
+impl Default for Catalog {
+    fn default() -> Self {
+        Self {
+            snapshot: RwLock::default(),
+            heard: tokio::sync::Mutex::default(),
+            started: Instant::now(),
+            heard_at_ms: AtomicU64::new(0),
+            changed: watch::Sender::new(()),
+        }
+    }
+}
+
+impl Catalog {
+    fn heard_at(&self) -> Duration {
+        Duration::from_millis(self.heard_at_ms.load(Ordering::Relaxed))
+    }
+
+    /// Whether the snapshot is young enough to let anybody in.
+    pub fn is_current(&self) -> bool {
+        self.started.elapsed().saturating_sub(self.heard_at()) < METADATA_OUTAGE_MAX
+    }
+
+    /// Changes whenever the snapshot does.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// The API key of that public id.
+    pub fn key(&self, id: &str) -> Option<Arc<Key>> {
+        self.snapshot.read().keys.get(id).cloned()
+    }
+
+    /// What a user is in the organization of a project.
+    pub fn role(&self, project: &str, email: &str) -> Option<Role> {
+        let snapshot = self.snapshot.read();
+        let entry = snapshot.projects.get(project)?;
+        let members = snapshot.organizations.get(&entry.project.organization)?;
+        members.role(email)
     }
 
     /// The project of that id.
@@ -204,7 +237,7 @@ impl Catalog {
             .read()
             .projects
             .get(id)
-            .map(|p| p.project.clone())
+            .map(|entry| entry.project.clone())
     }
 
     /// The topic of that name in that project.
@@ -218,26 +251,37 @@ impl Catalog {
             .cloned()
     }
 
-    /// Topics of a project by name, from the first after `after`, at most `most`.
-    pub fn topics(&self, project: &str, after: Option<&str>, most: usize) -> Vec<Arc<Topic>> {
+    /// Topics of a project that `wanted` names, from the first after `after`, at most `most`.
+    pub fn topics(
+        &self,
+        project: &str,
+        after: Option<&str>,
+        most: usize,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Vec<Arc<Topic>> {
         use std::ops::Bound;
         let snapshot = self.snapshot.read();
-        let Some(project) = snapshot.projects.get(project) else {
+        let Some(entry) = snapshot.projects.get(project) else {
             return Vec::new();
         };
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let range = project.topics.range::<str, _>((from, Bound::Unbounded));
-        range.take(most).map(|(_, topic)| topic.clone()).collect()
+        let range = entry.topics.range::<str, _>((from, Bound::Unbounded));
+        range
+            .filter(|(name, _)| wanted(name))
+            .take(most)
+            .map(|(_, topic)| topic.clone())
+            .collect()
     }
 
     /// How many topics there are.
     pub fn topic_count(&self) -> usize {
-        self.snapshot.read().placements.len()
+        self.snapshot.read().topics.len()
     }
 }
 
 impl Placement for Catalog {
     fn topic(&self, id: TopicId) -> Option<Arc<TopicPlacement>> {
-        self.snapshot.read().placements.get(&id).cloned()
+        let snapshot = self.snapshot.read();
+        snapshot.topics.get(&id).map(|topic| topic.placement.clone())
     }
 }

@@ -1,0 +1,92 @@
+//! Making tenants from outside of the API: what `dev` needs for its user, and operators for theirs.
+
+use super::store::{
+    Change, KeyRow, Kind, MembershipRow, OrganizationRow, ProjectRow, Result, StoreError, UserRow,
+};
+use crate::auth::{
+    ApiKey, Role, Scope, encode_hex, hash_password, random_password, random_secret,
+};
+
+impl Change {
+    /// Makes sure that the organization and the project exist, and that the user is an owner.
+    /// Answers the user's password if the user is new: `password`, or a random one.
+    ///
+    /// # Errors
+    /// The project is in another organization, or the database failed.
+    pub async fn provision(
+        &mut self,
+        organization: &str,
+        project: &str,
+        email: &str,
+        password: Option<&str>,
+    ) -> Result<Option<String>> {
+        let created_at = self.at_ms();
+        let row = OrganizationRow {
+            id: organization.into(),
+            name: organization.into(),
+            created_at,
+        };
+        row.insert(self).await?;
+        let row = ProjectRow {
+            id: project.into(),
+            organization_id: organization.into(),
+            name: project.into(),
+            cursor_secret: encode_hex(&random_secret()),
+            created_at,
+        };
+        row.insert(self).await?;
+        let existing = ProjectRow::get(self, project).await?;
+        if existing.is_none_or(|existing| existing.organization_id != organization) {
+            return Err(StoreError(format!(
+                "project {project} is in another organization"
+            )));
+        }
+        let password = password.map_or_else(random_password, str::to_owned);
+        let row = UserRow {
+            email: email.into(),
+            password_hash: hash_password(&password),
+            created_at,
+        };
+        let is_new = row.insert(self).await?;
+        let row = MembershipRow {
+            organization_id: organization.into(),
+            email: email.into(),
+            role: Role::Owner.name().into(),
+            created_at,
+        };
+        row.put(self).await?;
+        self.touch(Kind::Organization, organization).await?;
+        self.touch(Kind::Project, project).await?;
+        Ok(is_new.then_some(password))
+    }
+
+    /// Adds a key of the project that may do everything its maker may.
+    ///
+    /// # Errors
+    /// The key's name is taken, or the database failed.
+    pub async fn add_full_key(
+        &mut self,
+        project: &str,
+        name: &str,
+        key: &ApiKey<'_>,
+        created_by: &str,
+    ) -> Result<()> {
+        let scopes = serde_json::to_string(&Scope::everything());
+        let row = KeyRow {
+            id: key.id.into(),
+            project_id: project.into(),
+            name: name.into(),
+            secret_sha256: encode_hex(&key.secret_sha256()),
+            created_by: created_by.into(),
+            scopes: scopes.map_err(|error| StoreError(error.to_string()))?,
+            created_at: self.at_ms(),
+            expires_at: None,
+        };
+        if !row.insert(self).await? {
+            return Err(StoreError(format!(
+                "project {project} has a key {name} already"
+            )));
+        }
+        self.touch(Kind::Key, key.id).await
+    }
+}

@@ -1,0 +1,173 @@
+//! Changes: one transaction each, one after another, told to every node by the feed.
+
+use std::ops::{Deref, DerefMut};
+
+use sqlx::{Any, AnyConnection, FromRow, Transaction};
+
+use super::{Engine, Result, Store};
+
+/// What a row of the feed says to read again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// An organization with its members.
+    Organization,
+    /// A project, without its topics and keys.
+    Project,
+    /// An API key, by its public id.
+    Key,
+    /// A topic, by its id.
+    Topic,
+}
+
+impl Kind {
+    const ALL: [(Self, &'static str); 4] = [
+        (Self::Organization, "organization"),
+        (Self::Project, "project"),
+        (Self::Key, "key"),
+        (Self::Topic, "topic"),
+    ];
+
+    fn name(self) -> &'static str {
+        Self::ALL
+            .iter()
+            .find(|(kind, _)| *kind == self)
+            .map_or("", |(_, name)| name)
+    }
+
+    /// The kind of that name. A newer version may know more of them.
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .find(|(_, known)| *known == name)
+            .map(|(kind, _)| *kind)
+    }
+}
+
+/// A row of the feed.
+#[derive(Debug, Clone, FromRow)]
+pub struct ChangeRow {
+    /// Grows in the order of commits.
+    pub number: i64,
+    /// The name of a [`Kind`].
+    pub kind: String,
+    /// Which one.
+    pub id: String,
+}
+
+/// A transaction that holds the feed's next number: changes do not overlap, so what one reads
+/// stays true until it commits. Dropped without a commit, it changes nothing.
+pub struct Change {
+    transaction: Transaction<'static, Any>,
+    number: i64,
+    at_ms: i64,
+}
+
+impl Store {
+    /// Begins a change, after those that are under way.
+    ///
+    /// # Errors
+    /// The database is away or too busy; nothing was changed.
+    pub async fn change(&self, at_ms: i64) -> Result<Change> {
+        let begin = match self.engine {
+            // Without it a reader that wants to write may have to be turned away half-way.
+            Engine::Sqlite => "BEGIN IMMEDIATE",
+            Engine::Postgres => "BEGIN",
+        };
+        let mut transaction = self.pool.begin_with(begin).await?;
+        let (number,) = sqlx::query_as(
+            "UPDATE change_counter SET number = number + 1 WHERE only_row = 1 RETURNING number",
+        )
+        .fetch_one(&mut *transaction)
+        .await?;
+        Ok(Change {
+            transaction,
+            number,
+            at_ms,
+        })
+    }
+}
+
+impl Change {
+    /// Milliseconds since the epoch: the time that everything in the change bears.
+    pub fn at_ms(&self) -> i64 {
+        self.at_ms
+    }
+
+    /// Has every node read it again.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn touch(&mut self, kind: Kind, id: &str) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO changes (number, kind, id, at) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(self.number)
+        .bind(kind.name())
+        .bind(id)
+        .bind(self.at_ms)
+        .execute(&mut *self.transaction)
+        .await?;
+        Ok(())
+    }
+
+    /// Makes it so.
+    ///
+    /// # Errors
+    /// The database failed; whether it is so is not known.
+    pub async fn commit(self) -> Result<()> {
+        Ok(self.transaction.commit().await?)
+    }
+}
+
+impl Deref for Change {
+    type Target = AnyConnection;
+
+    fn deref(&self) -> &AnyConnection {
+        &self.transaction
+    }
+}
+
+impl DerefMut for Change {
+    fn deref_mut(&mut self) -> &mut AnyConnection {
+        &mut self.transaction
+    }
+}
+
+impl ChangeRow {
+    /// The feed's last number.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn last_number(connection: &mut AnyConnection) -> Result<i64> {
+        let (number,) = sqlx::query_as("SELECT number FROM change_counter WHERE only_row = 1")
+            .fetch_one(connection)
+            .await?;
+        Ok(number)
+    }
+
+    /// What changed after `number`, oldest first.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn after(connection: &mut AnyConnection, number: i64) -> Result<Vec<Self>> {
+        Ok(
+            sqlx::query_as("SELECT number, kind, id FROM changes WHERE number > $1 ORDER BY number")
+                .bind(number)
+                .fetch_all(connection)
+                .await?,
+        )
+    }
+
+    /// Forgets what changed before `at_ms`: every node has read it long ago, or reads all anew.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn prune(connection: &mut AnyConnection, at_ms: i64) -> Result<()> {
+        sqlx::query("DELETE FROM changes WHERE at < $1")
+            .bind(at_ms)
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,161 @@
+//! The metadata's SQL. One text for both engines: `$1` placeholders, TEXT ids, BIGINT milliseconds.
+//!
+//! Functions that read take a connection, so that they read alike inside and outside of a change.
+
+mod change;
+mod keys;
+mod organizations;
+mod people;
+mod projects;
+mod topics;
+
+use std::{str::FromStr, time::Duration};
+
+use sqlx::{
+    Any, AnyConnection, AnyPool, ConnectOptions, any::AnyPoolOptions, pool::PoolConnection,
+    sqlite::SqliteConnectOptions,
+};
+
+pub use change::{Change, ChangeRow, Kind};
+pub use keys::KeyRow;
+pub use organizations::OrganizationRow;
+pub use people::{MembershipRow, UserRow};
+pub use projects::ProjectRow;
+pub use topics::TopicRow;
+
+/// How long a call waits for a connection to the database.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Connections of one process.
+const CONNECTIONS_MAX: u32 = 8;
+
+/// The database did not do what was asked.
+#[derive(Debug)]
+pub struct StoreError(pub String);
+
+impl std::fmt::Display for StoreError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// What the store answers.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+/// The metadata database.
+#[derive(Clone)]
+pub struct Store {
+    pool: AnyPool,
+    engine: Engine,
+}
+
+impl Store {
+    /// Opens the database, creating and migrating it as needed.
+    ///
+    /// # Errors
+    /// The URL is of an engine that is not known, or the database cannot be opened or migrated.
+    pub async fn open(url: &str) -> Result<Self> {
+        sqlx::any::install_default_drivers();
+        let (engine, url, setup): (_, _, &'static [&'static str]) = match url.split(':').next() {
+            Some("sqlite") => {
+                let options = SqliteConnectOptions::from_str(url)?.create_if_missing(true);
+                // What was answered survives a power cut, as records do.
+                let setup = &[
+                    "PRAGMA busy_timeout = 5000",
+                    "PRAGMA journal_mode = WAL",
+                    "PRAGMA synchronous = FULL",
+                    "PRAGMA foreign_keys = ON",
+                ];
+                (Engine::Sqlite, options.to_url_lossy().to_string(), setup)
+            }
+            Some("postgres" | "postgresql") => {
+                // A gateway that hangs inside a change must not hold up all others.
+                let setup = &[
+                    "SET statement_timeout = '5s'",
+                    "SET lock_timeout = '4s'",
+                    "SET idle_in_transaction_session_timeout = '10s'",
+                ];
+                (Engine::Postgres, url.to_owned(), setup)
+            }
+            other => {
+                let scheme = other.unwrap_or_default();
+                return Err(StoreError(format!(
+                    "{scheme} is not a database that is known: give a postgres:// or sqlite:// URL"
+                )));
+            }
+        };
+        let pool = AnyPoolOptions::new()
+            .max_connections(CONNECTIONS_MAX)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    for statement in setup {
+                        sqlx::query(*statement).execute(&mut *connection).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .connect(&url)
+            .await?;
+        let migrated = match engine {
+            Engine::Sqlite => sqlx::migrate!("../migrations/sqlite").run(&pool).await,
+            Engine::Postgres => sqlx::migrate!("../migrations/postgres").run(&pool).await,
+        };
+        migrated.map_err(|error| StoreError(error.to_string()))?;
+        Ok(Self { pool, engine })
+    }
+
+    /// A connection to read with.
+    ///
+    /// # Errors
+    /// None comes free in time, or the database is away.
+    pub async fn connection(&self) -> Result<PoolConnection<Any>> {
+        Ok(self.pool.acquire().await?)
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// It does not, or not in time.
+    pub async fn ping(&self) -> Result<()> {
+        let ping = async {
+            let mut connection = self.connection().await?;
+            sqlx::query("SELECT 1").execute(&mut *connection).await?;
+            Ok(())
+        };
+        tokio::time::timeout(ACQUIRE_TIMEOUT, ping)
+            .await
+            .map_err(|_| StoreError("no answer in time".into()))?
+    }
+
+    /// Closes all connections. Those to a database that hangs are left to it.
+    pub async fn close(&self) {
+        if tokio::time::timeout(ACQUIRE_TIMEOUT, self.pool.close())
+            .await
+            .is_err()
+        {
+            tracing::warn!("the metadata database does not answer; leaving its connections");
+        }
+    }
+}
+
+/// Whether exactly one row was changed.
+async fn changed_one(
+    query: sqlx::query::Query<'_, Any, sqlx::any::AnyArguments>,
+    connection: &mut AnyConnection,
+) -> Result<bool> {
+    Ok(query.execute(connection).await?.rows_affected() == 1)
+}

@@ -1,0 +1,141 @@
+//! Topics.
+
+use sqlx::{AnyConnection, FromRow};
+
+use super::{Result, changed_one};
+
+/// A topic's row.
+#[derive(Debug, Clone, FromRow)]
+pub struct TopicRow {
+    /// 32 hexadecimal digits.
+    pub id: String,
+    /// The project it is in.
+    pub project_id: String,
+    /// Its label.
+    pub name: String,
+    /// How many partitions.
+    pub partitions: i64,
+    /// How many replicas each.
+    pub replication_factor: i64,
+    /// The settings that were given, as JSON.
+    pub config: String,
+    /// Free text.
+    pub description: String,
+    /// Grows with every change.
+    pub version: i64,
+    /// Milliseconds since the epoch.
+    pub created_at: i64,
+    /// Milliseconds since the epoch, if it is being deleted.
+    pub deleted_at: Option<i64>,
+}
+
+const COLUMNS: &str = "id, project_id, name, partitions, replication_factor, config, \
+                       description, version, created_at, deleted_at";
+
+impl TopicRow {
+    /// All, those with a tombstone too.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn all(connection: &mut AnyConnection) -> Result<Vec<Self>> {
+        let sql = format!("SELECT {COLUMNS} FROM topics");
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .fetch_all(connection)
+            .await?)
+    }
+
+    /// The one of that id, with or without a tombstone.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn get(connection: &mut AnyConnection, id: &str) -> Result<Option<Self>> {
+        let sql = format!("SELECT {COLUMNS} FROM topics WHERE id = $1");
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(id)
+            .fetch_optional(connection)
+            .await?)
+    }
+
+    /// The one of that name in that project.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn named(
+        connection: &mut AnyConnection,
+        project: &str,
+        name: &str,
+    ) -> Result<Option<Self>> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM topics WHERE project_id = $1 AND name = $2 \
+             AND deleted_at IS NULL"
+        );
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(project)
+            .bind(name)
+            .fetch_optional(connection)
+            .await?)
+    }
+
+    /// Adds it; `false` if the name is taken.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn insert(&self, connection: &mut AnyConnection) -> Result<bool> {
+        let query = sqlx::query(
+            "INSERT INTO topics (id, project_id, name, partitions, replication_factor, config, \
+             description, version, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(&self.id)
+        .bind(&self.project_id)
+        .bind(&self.name)
+        .bind(self.partitions)
+        .bind(self.replication_factor)
+        .bind(&self.config)
+        .bind(&self.description)
+        .bind(self.version)
+        .bind(self.created_at);
+        changed_one(query, connection).await
+    }
+
+    /// Writes partitions, settings, description and version.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn update(&self, connection: &mut AnyConnection) -> Result<bool> {
+        let query = sqlx::query(
+            "UPDATE topics SET partitions = $1, config = $2, description = $3, version = $4 \
+             WHERE id = $5 AND deleted_at IS NULL",
+        )
+        .bind(self.partitions)
+        .bind(&self.config)
+        .bind(&self.description)
+        .bind(self.version)
+        .bind(&self.id);
+        changed_one(query, connection).await
+    }
+
+    /// Puts its tombstone up.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn bury(connection: &mut AnyConnection, id: &str, at_ms: i64) -> Result<bool> {
+        let query =
+            sqlx::query("UPDATE topics SET deleted_at = $1 WHERE id = $2 AND deleted_at IS NULL")
+                .bind(at_ms)
+                .bind(id);
+        changed_one(query, connection).await
+    }
+
+    /// Removes a tombstone: the topic's data is gone.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn forget(connection: &mut AnyConnection, id: &str) -> Result<()> {
+        sqlx::query("DELETE FROM topics WHERE id = $1 AND deleted_at IS NOT NULL")
+            .bind(id)
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+}
