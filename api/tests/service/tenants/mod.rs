@@ -1,6 +1,7 @@
 //! Who may do what in an organization, what they use, what is written down of it, and that nobody
 //! sees or stops anybody else.
 
+mod bootstrap;
 mod forgeries;
 mod invitations;
 mod keys;
@@ -9,6 +10,8 @@ mod organizations;
 mod people;
 mod permissions;
 mod projects;
+mod quotas;
 mod roles;
 mod sessions;
 mod tokens;
+mod usage;
