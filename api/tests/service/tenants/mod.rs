@@ -1,9 +1,11 @@
 //! Who may do what in an organization, what they use, what is written down of it, and that nobody
 //! sees or stops anybody else.
 
+mod audit;
 mod bootstrap;
 mod forgeries;
 mod invitations;
+mod isolation;
 mod keys;
 mod operations;
 mod organizations;

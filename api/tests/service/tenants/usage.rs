@@ -11,7 +11,6 @@ use crate::harness::eventually;
 on_both_engines!(
     what_was_sent_and_read_is_counted,
     a_clean_restart_loses_nothing,
-    a_kill_loses_the_last_moment_only,
     steps_add_up,
     usage_is_its_owners,
 );
@@ -117,8 +116,9 @@ async fn a_clean_restart_loses_nothing(engine: Engine) {
     }
 }
 
-async fn a_kill_loses_the_last_moment_only(engine: Engine) {
-    let mut server = engine.own().await;
+#[tokio::test]
+async fn a_kill_loses_the_last_moment_only() {
+    let mut server = Engine::Postgres.own().await;
     let tenant = Tenant::on(&server).await;
     let path = tenant.key.topic("killed", 1).await;
     send(&tenant.key, &path, 200).await;
