@@ -51,7 +51,14 @@ impl Access {
         let known = known_key(catalog, &self.key_id, now_ms, |known| {
             known.secret_sha256 == self.key.secret_sha256
         })?;
-        open(catalog, row, &self.project.id, Some(name), &self.key_id, known)?;
+        open(
+            catalog,
+            row,
+            &self.project.id,
+            Some(name),
+            &self.key_id,
+            known,
+        )?;
         Ok(())
     }
 }

@@ -90,9 +90,8 @@ fn slug(text: &str) -> Result<String, String> {
         && text
             .bytes()
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    good.then(|| text.to_owned()).ok_or_else(|| {
-        "must be 3 to 63 of a-z, 0-9 and -, and start with a letter".to_owned()
-    })
+    good.then(|| text.to_owned())
+        .ok_or_else(|| "must be 3 to 63 of a-z, 0-9 and -, and start with a letter".to_owned())
 }
 
 fn email(text: &str) -> Result<String, String> {

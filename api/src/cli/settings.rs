@@ -156,7 +156,10 @@ impl Settings {
         };
         file.nothing_left()?;
         let engines = ["sqlite:", "postgres:", "postgresql:"];
-        if !engines.iter().any(|engine| settings.database.starts_with(engine)) {
+        if !engines
+            .iter()
+            .any(|engine| settings.database.starts_with(engine))
+        {
             return Err("database: must be a postgres:// or sqlite:// URL".into());
         }
         settings.check()?;

@@ -146,7 +146,8 @@ impl InTopic {
     pub fn check(&self, app: &App) -> Result<(), Problem> {
         let gateway = &app.gateway;
         let (row, now_ms) = (&self.permission, gateway.clock.now_ms());
-        self.access.check(&gateway.catalog, row, &self.topic.name, now_ms)
+        self.access
+            .check(&gateway.catalog, row, &self.topic.name, now_ms)
     }
 
     /// The partition that the path names.

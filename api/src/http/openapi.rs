@@ -584,3 +584,33 @@ pub fn docs() -> Router<App> {
         )
         .merge(utoipa_swagger_ui::SwaggerUi::new("/docs").config(config))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use crate::auth::permissions::TABLE;
+
+    #[test]
+    fn every_operation_has_one_row_of_permissions() {
+        let document = serde_json::to_value(super::streaming_document()).expect("a document");
+        let paths = document["paths"].as_object().expect("paths").values();
+        let operations: BTreeSet<_> = paths
+            .flat_map(|methods| methods.as_object().expect("methods").values())
+            .map(|method| method["operationId"].as_str().expect("an id").to_owned())
+            .collect();
+        let rows: Vec<_> = TABLE.iter().map(|row| row.operation.to_owned()).collect();
+        assert_eq!(rows.len(), rows.iter().collect::<BTreeSet<_>>().len());
+        let missing: Vec<_> = operations
+            .iter()
+            .filter(|operation| !rows.contains(operation))
+            .collect();
+        assert!(missing.is_empty(), "{missing:?}");
+        let unbuilt = ["useGroups"];
+        let stale: Vec<_> = rows
+            .iter()
+            .filter(|row| !operations.contains(*row) && !unbuilt.contains(&row.as_str()))
+            .collect();
+        assert!(stale.is_empty(), "{stale:?}");
+    }
+}

@@ -19,7 +19,9 @@ use super::{
     router::App,
 };
 use crate::{
-    auth::permissions::{DeleteTopic, EnsureTopic, GetTopic, ListPartitions, ListTopics, UpdateTopic},
+    auth::permissions::{
+        DeleteTopic, EnsureTopic, GetTopic, ListPartitions, ListTopics, UpdateTopic,
+    },
     gateway::{Gateway, TopicChange},
     limits::PAGE_SIZE,
     metadata::Topic,

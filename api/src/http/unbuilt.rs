@@ -13,15 +13,11 @@ use crate::{
 
 /// Paths inside a project.
 pub fn project_routes() -> Router<App> {
-    let paths = [
-        "/groups",
-        "/groups/{group}",
-        "/groups/{group}/{*rest}",
-    ];
+    let paths = ["/groups", "/groups/{group}", "/groups/{group}/{*rest}"];
     let keys = Router::new().route("/topics/{topic}/keys/{key}", any(in_topic));
-    paths.iter().fold(keys, |router, path| {
-        router.route(path, any(in_group))
-    })
+    paths
+        .iter()
+        .fold(keys, |router, path| router.route(path, any(in_group)))
 }
 
 /// Paths of the management API.

@@ -3,9 +3,7 @@
 use super::store::{
     Change, KeyRow, Kind, MembershipRow, OrganizationRow, ProjectRow, Result, StoreError, UserRow,
 };
-use crate::auth::{
-    ApiKey, Role, Scope, encode_hex, hash_password, random_password, random_secret,
-};
+use crate::auth::{ApiKey, Role, Scope, encode_hex, hash_password, random_password, random_secret};
 
 impl Change {
     /// Makes sure that the organization and the project exist, and that the user is an owner.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::client::{Reply, reply};
+use crate::client::{Api, Reply, reply};
 use crate::harness::{Server, eventually, shared};
 
 const CALLS: &[(&str, &str)] = &[
@@ -86,6 +86,22 @@ async fn a_refused_body_is_not_read_to_its_end() {
     drop(lines);
 }
 
+/// Gives the running server a second tenant, and returns a client for it once the server knows it.
+async fn other_project(server: &Server) -> Api {
+    let tenant = server
+        .bootstrap("other-org", "other-project", "other@example.com")
+        .await;
+    let api = server.api();
+    let key = tenant["api_key"].as_str().expect("a key");
+    let mut other = api.with_key(key);
+    other.base = format!("{}/v1/projects/other-project", api.root);
+    eventually("the tenant is known", async || {
+        other.get("/topics").await.status == 200
+    })
+    .await;
+    other
+}
+
 /// The body without what differs from request to request.
 fn without_id(answer: &Reply) -> Value {
     let mut body = answer.problem(404, "not_found");
@@ -96,17 +112,8 @@ fn without_id(answer: &Reply) -> Value {
 #[tokio::test]
 async fn another_project_is_as_absent_as_an_unknown_one() {
     let server = Server::start().await;
-    let made = server
-        .bootstrap("other-org", "other-project", "other@example.com")
-        .await;
+    let other = other_project(&server).await;
     let api = server.api();
-    let other = api
-        .with_key(made["api_key"].as_str().expect("a key"))
-        .in_project("other-project");
-    eventually("the running server knows the tenant", async || {
-        other.get("/topics").await.status == 200
-    })
-    .await;
     other.topic("secret", 1).await;
     api.topic("ours", 1).await;
 

@@ -222,25 +222,7 @@ impl Server {
 
     /// Runs `headwater admin bootstrap` beside the running server; what it prints.
     pub async fn bootstrap(&self, organization: &str, project: &str, email: &str) -> Value {
-        let output = tokio::process::Command::new(BINARY)
-            .args(["admin", "bootstrap", "--database", &self.database()])
-            .args([
-                "--org",
-                organization,
-                "--project",
-                project,
-                "--email",
-                email,
-            ])
-            .output();
-        let output = soon("bootstrap ends", output).await.expect("it starts");
-        assert!(
-            output.status.success(),
-            "bootstrap: {}: {}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr)
-        );
-        serde_json::from_slice(&output.stdout).expect("one JSON object")
+        bootstrap_on(&self.database(), organization, project, email).await
     }
 
     /// A client with the credentials that `dev` wrote at its first start.
@@ -366,6 +348,23 @@ impl Drop for Server {
             eprintln!("--- the server's last words ---\n{}", &log[tail..]);
         }
     }
+}
+
+/// Runs `headwater admin bootstrap`; what it prints.
+pub async fn bootstrap_on(database: &str, organization: &str, project: &str, email: &str) -> Value {
+    let output = tokio::process::Command::new(BINARY)
+        .args(["admin", "bootstrap", "--database", database])
+        .args(["--org", organization, "--project", project])
+        .args(["--email", email])
+        .output();
+    let output = soon("bootstrap ends", output).await.expect("it starts");
+    assert!(
+        output.status.success(),
+        "bootstrap: {}: {}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    serde_json::from_slice(&output.stdout).expect("one JSON object")
 }
 
 /// The one `dev` that the cheap tests share: a client for it, with connections of its own because

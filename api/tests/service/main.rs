@@ -23,6 +23,7 @@ mod harness;
 mod idempotency;
 mod json;
 mod lines;
+mod metadata;
 mod postgres;
 mod raw_http;
 mod readme;

@@ -138,7 +138,6 @@ impl Postgres {
         let mut command = as_postgres("postgres");
         for setting in [
             "fsync=off",
-            "synchronous_commit=off",
             "full_page_writes=off",
             "max_connections=400",
             "shared_buffers=32MB",

@@ -42,27 +42,33 @@ impl Catalog {
         let mut heard = self.heard.lock().await;
         let now = self.started.elapsed();
         let age = now.saturating_sub(self.heard_at());
-        let mut connection = store.connection().await?;
-        let dead_topics = match *heard {
+        let connection = store.connection().await;
+        // Until it is put back nothing counts as heard: a database that failed may come back from
+        // an older copy of itself, with numbers that were given out before.
+        let number = heard.take();
+        let mut connection = connection?;
+        let dead_topics = match number {
             Some(number) if age < FEED_HORIZON => {
                 let changes = ChangeRow::after(&mut connection, number).await?;
-                if let Some(last) = changes.last().map(|change| change.number) {
+                let last = changes.last().map_or(number, |change| change.number);
+                let dead_topics = if changes.is_empty() {
+                    Vec::new()
+                } else {
                     let news = News::read(&mut connection, changes, broker).await?;
                     let dead_topics = self.snapshot.write().apply(news);
-                    *heard = Some(last);
                     self.changed.send_replace(());
                     dead_topics
-                } else {
-                    Vec::new()
-                }
+                };
+                *heard = Some(last);
+                dead_topics
             }
             _ => {
                 // The number first: what commits meanwhile is read twice, never missed.
                 let number = ChangeRow::last_number(&mut connection).await?;
                 let (snapshot, dead_topics) = Snapshot::read(&mut connection, broker).await?;
                 *self.snapshot.write() = snapshot;
-                *heard = Some(number);
                 self.changed.send_replace(());
+                *heard = Some(number);
                 dead_topics
             }
         };
@@ -97,7 +103,8 @@ impl Snapshot {
             news.organizations.push((row.id, Some(members)));
         }
         for row in ProjectRow::all(connection).await? {
-            news.projects.push((row.id.clone(), Some(Project::of_row(row)?)));
+            news.projects
+                .push((row.id.clone(), Some(Project::of_row(row)?)));
         }
         for row in KeyRow::all(connection).await? {
             news.keys.push((row.id.clone(), Some(Key::of_row(row)?)));
@@ -173,7 +180,8 @@ impl News {
                 }
                 Some(Kind::Project) => {
                     let row = ProjectRow::get(connection, &id).await?;
-                    news.projects.push((id, row.map(Project::of_row).transpose()?));
+                    news.projects
+                        .push((id, row.map(Project::of_row).transpose()?));
                 }
                 Some(Kind::Key) => {
                     let row = KeyRow::get(connection, &id).await?;

@@ -25,8 +25,8 @@ use super::{
 };
 use crate::{auth::Role, limits::METADATA_OUTAGE_MAX};
 
-pub use tenants::{Key, Project};
 use tenants::Members;
+pub use tenants::{Key, Project};
 
 /// A topic as requests see it.
 #[derive(Debug)]
@@ -172,7 +172,10 @@ impl Snapshot {
             return;
         };
         if let Some(entry) = self.projects.get_mut(&topic.project)
-            && entry.topics.get(&topic.name).is_some_and(|named| named.id == id)
+            && entry
+                .topics
+                .get(&topic.name)
+                .is_some_and(|named| named.id == id)
         {
             entry.topics.remove(&topic.name);
         }
@@ -282,6 +285,9 @@ impl Catalog {
 impl Placement for Catalog {
     fn topic(&self, id: TopicId) -> Option<Arc<TopicPlacement>> {
         let snapshot = self.snapshot.read();
-        snapshot.topics.get(&id).map(|topic| topic.placement.clone())
+        snapshot
+            .topics
+            .get(&id)
+            .map(|topic| topic.placement.clone())
     }
 }

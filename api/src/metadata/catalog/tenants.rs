@@ -19,7 +19,10 @@ impl Members {
     pub fn of_rows(rows: Vec<MembershipRow>) -> Result<Self, StoreError> {
         let members = rows.into_iter().map(|row| {
             let role = Role::of(&row.role).ok_or_else(|| {
-                StoreError(format!("{}: bad role of {}", row.organization_id, row.email))
+                StoreError(format!(
+                    "{}: bad role of {}",
+                    row.organization_id, row.email
+                ))
             })?;
             Ok((row.email, role))
         });

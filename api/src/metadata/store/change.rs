@@ -152,10 +152,12 @@ impl ChangeRow {
     /// The database failed.
     pub async fn after(connection: &mut AnyConnection, number: i64) -> Result<Vec<Self>> {
         Ok(
-            sqlx::query_as("SELECT number, kind, id FROM changes WHERE number > $1 ORDER BY number")
-                .bind(number)
-                .fetch_all(connection)
-                .await?,
+            sqlx::query_as(
+                "SELECT number, kind, id FROM changes WHERE number > $1 ORDER BY number",
+            )
+            .bind(number)
+            .fetch_all(connection)
+            .await?,
         )
     }
 

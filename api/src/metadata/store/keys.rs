@@ -57,10 +57,11 @@ impl KeyRow {
     /// # Errors
     /// The database failed.
     pub async fn names(connection: &mut AnyConnection, project: &str) -> Result<Vec<String>> {
-        let rows: Vec<(String,)> = sqlx::query_as("SELECT name FROM api_keys WHERE project_id = $1")
-            .bind(project)
-            .fetch_all(connection)
-            .await?;
+        let rows: Vec<(String,)> =
+            sqlx::query_as("SELECT name FROM api_keys WHERE project_id = $1")
+                .bind(project)
+                .fetch_all(connection)
+                .await?;
         Ok(rows.into_iter().map(|(name,)| name).collect())
     }
 
