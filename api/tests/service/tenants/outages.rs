@@ -47,14 +47,15 @@ async fn changes_are_refused(tenant: &Tenant) {
     let key = tenant.in_project("/keys/not-made");
     let scopes = json!({"scopes": everything()});
     let member = tenant.path("/members/nobody@example.com");
+    let (quotas, audit) = (tenant.path("/quotas"), tenant.path("/audit-events"));
     // One after another would take long where each waits for its own limit.
     let (a, b, c, d, e, f) = tokio::join!(
         timely("ensureTopic", tenant.key.send("PUT", "/topics/not-made", "{}"), ANSWER_LIMIT),
         timely("a key", api.manage("PUT", &key, scopes), ANSWER_LIMIT),
         timely("an invitation", api.manage("PUT", &member, json!({"role": "viewer"})), ANSWER_LIMIT),
-        timely("a quota", api.manage("PATCH", &tenant.path("/quotas"), json!({"tails": 1})), ANSWER_LIMIT),
+        timely("a quota", api.manage("PATCH", &quotas, json!({"tails": 1})), ANSWER_LIMIT),
         timely("a sign-in", try_sign_in(api, &tenant.owner.email, &tenant.owner.password), ANSWER_LIMIT),
-        timely("audit", api.manage("GET", &tenant.path("/audit-events"), Value::Null), ANSWER_LIMIT),
+        timely("audit", api.manage("GET", &audit, Value::Null), ANSWER_LIMIT),
     );
     for answer in [a, b, c, d, e, f] {
         assert!([503, 504].contains(&answer.status), "{}", answer.text);

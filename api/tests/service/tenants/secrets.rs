@@ -178,12 +178,12 @@ async fn look_everywhere(server: &Server, engine: Engine) {
 
 #[tokio::test]
 async fn no_secret_is_kept_by_dev() {
-    let server = Engine::Sqlite.unstarted().with("RUST_LOG", "trace").started().await;
+    let server = Engine::Sqlite.unstarted().with("HEADWATER_LOG_LEVEL", "debug").started().await;
     look_everywhere(&server, Engine::Sqlite).await;
 }
 
 #[tokio::test]
 async fn no_secret_is_kept_by_serve() {
-    let server = Engine::Postgres.unstarted().with("RUST_LOG", "trace").started().await;
+    let server = Engine::Postgres.unstarted().with("HEADWATER_LOG_LEVEL", "debug").started().await;
     look_everywhere(&server, Engine::Postgres).await;
 }
