@@ -110,7 +110,8 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
         draining,
         broker_id: settings.broker_id,
     });
-    gateway.catch_up().await.map_err(metadata)?;
+    let dead_topics = gateway.catch_up().await.map_err(metadata)?;
+    gateway.remove_topics(dead_topics).await;
     let following = tokio::spawn(gateway.clone().follow_metadata());
     let app = App {
         gateway,

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use crate::{
     auth::Access,
     limits::{METADATA_POLL, METADATA_PRUNE, METADATA_TIMEOUT},
-    metadata::{Catalog, Store, StoreError, Topic},
+    metadata::{Catalog, Store, StoreError, Topic, TopicRow},
     problem::{Code, Problem},
 };
 
@@ -62,23 +62,16 @@ impl Gateway {
             .ok_or_else(topic_not_found)
     }
 
-    /// Brings the metadata in memory up to what is committed, and removes the data of topics that
-    /// were deleted.
+    /// Brings the metadata in memory up to what is committed. Answers the topics that were deleted
+    /// since, whose data is to be removed.
     ///
     /// # Errors
     /// The database failed, or does not answer in time.
-    pub async fn catch_up(&self) -> Result<(), StoreError> {
+    pub async fn catch_up(&self) -> Result<Vec<TopicRow>, StoreError> {
         let heard = self.catalog.catch_up(&self.store, self.broker_id);
-        let dead_topics = tokio::time::timeout(METADATA_TIMEOUT, heard)
+        tokio::time::timeout(METADATA_TIMEOUT, heard)
             .await
-            .map_err(|_| StoreError("no answer in time".into()))??;
-        for row in dead_topics {
-            if let Ok(id) = row.id.parse() {
-                let partitions = u32::try_from(row.partitions).unwrap_or(0);
-                self.remove_data(id, partitions).await;
-            }
-        }
-        Ok(())
+            .map_err(|_| StoreError("no answer in time".into()))?
     }
 
     /// Learns, for as long as the service runs, what others change.
@@ -90,7 +83,13 @@ impl Gateway {
         let mut failing = false;
         loop {
             let followed = tokio::select! {
-                _ = ticks.tick() => self.catch_up().await,
+                _ = ticks.tick() => self.catch_up().await.map(|dead_topics| {
+                    if !dead_topics.is_empty() {
+                        // What is revoked meanwhile must not wait for a disk.
+                        let gateway = self.clone();
+                        tokio::spawn(async move { gateway.remove_topics(dead_topics).await });
+                    }
+                }),
                 _ = prunes.tick() => {
                     let pruned = self.catalog.prune_feed(&self.store, self.clock.now_ms());
                     tokio::time::timeout(METADATA_TIMEOUT, pruned)

@@ -224,8 +224,9 @@ impl Gateway {
                 "the metadata database did not confirm the change; read it again",
             )
         })?;
-        if let Err(error) = self.catch_up().await {
-            tracing::warn!(%error, "a change is made, and not yet known here");
+        match self.catch_up().await {
+            Ok(dead_topics) => self.remove_topics(dead_topics).await,
+            Err(error) => tracing::warn!(%error, "a change is made, and not yet known here"),
         }
         Ok(())
     }
@@ -252,9 +253,19 @@ impl Gateway {
             .map_err(|error| Problem::internal("the topic cannot be read back", error))
     }
 
+    /// Removes the data of topics that have their tombstones.
+    pub async fn remove_topics(&self, dead_topics: Vec<TopicRow>) {
+        for row in dead_topics {
+            if let Ok(id) = row.id.parse() {
+                let partitions = u32::try_from(row.partitions).unwrap_or(0);
+                self.remove_data(id, partitions).await;
+            }
+        }
+    }
+
     /// Removes the data of a topic that has its tombstone, then the tombstone. What fails is tried
     /// again at the next start.
-    pub async fn remove_data(&self, topic: headwater_broker::TopicId, partitions: u32) {
+    async fn remove_data(&self, topic: headwater_broker::TopicId, partitions: u32) {
         let Some(broker) = self.cluster.broker(self.broker_id) else {
             return;
         };
