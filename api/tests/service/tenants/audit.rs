@@ -41,22 +41,77 @@ async fn every_change_is_written_down_once(engine: Engine) {
     let mut made = Vec::new();
     // What each is about must be recognizable in `target`.
     for (method, path, body, about) in [
-        ("PATCH", tenant.path(""), json!({"name": "Audited"}), tenant.organization.as_str()),
-        ("POST", tenant.path("/projects"), json!({"id": project}), project.as_str()),
+        (
+            "PATCH",
+            tenant.path(""),
+            json!({"name": "Audited"}),
+            tenant.organization.as_str(),
+        ),
+        (
+            "POST",
+            tenant.path("/projects"),
+            json!({"id": project}),
+            project.as_str(),
+        ),
         ("PATCH", in_new(""), json!({"name": "New"}), &project),
         ("PUT", in_new("/keys/written"), scopes.clone(), "written"),
-        ("PUT", in_new("/keys/written"), json!({"scopes": [{"operations": ["fetch"], "topic": "*"}]}), "written"),
-        ("POST", in_new("/keys/written/rotate"), Value::Null, "written"),
-        ("PUT", in_new("/topics/noted"), json!({"partitions": 1}), "noted"),
-        ("PATCH", in_new("/topics/noted"), json!({"partitions": 2}), "noted"),
+        (
+            "PUT",
+            in_new("/keys/written"),
+            json!({"scopes": [{"operations": ["fetch"], "topic": "*"}]}),
+            "written",
+        ),
+        (
+            "POST",
+            in_new("/keys/written/rotate"),
+            Value::Null,
+            "written",
+        ),
+        (
+            "PUT",
+            in_new("/topics/noted"),
+            json!({"partitions": 1}),
+            "noted",
+        ),
+        (
+            "PATCH",
+            in_new("/topics/noted"),
+            json!({"partitions": 2}),
+            "noted",
+        ),
         ("DELETE", in_new("/topics/noted"), Value::Null, "noted"),
         ("DELETE", in_new("/keys/written"), Value::Null, "written"),
-        ("PUT", member.clone(), json!({"role": "viewer"}), &developer.email),
-        ("PUT", tenant.path(&format!("/members/{invited}")), json!({"role": "viewer"}), &invited),
-        ("DELETE", tenant.path(&format!("/members/{invited}")), Value::Null, &invited),
+        (
+            "PUT",
+            member.clone(),
+            json!({"role": "viewer"}),
+            &developer.email,
+        ),
+        (
+            "PUT",
+            tenant.path(&format!("/members/{invited}")),
+            json!({"role": "viewer"}),
+            &invited,
+        ),
+        (
+            "DELETE",
+            tenant.path(&format!("/members/{invited}")),
+            Value::Null,
+            &invited,
+        ),
         ("PUT", tenant.path("/issuers/audited"), issuer, "audited"),
-        ("DELETE", tenant.path("/issuers/audited"), Value::Null, "audited"),
-        ("PATCH", tenant.path("/quotas"), json!({"tails": 100}), &tenant.organization),
+        (
+            "DELETE",
+            tenant.path("/issuers/audited"),
+            Value::Null,
+            "audited",
+        ),
+        (
+            "PATCH",
+            tenant.path("/quotas"),
+            json!({"tails": 100}),
+            &tenant.organization,
+        ),
         ("PATCH", in_new("/quotas"), json!({"tails": 50}), &project),
         ("DELETE", in_new(""), Value::Null, &project),
         ("DELETE", member, Value::Null, &developer.email),
@@ -68,32 +123,74 @@ async fn every_change_is_written_down_once(engine: Engine) {
     let seen = events(api, &tenant, "").await;
     let mut actions = Vec::new();
     for (id, what, about) in &made {
-        let found: Vec<_> = seen.iter().filter(|event| event["request_id"] == **id).collect();
+        let found: Vec<_> = seen
+            .iter()
+            .filter(|event| event["request_id"] == **id)
+            .collect();
         assert_eq!(found.len(), 1, "{what}: {found:?}");
         let event = found[0];
-        assert_eq!((&event["actor"], &event["outcome"]), (&json!(tenant.owner.email), &json!("allowed")), "{what}");
-        assert!(event["target"].as_str().is_some_and(|target| target.contains(about)), "{what}: {event}");
-        assert!(event["source_ip"].as_str().is_some_and(|ip| ip.starts_with("127.")), "{event}");
+        assert_eq!(
+            (&event["actor"], &event["outcome"]),
+            (&json!(tenant.owner.email), &json!("allowed")),
+            "{what}"
+        );
+        assert!(
+            event["target"]
+                .as_str()
+                .is_some_and(|target| target.contains(about)),
+            "{what}: {event}"
+        );
+        assert!(
+            event["source_ip"]
+                .as_str()
+                .is_some_and(|ip| ip.starts_with("127.")),
+            "{event}"
+        );
         let _: jiff::Timestamp = event["time"].as_str().unwrap().parse().expect("RFC 3339");
         actions.push(event["action"].as_str().unwrap().to_owned());
     }
     // The same call has the same action, another call another.
-    assert_eq!((&actions[3], &actions[6]), (&actions[4], &"ensureTopic".to_owned()));
+    assert_eq!(
+        (&actions[3], &actions[6]),
+        (&actions[4], &"ensureTopic".to_owned())
+    );
     actions.sort();
     actions.dedup();
     assert!(actions.len() >= 15, "{actions:?}");
     // Changes by a key are the key's.
-    let (id, status) = under_an_id(&tenant.key, "PUT", &tenant.in_project("/topics/by-key"), json!({})).await;
+    let (id, status) = under_an_id(
+        &tenant.key,
+        "PUT",
+        &tenant.in_project("/topics/by-key"),
+        json!({}),
+    )
+    .await;
     assert_eq!(status, 201);
     let seen = events(api, &tenant, "").await;
-    let event = seen.iter().find(|event| event["request_id"] == *id).expect("the key's event");
-    assert!(event["actor"].as_str().unwrap().starts_with("key:"), "{event}");
+    let event = seen
+        .iter()
+        .find(|event| event["request_id"] == *id)
+        .expect("the key's event");
+    assert!(
+        event["actor"].as_str().unwrap().starts_with("key:"),
+        "{event}"
+    );
     // A dry run and a call that failed changed nothing.
-    let (dry, _) = under_an_id(api, "PATCH", &tenant.path("?dry_run=true"), json!({"name": "Dry"})).await;
+    let (dry, _) = under_an_id(
+        api,
+        "PATCH",
+        &tenant.path("?dry_run=true"),
+        json!({"name": "Dry"}),
+    )
+    .await;
     let (bad, status) = under_an_id(api, "PATCH", &tenant.path(""), json!({"name": 7})).await;
     assert_eq!(status, 400);
     let seen = events(api, &tenant, "&outcome=allowed").await;
-    assert!(!seen.iter().any(|event| event["request_id"] == *dry || event["request_id"] == *bad));
+    assert!(
+        !seen
+            .iter()
+            .any(|event| event["request_id"] == *dry || event["request_id"] == *bad)
+    );
 }
 
 async fn refusals_stand_with_the_caller(engine: Engine) {
@@ -115,18 +212,29 @@ async fn refusals_stand_with_the_caller(engine: Engine) {
     }
     eventually("all refusals are written down", async || {
         let seen = events(&tenant.owner.api, &tenant, "&outcome=denied").await;
-        let known = |id: &String| seen.iter().filter(|event| event["request_id"] == **id).count() == 1;
+        let known = |id: &String| {
+            seen.iter()
+                .filter(|event| event["request_id"] == **id)
+                .count()
+                == 1
+        };
         refused.iter().all(known)
     })
     .await;
     for event in events(&tenant.owner.api, &tenant, "&outcome=denied").await {
         assert_eq!(event["outcome"], "denied");
         let actor = event["actor"].as_str().unwrap();
-        assert!(actor == viewer.email || actor.starts_with("key:"), "{event}");
+        assert!(
+            actor == viewer.email || actor.starts_with("key:"),
+            "{event}"
+        );
     }
     let theirs = events(&other.owner.api, &other, "").await;
     let theirs = json!(theirs).to_string();
-    assert!(!theirs.contains(&viewer.email) && !theirs.contains("audited-request"), "{theirs}");
+    assert!(
+        !theirs.contains(&viewer.email) && !theirs.contains("audited-request"),
+        "{theirs}"
+    );
 }
 
 async fn events_are_filtered_and_paged(engine: Engine) {
@@ -138,18 +246,31 @@ async fn events_are_filtered_and_paged(engine: Engine) {
     }
     let api = &tenant.owner.api;
     let by = events(api, &tenant, &format!("&actor={}", admin.email)).await;
-    assert!(by.iter().all(|event| event["actor"] == admin.email), "{by:?}");
-    let topics = events(api, &tenant, &format!("&actor={}&action=ensureTopic", admin.email)).await;
+    assert!(
+        by.iter().all(|event| event["actor"] == admin.email),
+        "{by:?}"
+    );
+    let topics = events(
+        api,
+        &tenant,
+        &format!("&actor={}&action=ensureTopic", admin.email),
+    )
+    .await;
     assert_eq!(topics.len(), 6);
     let all = events(api, &tenant, "&action=ensureTopic").await;
     assert_eq!(all.len(), 12);
-    let times: Vec<_> = all.iter().map(|event| event["time"].as_str().unwrap().to_owned()).collect();
+    let times: Vec<_> = all
+        .iter()
+        .map(|event| event["time"].as_str().unwrap().to_owned())
+        .collect();
     assert!(times.is_sorted_by(|a, b| a >= b), "newest first: {times:?}");
 
     let mut paged = Vec::new();
     let mut token = String::new();
     loop {
-        let path = tenant.path(&format!("/audit-events?action=ensureTopic&page_size=5{token}"));
+        let path = tenant.path(&format!(
+            "/audit-events?action=ensureTopic&page_size=5{token}"
+        ));
         let page = api.see(&path).await;
         let events = page["events"].as_array().expect("events");
         assert!(events.len() <= 5);
@@ -165,13 +286,31 @@ async fn events_are_filtered_and_paged(engine: Engine) {
 
     let middle = &times[5];
     let since = events(api, &tenant, &format!("&action=ensureTopic&from={middle}")).await;
-    assert!(since.len() >= 6 && since.iter().all(|event| event["time"].as_str().unwrap() >= middle.as_str()));
+    assert!(
+        since.len() >= 6
+            && since
+                .iter()
+                .all(|event| event["time"].as_str().unwrap() >= middle.as_str())
+    );
     let until = events(api, &tenant, &format!("&action=ensureTopic&to={middle}")).await;
-    assert!(until.iter().all(|event| event["time"].as_str().unwrap() <= middle.as_str()));
+    assert!(
+        until
+            .iter()
+            .all(|event| event["time"].as_str().unwrap() <= middle.as_str())
+    );
     assert!(until.len() >= 5);
-    for bad in ["outcome=perhaps", "from=x", "page_size=0", "page_size=1001", "page_token=x", "unknown=1"] {
+    for bad in [
+        "outcome=perhaps",
+        "from=x",
+        "page_size=0",
+        "page_size=1001",
+        "page_token=x",
+        "unknown=1",
+    ] {
         let path = tenant.path(&format!("/audit-events?{bad}"));
-        api.manage("GET", &path, Value::Null).await.any_problem_of(400);
+        api.manage("GET", &path, Value::Null)
+            .await
+            .any_problem_of(400);
     }
     // A token is for its organization.
     let other = Tenant::new(engine).await;
@@ -186,7 +325,10 @@ async fn reads_and_records_are_no_events(engine: Engine) {
     let tenant = Tenant::new(engine).await;
     let path = tenant.key.topic("quiet", 1).await;
     let before = events(&tenant.owner.api, &tenant, "").await.len();
-    tenant.key.produce(&path, r#"{"records":[{"value":"the-payload-itself"}]}"#).await;
+    tenant
+        .key
+        .produce(&path, r#"{"records":[{"value":"the-payload-itself"}]}"#)
+        .await;
     tenant.key.get(&format!("{path}/records")).await.expect(200);
     tenant.owner.api.see(&tenant.in_project("/keys")).await;
     let after = events(&tenant.owner.api, &tenant, "").await;
@@ -197,14 +339,28 @@ async fn reads_and_records_are_no_events(engine: Engine) {
 async fn the_log_is_for_owners_and_admins(engine: Engine) {
     let tenant = Tenant::new(engine).await;
     let path = tenant.path("/audit-events");
-    for (role, status) in [("owner", 200), ("admin", 200), ("developer", 403), ("viewer", 403)] {
+    for (role, status) in [
+        ("owner", 200),
+        ("admin", 200),
+        ("developer", 403),
+        ("viewer", 403),
+    ] {
         let person = tenant.person(role).await;
         let answer = person.api.manage("GET", &path, Value::Null).await;
         assert_eq!(answer.status, status, "{role}: {}", answer.text);
     }
     let other = Tenant::new(engine).await;
-    other.owner.api.manage("GET", &path, Value::Null).await.problem(404, "not_found");
-    for (method, body) in [("DELETE", Value::Null), ("POST", json!({})), ("PUT", json!({}))] {
+    other
+        .owner
+        .api
+        .manage("GET", &path, Value::Null)
+        .await
+        .problem(404, "not_found");
+    for (method, body) in [
+        ("DELETE", Value::Null),
+        ("POST", json!({})),
+        ("PUT", json!({})),
+    ] {
         let answer = tenant.owner.api.manage(method, &path, body).await;
         answer.problem(405, "method_not_allowed");
     }

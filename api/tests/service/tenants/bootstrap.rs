@@ -43,9 +43,15 @@ async fn a_tenant_is_made_beside_the_running_server(engine: Engine) {
         (&json!(organization), &json!(project), &json!(email))
     );
     let api = client(server, &made);
-    assert!(api.base.ends_with(&format!("/v1/projects/{project}")), "{}", api.base);
-    takes_effect("a tenant made beside the server", async || api.get("/topics").await.status == 200)
-        .await;
+    assert!(
+        api.base.ends_with(&format!("/v1/projects/{project}")),
+        "{}",
+        api.base
+    );
+    takes_effect("a tenant made beside the server", async || {
+        api.get("/topics").await.status == 200
+    })
+    .await;
     let path = api.topic("first", 1).await;
     api.produce(&path, r#"{"records":[{"value":1}]}"#).await;
     let person = sign_in(&api, &email, made["password"].as_str().expect("a password")).await;
@@ -60,19 +66,37 @@ async fn a_second_run_changes_nothing(engine: Engine) {
     let email = format!("{organization}@example.com");
     let first = server.bootstrap(&organization, &project, &email).await;
     let api = client(server, &first);
-    takes_effect("the first run", async || api.get("/topics").await.status == 200).await;
-    let person = sign_in(&api, &email, first["password"].as_str().expect("a password")).await;
+    takes_effect("the first run", async || {
+        api.get("/topics").await.status == 200
+    })
+    .await;
+    let person = sign_in(
+        &api,
+        &email,
+        first["password"].as_str().expect("a password"),
+    )
+    .await;
     let second = server.bootstrap(&organization, &project, &email).await;
-    assert_eq!(second["password"], Value::Null, "an account keeps its password");
+    assert_eq!(
+        second["password"],
+        Value::Null,
+        "an account keeps its password"
+    );
     assert_eq!(second["organization"], first["organization"]);
     api.get("/topics").await.expect(200);
     person.api.get("/topics").await.expect(200);
     sign_in(&api, &email, &person.password).await;
-    let projects = person.api.see(&format!("/organizations/{organization}/projects")).await;
+    let projects = person
+        .api
+        .see(&format!("/organizations/{organization}/projects"))
+        .await;
     assert_eq!(projects["projects"].as_array().map(Vec::len), Some(1));
     if second["api_key"].is_string() {
         let again = client(server, &second);
-        takes_effect("the second key", async || again.get("/topics").await.status == 200).await;
+        takes_effect("the second key", async || {
+            again.get("/topics").await.status == 200
+        })
+        .await;
     }
 }
 
@@ -80,8 +104,15 @@ async fn another_address_becomes_an_owner(engine: Engine) {
     let server = engine.shared().await;
     let tenant = Tenant::on(server).await;
     let email = format!("{}@example.com", unique("second-owner"));
-    let made = server.bootstrap(&tenant.organization, &tenant.project, &email).await;
-    let person = sign_in(&tenant.key, &email, made["password"].as_str().expect("a password")).await;
+    let made = server
+        .bootstrap(&tenant.organization, &tenant.project, &email)
+        .await;
+    let person = sign_in(
+        &tenant.key,
+        &email,
+        made["password"].as_str().expect("a password"),
+    )
+    .await;
     takes_effect("the second owner", async || {
         let path = tenant.path("");
         person.api.manage("GET", &path, Value::Null).await.status == 200
@@ -96,17 +127,32 @@ async fn one_address_may_own_several(engine: Engine) {
     let server = engine.shared().await;
     let tenant = Tenant::on(server).await;
     let second = unique("several");
-    let made = server.bootstrap(&second, &unique("several-project"), &tenant.owner.email).await;
+    let made = server
+        .bootstrap(&second, &unique("several-project"), &tenant.owner.email)
+        .await;
     assert_eq!(made["password"], Value::Null);
     let api = client(server, &made);
-    takes_effect("the second organization", async || api.get("/topics").await.status == 200).await;
+    takes_effect("the second organization", async || {
+        api.get("/topics").await.status == 200
+    })
+    .await;
     let mine = tenant.owner.api.see("/organizations").await;
-    assert_eq!(mine["organizations"].as_array().map(Vec::len), Some(2), "{mine}");
+    assert_eq!(
+        mine["organizations"].as_array().map(Vec::len),
+        Some(2),
+        "{mine}"
+    );
     // A project of another organization is not taken over.
     let database = server.database();
     let output = bootstrap(&[
-        "--database", &database, "--org", &second, "--project", &tenant.project,
-        "--email", &tenant.owner.email,
+        "--database",
+        &database,
+        "--org",
+        &second,
+        "--project",
+        &tenant.project,
+        "--email",
+        &tenant.owner.email,
     ]);
     is_refused(&output, "a project of another organization");
     tenant.key.get("/topics").await.expect(200);
@@ -120,36 +166,74 @@ fn is_refused(output: &Output, what: &str) {
     let said = said.replace("For more information, try '--help'.", "");
     assert_eq!(output.status.code(), Some(2), "{what}: {said}");
     assert_eq!(said.trim_end().lines().count(), 1, "{what}: {said}");
-    assert!(said.trim().len() > 10 && !said.contains("panicked"), "{what}: {said}");
+    assert!(
+        said.trim().len() > 10 && !said.contains("panicked"),
+        "{what}: {said}"
+    );
     assert!(output.stdout.is_empty(), "{what}");
 }
 
 #[test]
 fn bad_input_is_refused_in_one_line() {
     let directory = tempfile::tempdir().expect("a directory");
-    let good = format!("sqlite://{}", directory.path().join("metadata.db").display());
+    let good = format!(
+        "sqlite://{}",
+        directory.path().join("metadata.db").display()
+    );
     let run = |database: &str, organization: &str, project: &str, email: &str| {
         bootstrap(&[
-            "--database", database, "--org", organization, "--project", project, "--email", email,
+            "--database",
+            database,
+            "--org",
+            organization,
+            "--project",
+            project,
+            "--email",
+            email,
         ])
     };
-    is_refused(&run(&good, "Bad Org", "project", "a@example.com"), "an organization's id");
+    is_refused(
+        &run(&good, "Bad Org", "project", "a@example.com"),
+        "an organization's id",
+    );
     is_refused(&run(&good, "or", "project", "a@example.com"), "a short id");
-    is_refused(&run(&good, "org", "1project", "a@example.com"), "a project's id");
+    is_refused(
+        &run(&good, "org", "1project", "a@example.com"),
+        "a project's id",
+    );
     is_refused(&run(&good, "org", "project", "no address"), "an address");
     is_refused(&run(&good, "org", "project", ""), "no address");
-    is_refused(&run("mysql://127.0.0.1/x", "org", "project", "a@example.com"), "another engine");
-    is_refused(&run("nonsense", "org", "project", "a@example.com"), "no URL");
-    assert!(!directory.path().join("metadata.db").exists(), "nothing was made");
-    assert!(run(&good, "org", "project", "a@example.com").status.success());
+    is_refused(
+        &run("mysql://127.0.0.1/x", "org", "project", "a@example.com"),
+        "another engine",
+    );
+    is_refused(
+        &run("nonsense", "org", "project", "a@example.com"),
+        "no URL",
+    );
+    assert!(
+        !directory.path().join("metadata.db").exists(),
+        "nothing was made"
+    );
+    assert!(
+        run(&good, "org", "project", "a@example.com")
+            .status
+            .success()
+    );
 }
 
 #[test]
 fn a_database_that_cannot_be_reached_is_said_so() {
     let started = std::time::Instant::now();
     let output = bootstrap(&[
-        "--database", "postgres://nobody@127.0.0.1:1/none", "--org", "org", "--project", "project",
-        "--email", "a@example.com",
+        "--database",
+        "postgres://nobody@127.0.0.1:1/none",
+        "--org",
+        "org",
+        "--project",
+        "project",
+        "--email",
+        "a@example.com",
     ]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(4), "{said}");
@@ -166,14 +250,24 @@ fn an_empty_database_is_migrated_by_whoever_comes_first() {
             let url = url.clone();
             std::thread::spawn(move || {
                 bootstrap(&[
-                    "--database", &url, "--org", "together", "--project", "together",
-                    "--email", &format!("person-{n}@example.com"),
+                    "--database",
+                    &url,
+                    "--org",
+                    "together",
+                    "--project",
+                    "together",
+                    "--email",
+                    &format!("person-{n}@example.com"),
                 ])
             })
         })
         .collect();
     for run in runs {
         let output = run.join().expect("a run");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 }

@@ -61,7 +61,10 @@ async fn a_wrong_secret_is_like_an_unknown_id(engine: Engine) {
     println!("wrong secret: {secret:?}, unknown id: {id:?}");
     // A look into the database for one of them only would be milliseconds.
     let difference = secret.abs_diff(id);
-    assert!(difference < Duration::from_millis(2) || difference < secret.max(id) / 2, "{secret:?} {id:?}");
+    assert!(
+        difference < Duration::from_millis(2) || difference < secret.max(id) / 2,
+        "{secret:?} {id:?}"
+    );
 }
 
 /// Tries until it is told to stop; how many tries that took.
@@ -70,13 +73,24 @@ async fn until_stopped(limit: usize, guess: impl AsyncFn(usize) -> Reply) -> (us
         let answer = guess(n).await;
         if answer.status == 429 {
             let problem = answer.problem(429, "too_many_attempts");
-            assert_eq!((&problem["retryable"], &problem["outcome"]), (&json!(true), &json!("not_applied")));
+            assert_eq!(
+                (&problem["retryable"], &problem["outcome"]),
+                (&json!(true), &json!("not_applied"))
+            );
             let seconds = answer.header("retry-after").expect("Retry-After");
-            assert!(seconds.parse::<u64>().is_ok_and(|seconds| seconds > 0), "{seconds}");
+            assert!(
+                seconds.parse::<u64>().is_ok_and(|seconds| seconds > 0),
+                "{seconds}"
+            );
             println!("stopped after {n} tries for {seconds} s");
             return (n, answer);
         }
-        assert!([401, 404].contains(&answer.status), "{}: {}", answer.status, answer.text);
+        assert!(
+            [401, 404].contains(&answer.status),
+            "{}: {}",
+            answer.status,
+            answer.text
+        );
     }
     panic!("{limit} tries, and never stopped");
 }
@@ -99,10 +113,21 @@ async fn guessing_keys_is_stopped_and_the_owner_is_not(engine: Engine) {
     }
     // Elsewhere nobody notices.
     let elsewhere = Api::stranger(server.root()).in_project(&tenant.project);
-    elsewhere.with_key(&tenant.key.key).get("/topics").await.expect(200);
-    elsewhere.with_key("hw_wrong").get("/topics").await.problem(401, "unauthenticated");
+    elsewhere
+        .with_key(&tenant.key.key)
+        .get("/topics")
+        .await
+        .expect(200);
+    elsewhere
+        .with_key("hw_wrong")
+        .get("/topics")
+        .await
+        .problem(401, "unauthenticated");
     // The right secret, found while it is closed, would be a lucky guess no more.
-    let still = here.with_key(&format!("hw_{id}_{:064x}", 7)).get("/topics").await;
+    let still = here
+        .with_key(&format!("hw_{id}_{:064x}", 7))
+        .get("/topics")
+        .await;
     still.problem(429, "too_many_attempts");
 }
 
@@ -114,9 +139,14 @@ async fn guessing_a_password_is_stopped_and_the_owner_is_not(engine: Engine) {
         try_sign_in(&here, &victim.email, &format!("guess number {n}")).await
     })
     .await;
-    assert!((10..=12).contains(&tries), "ten wrong tries are allowed: {tries}");
+    assert!(
+        (10..=12).contains(&tries),
+        "ten wrong tries are allowed: {tries}"
+    );
     // The right one does not help any more from there.
-    try_sign_in(&here, &victim.email, &victim.password).await.problem(429, "too_many_attempts");
+    try_sign_in(&here, &victim.email, &victim.password)
+        .await
+        .problem(429, "too_many_attempts");
     // The victim is elsewhere, and others may still sign in from here.
     sign_in(&victim.api, &victim.email, &victim.password).await;
     victim.api.get("/topics").await.expect(200);
@@ -133,12 +163,16 @@ async fn guessing_a_password_is_stopped_and_the_owner_is_not(engine: Engine) {
 async fn guessing_invitations_is_stopped(engine: Engine) {
     let server = engine.own().await;
     let tenant = Tenant::on(&server).await;
-    let token = tenant.invite(&format!("{}@example.com", unique("guessed")), "viewer").await;
+    let token = tenant
+        .invite(&format!("{}@example.com", unique("guessed")), "viewer")
+        .await;
     let here = Api::stranger(server.root());
     until_stopped(2_000, async |n| {
         super::people::accept(&here, &format!("hwi_{n:064x}"), Some("a long password")).await
     })
     .await;
     let elsewhere = Api::stranger(server.root());
-    super::people::accept(&elsewhere, &token, Some("a long password")).await.expect(200);
+    super::people::accept(&elsewhere, &token, Some("a long password"))
+        .await
+        .expect(200);
 }

@@ -3,6 +3,7 @@
 
 mod audit;
 mod bootstrap;
+mod callers;
 mod forgeries;
 mod guessing;
 mod invitations;
@@ -14,9 +15,11 @@ mod outages;
 mod people;
 mod permissions;
 mod projects;
+mod quota_rates;
 mod quotas;
 mod revocation;
 mod roles;
+mod scopes;
 mod secrets;
 mod sessions;
 mod tokens;

@@ -21,7 +21,11 @@ async fn timely(what: &str, call: impl Future<Output = Reply>, limit: Duration) 
     let started = Instant::now();
     let answer = crate::harness::soon(what, call).await;
     println!("{what}: {} after {:?}", answer.status, started.elapsed());
-    assert!(started.elapsed() < limit, "{what} took {:?}", started.elapsed());
+    assert!(
+        started.elapsed() < limit,
+        "{what} took {:?}",
+        started.elapsed()
+    );
     answer
 }
 
@@ -30,13 +34,18 @@ async fn records_flow(tenant: &Tenant, known: &[&Api], path: &str) {
     for round in 0..10 {
         for api in known {
             let records = format!("{path}/records");
-            let produced = timely("produce", api.send("POST", &records, RECORD), RECORDS_LIMIT).await;
+            let produced =
+                timely("produce", api.send("POST", &records, RECORD), RECORDS_LIMIT).await;
             produced.expect(200);
             let url = format!("{path}/records?from=tail-1&max_records=1");
-            timely("fetch", api.get(&url), RECORDS_LIMIT).await.expect(200);
+            timely("fetch", api.get(&url), RECORDS_LIMIT)
+                .await
+                .expect(200);
         }
         if round == 0 {
-            timely("describe", tenant.key.get("/topics"), RECORDS_LIMIT).await.expect(200);
+            timely("describe", tenant.key.get("/topics"), RECORDS_LIMIT)
+                .await
+                .expect(200);
         }
     }
 }
@@ -50,32 +59,62 @@ async fn changes_are_refused(tenant: &Tenant) {
     let (quotas, audit) = (tenant.path("/quotas"), tenant.path("/audit-events"));
     // One after another would take long where each waits for its own limit.
     let (a, b, c, d, e, f) = tokio::join!(
-        timely("ensureTopic", tenant.key.send("PUT", "/topics/not-made", "{}"), ANSWER_LIMIT),
+        timely(
+            "ensureTopic",
+            tenant.key.send("PUT", "/topics/not-made", "{}"),
+            ANSWER_LIMIT
+        ),
         timely("a key", api.manage("PUT", &key, scopes), ANSWER_LIMIT),
-        timely("an invitation", api.manage("PUT", &member, json!({"role": "viewer"})), ANSWER_LIMIT),
-        timely("a quota", api.manage("PATCH", &quotas, json!({"tails": 1})), ANSWER_LIMIT),
-        timely("a sign-in", try_sign_in(api, &tenant.owner.email, &tenant.owner.password), ANSWER_LIMIT),
-        timely("audit", api.manage("GET", &audit, Value::Null), ANSWER_LIMIT),
+        timely(
+            "an invitation",
+            api.manage("PUT", &member, json!({"role": "viewer"})),
+            ANSWER_LIMIT
+        ),
+        timely(
+            "a quota",
+            api.manage("PATCH", &quotas, json!({"tails": 1})),
+            ANSWER_LIMIT
+        ),
+        timely(
+            "a sign-in",
+            try_sign_in(api, &tenant.owner.email, &tenant.owner.password),
+            ANSWER_LIMIT
+        ),
+        timely(
+            "audit",
+            api.manage("GET", &audit, Value::Null),
+            ANSWER_LIMIT
+        ),
     );
     for answer in [a, b, c, d, e, f] {
         assert!([503, 504].contains(&answer.status), "{}", answer.text);
         let problem = answer.any_problem();
         assert_eq!(problem["retryable"], true, "{problem}");
-        assert!(["not_applied", "unknown"].contains(&problem["outcome"].as_str().unwrap()), "{problem}");
+        assert!(
+            ["not_applied", "unknown"].contains(&problem["outcome"].as_str().unwrap()),
+            "{problem}"
+        );
     }
     // A credential that cannot be checked is not refused for good.
-    let unknown = api.with_key("hw_0123456789abcdef_0000000000000000000000000000000000000000000000000000000000000000");
+    let unknown = api.with_key(
+        "hw_0123456789abcdef_0000000000000000000000000000000000000000000000000000000000000000",
+    );
     let answer = timely("an unknown key", unknown.get("/topics"), ANSWER_LIMIT).await;
     assert!([401, 503].contains(&answer.status), "{}", answer.text);
     let url = format!("{}/healthz", api.root);
-    timely("healthz", reply(api.anonymous("GET", &url)), RECORDS_LIMIT).await.expect(200);
+    timely("healthz", reply(api.anonymous("GET", &url)), RECORDS_LIMIT)
+        .await
+        .expect(200);
 }
 
 /// Waits until changes are taken again, and are found.
 async fn all_is_well(tenant: &Tenant, known: &[&Api], path: &str, topic: &str) {
     let started = Instant::now();
     eventually("changes are taken again", async || {
-        let made = tenant.key.send("PUT", &format!("/topics/{topic}"), "{}").await;
+        let made = tenant
+            .key
+            .send("PUT", &format!("/topics/{topic}"), "{}")
+            .await;
         [200, 201].contains(&made.status)
     })
     .await;
@@ -84,9 +123,19 @@ async fn all_is_well(tenant: &Tenant, known: &[&Api], path: &str, topic: &str) {
     let key = make_key(&tenant.owner.api, &name, everything()).await;
     key.get("/topics").await.expect(200);
     records_flow(tenant, known, path).await;
-    let answer = tenant.owner.api.manage("GET", &tenant.in_project("/keys/not-made"), Value::Null).await;
+    let answer = tenant
+        .owner
+        .api
+        .manage("GET", &tenant.in_project("/keys/not-made"), Value::Null)
+        .await;
     answer.problem(404, "not_found");
-    try_sign_in(&tenant.owner.api, &tenant.owner.email, &tenant.owner.password).await.expect(200);
+    try_sign_in(
+        &tenant.owner.api,
+        &tenant.owner.email,
+        &tenant.owner.password,
+    )
+    .await
+    .expect(200);
 }
 
 async fn known(tenant: &Tenant) -> (Api, String) {
@@ -125,7 +174,13 @@ async fn a_database_that_hangs_stops_no_records() {
     changes_are_refused(&tenant).await;
     records_flow(&tenant, &[&tenant.key, &tenant.owner.api], &path).await;
     postgres.thaw();
-    all_is_well(&tenant, &[&tenant.key, &tenant.owner.api], &path, "after-the-thaw").await;
+    all_is_well(
+        &tenant,
+        &[&tenant.key, &tenant.owner.api],
+        &path,
+        "after-the-thaw",
+    )
+    .await;
 }
 
 /// A key deleted while one node cannot hear of it must be dead soon after it can.
@@ -137,7 +192,12 @@ async fn what_was_revoked_before_the_outage_stays_revoked() {
     let name = tenant.in_project("/keys/revoked");
     let key = make_key(&tenant.owner.api, &name, everything()).await;
     key.get("/topics").await.expect(200);
-    tenant.owner.api.manage("DELETE", &name, Value::Null).await.expect(204);
+    tenant
+        .owner
+        .api
+        .manage("DELETE", &name, Value::Null)
+        .await
+        .expect(204);
     postgres.kill9();
     super::people::takes_effect("a key deleted just before", async || {
         [401, 503].contains(&key.get("/topics").await.status)

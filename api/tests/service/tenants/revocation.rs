@@ -44,8 +44,12 @@ impl Going {
         }
         let (lines, body) = open_body();
         lines.send("{\"value\":\"going\"}\n".into()).await.unwrap();
-        let request = api.request("POST", &format!("{path}/records/bulk")).body(body);
-        let response = soon("bulk answers", request.send()).await.expect("an answer");
+        let request = api
+            .request("POST", &format!("{path}/records/bulk"))
+            .body(body);
+        let response = soon("bulk answers", request.send())
+            .await
+            .expect("an answer");
         assert_eq!(response.status(), 200);
         let mut answer = Lines::new(response);
         assert!(answer.next().await.expect("a run").contains("\"n\":1"));
@@ -53,7 +57,10 @@ impl Going {
             while !tail.next().await.expect("it goes on").contains("going") {}
         }
         let poll = tokio::spawn({
-            let (api, url) = (api.clone(), format!("{path}/records?from=latest&wait_ms=60000"));
+            let (api, url) = (
+                api.clone(),
+                format!("{path}/records?from=latest&wait_ms=60000"),
+            );
             async move { api.get(&url).await.status }
         });
         Self {
@@ -86,7 +93,11 @@ impl Going {
     async fn load_ends(&mut self, what: &str, started: Instant) {
         let Load { lines, mut answer } = self.load.take().expect("a load");
         let feeding = tokio::spawn(async move {
-            while lines.send("{\"value\":\"too late\"}\n".into()).await.is_ok() {
+            while lines
+                .send("{\"value\":\"too late\"}\n".into())
+                .await
+                .is_ok()
+            {
                 tokio::time::sleep(std::time::Duration::from_millis(50)).await;
             }
         });
@@ -115,7 +126,9 @@ impl Going {
             self.api.get(&format!("{}/records", self.path)).await.status == status
         })
         .await;
-        let polled = soon("the poll ends", &mut self.poll).await.expect("no panic");
+        let polled = soon("the poll ends", &mut self.poll)
+            .await
+            .expect("no panic");
         in_time(&format!("{what}: a waiting poll"), started);
         assert!([200, status].contains(&polled), "{polled}");
     }
@@ -129,13 +142,26 @@ async fn a_deleted_key_stops_everything(engine: Engine) {
     let going = Going::on(&key, &path).await;
     let bystander = Going::on(&tenant.key, &path).await;
     let started = Instant::now();
-    tenant.owner.api.manage("DELETE", &name, Value::Null).await.expect(204);
+    tenant
+        .owner
+        .api
+        .manage("DELETE", &name, Value::Null)
+        .await
+        .expect(204);
     going.all_end("a deleted key", started, 401).await;
     // Whoever keeps the key goes on with the very same calls.
     let load = bystander.load.expect("a load");
-    load.lines.send("{\"value\":\"still here\"}\n".into()).await.expect("it is still read");
+    load.lines
+        .send("{\"value\":\"still here\"}\n".into())
+        .await
+        .expect("it is still read");
     for mut tail in bystander.tails {
-        while !tail.next().await.expect("it goes on").contains("still here") {}
+        while !tail
+            .next()
+            .await
+            .expect("it goes on")
+            .contains("still here")
+        {}
     }
     bystander.poll.abort();
 }
@@ -148,8 +174,15 @@ async fn a_key_that_lost_its_scopes_stops_there(engine: Engine) {
     let going = Going::on(&key, &path).await;
     let started = Instant::now();
     let scopes = json!({"scopes": [{"operations": ["describe"], "topic": "*"}]});
-    tenant.owner.api.manage("PUT", &name, scopes).await.expect(200);
-    going.all_end("a key without its scopes", started, 403).await;
+    tenant
+        .owner
+        .api
+        .manage("PUT", &name, scopes)
+        .await
+        .expect(200);
+    going
+        .all_end("a key without its scopes", started, 403)
+        .await;
     key.get(&path).await.expect(200);
 }
 
@@ -179,7 +212,10 @@ async fn a_deleted_project_stops_everything(engine: Engine) {
     let by_token = Going::on(&owner, &path).await;
     let by_key = Going::on(&key, &path).await;
     let started = Instant::now();
-    owner.manage("DELETE", &format!("/projects/{project}"), Value::Null).await.expect(204);
+    owner
+        .manage("DELETE", &format!("/projects/{project}"), Value::Null)
+        .await
+        .expect(204);
     tokio::join!(
         by_token.all_end("a deleted project", started, 404),
         by_key.all_end("a deleted project's key", started, 401),
@@ -209,7 +245,9 @@ async fn revocations_under_load_are_as_quick(engine: Engine) {
         workers.push(tokio::spawn(async move {
             let mut sent = 0_u64;
             loop {
-                let answer = key.send("POST", &records, r#"{"records":[{"value":1}]}"#).await;
+                let answer = key
+                    .send("POST", &records, r#"{"records":[{"value":1}]}"#)
+                    .await;
                 match answer.status {
                     200 => sent += 1,
                     401 => return sent,
@@ -221,12 +259,22 @@ async fn revocations_under_load_are_as_quick(engine: Engine) {
     let mut last = Instant::now();
     for name in names {
         last = Instant::now();
-        tenant.owner.api.manage("DELETE", &name, Value::Null).await.expect(204);
+        tenant
+            .owner
+            .api
+            .manage("DELETE", &name, Value::Null)
+            .await
+            .expect(204);
     }
     let mut total = 0;
     for worker in workers {
-        total += soon("a worker is stopped", worker).await.expect("no worker failed");
+        total += soon("a worker is stopped", worker)
+            .await
+            .expect("no worker failed");
     }
     in_time("the last of fifty keys", last);
-    assert_eq!(tenant.key.high_watermarks(&path).await.iter().sum::<u64>(), total);
+    assert_eq!(
+        tenant.key.high_watermarks(&path).await.iter().sum::<u64>(),
+        total
+    );
 }

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::people::{Engine, Tenant, accept, everything, make_key, refresh, refresh_cookie, try_sign_in};
+use super::people::{
+    Engine, Tenant, accept, everything, make_key, refresh, refresh_cookie, try_sign_in,
+};
 use crate::client::{Reply, reply};
 use crate::harness::{Server, eventually};
 use crate::postgres::dump;
@@ -52,10 +54,16 @@ fn contains(place: &[u8], text: &str) -> bool {
 /// Asserts that none of them is there.
 #[track_caller]
 fn are_absent(secrets: &[Secret], name: &str, place: &[u8]) {
-    assert!(!place.is_empty(), "{name} has something to be looked through");
+    assert!(
+        !place.is_empty(),
+        "{name} has something to be looked through"
+    );
     for (what, secret) in secrets {
         for spelling in spellings(secret) {
-            assert!(!contains(place, &spelling), "{what} is in {name}, written {spelling}");
+            assert!(
+                !contains(place, &spelling),
+                "{what} is in {name}, written {spelling}"
+            );
         }
     }
 }
@@ -74,14 +82,28 @@ async fn plant(tenant: &Tenant) -> (Vec<Secret>, Vec<Reply>) {
     let key = make_key(api, &path, everything()).await;
     key.get("/topics").await.expect(200);
     secrets.push(("a key", key.key.clone()));
-    let rotated = api.manage("POST", &format!("{path}/rotate"), Value::Null).await.expect(200).json();
-    secrets.push(("a rotated key", rotated["secret"].as_str().unwrap().to_owned()));
-    eventually("the old secret is dead", async || key.get("/topics").await.status == 401).await;
+    let rotated = api
+        .manage("POST", &format!("{path}/rotate"), Value::Null)
+        .await
+        .expect(200)
+        .json();
+    secrets.push((
+        "a rotated key",
+        rotated["secret"].as_str().unwrap().to_owned(),
+    ));
+    eventually("the old secret is dead", async || {
+        key.get("/topics").await.status == 401
+    })
+    .await;
     errors.push(key.get("/topics").await);
 
     let email = "planted@example.com";
     let dead = tenant.invite(email, "viewer").await;
-    let invited = tenant.put_member(email, "developer").await.expect(200).json();
+    let invited = tenant
+        .put_member(email, "developer")
+        .await
+        .expect(200)
+        .json();
     let token = invited["token"].as_str().unwrap().to_owned();
     let guest = crate::client::Api::stranger(api.root.clone()).in_project(&tenant.project);
     let chosen = "a planted password of some length";
@@ -114,7 +136,11 @@ async fn plant(tenant: &Tenant) -> (Vec<Secret>, Vec<Reply>) {
     errors.push(guest.with_key(&guess).get("/topics").await);
     let basic = guest.anonymous("GET", &format!("{}/v1/me", guest.root));
     errors.push(reply(basic.header("authorization", format!("Basic {guess}"))).await);
-    errors.push(guest.manage("GET", &format!("/projects/{guess}"), Value::Null).await);
+    errors.push(
+        guest
+            .manage("GET", &format!("/projects/{guess}"), Value::Null)
+            .await,
+    );
     let misplaced = json!({"email": email, "password": 1, new: 2});
     errors.push(guest.manage("POST", "/sessions", misplaced).await);
     secrets.push(("a guessed key", guess));
@@ -137,7 +163,15 @@ async fn look_everywhere(server: &Server, engine: Engine) {
     let (secrets, errors) = plant(&tenant).await;
     // A search that finds nothing anywhere proves nothing: it must find what is known to be there.
     let marker = tenant.organization.clone();
-    let audit = tenant.owner.api.manage("GET", &tenant.path("/audit-events?page_size=1000"), Value::Null).await;
+    let audit = tenant
+        .owner
+        .api
+        .manage(
+            "GET",
+            &tenant.path("/audit-events?page_size=1000"),
+            Value::Null,
+        )
+        .await;
     are_absent(&secrets, "the audit log", audit.expect(200).text.as_bytes());
     for error in &errors {
         assert!(error.status >= 400, "{}", error.text);
@@ -146,7 +180,11 @@ async fn look_everywhere(server: &Server, engine: Engine) {
             are_absent(&secrets, "an error", error.text.as_bytes());
         }
         let others = &secrets[..secrets.len() - 1];
-        let others: Vec<_> = others.iter().filter(|(what, _)| *what != "a new password").cloned().collect();
+        let others: Vec<_> = others
+            .iter()
+            .filter(|(what, _)| *what != "a new password")
+            .cloned()
+            .collect();
         are_absent(&others, "an error", error.text.as_bytes());
     }
     let url = format!("{}/metrics", server.internal_root());
@@ -162,7 +200,10 @@ async fn look_everywhere(server: &Server, engine: Engine) {
         let mut found = Vec::new();
         files(&server.data_dir(), &mut found);
         let mut seen = false;
-        for path in found.iter().filter(|path| !path.ends_with("credentials.json")) {
+        for path in found
+            .iter()
+            .filter(|path| !path.ends_with("credentials.json"))
+        {
             let content = fs::read(path).expect("a file");
             seen |= contains(&content, &marker);
             if !content.is_empty() {
@@ -172,18 +213,29 @@ async fn look_everywhere(server: &Server, engine: Engine) {
         assert!(seen, "the database is among the files: {found:?}");
     }
     let log = server.log();
-    assert!(log.contains("DEBUG") || log.contains("\"debug\""), "the log is at debug level");
+    assert!(
+        log.contains("DEBUG") || log.contains("\"debug\""),
+        "the log is at debug level"
+    );
     are_absent(&secrets, "the log", log.as_bytes());
 }
 
 #[tokio::test]
 async fn no_secret_is_kept_by_dev() {
-    let server = Engine::Sqlite.unstarted().with("HEADWATER_LOG_LEVEL", "debug").started().await;
+    let server = Engine::Sqlite
+        .unstarted()
+        .with("HEADWATER_LOG_LEVEL", "debug")
+        .started()
+        .await;
     look_everywhere(&server, Engine::Sqlite).await;
 }
 
 #[tokio::test]
 async fn no_secret_is_kept_by_serve() {
-    let server = Engine::Postgres.unstarted().with("HEADWATER_LOG_LEVEL", "debug").started().await;
+    let server = Engine::Postgres
+        .unstarted()
+        .with("HEADWATER_LOG_LEVEL", "debug")
+        .started()
+        .await;
     look_everywhere(&server, Engine::Postgres).await;
 }

@@ -23,17 +23,25 @@ const BEHIND: Duration = Duration::from_secs(10);
 
 async fn send(api: &Api, path: &str, records: u64) {
     let many: Vec<_> = (0..records).map(|_| RECORD).collect();
-    api.produce(path, format!("{{\"records\":[{}]}}", many.join(","))).await;
+    api.produce(path, format!("{{\"records\":[{}]}}", many.join(",")))
+        .await;
 }
 
 /// The sum of one column over a series.
 fn sum(usage: &Value, column: &str) -> u64 {
     let series = usage["series"].as_array().expect("a series");
-    series.iter().map(|point| point[column].as_u64().expect("a number")).sum()
+    series
+        .iter()
+        .map(|point| point[column].as_u64().expect("a number"))
+        .sum()
 }
 
 async fn usage(tenant: &Tenant, query: &str) -> Value {
-    tenant.owner.api.see(&tenant.in_project(&format!("/usage{query}"))).await
+    tenant
+        .owner
+        .api
+        .see(&tenant.in_project(&format!("/usage{query}")))
+        .await
 }
 
 /// Waits for a sum, and asserts that it is not passed.
@@ -41,12 +49,18 @@ async fn reaches(tenant: &Tenant, query: &str, column: &str, expected: u64) {
     let started = std::time::Instant::now();
     eventually(&format!("{column} of {query} is {expected}"), async || {
         let seen = usage(tenant, query).await;
-        assert!(sum(&seen, column) <= expected, "{column} of {query}: {seen}");
+        assert!(
+            sum(&seen, column) <= expected,
+            "{column} of {query}: {seen}"
+        );
         sum(&seen, column) == expected
     })
     .await;
     println!("{column} after {:?}", started.elapsed());
-    assert!(started.elapsed() < BEHIND * 2, "at most {BEHIND:?} behind, on a busy machine");
+    assert!(
+        started.elapsed() < BEHIND * 2,
+        "at most {BEHIND:?} behind, on a busy machine"
+    );
 }
 
 async fn what_was_sent_and_read_is_counted(engine: Engine) {
@@ -57,25 +71,59 @@ async fn what_was_sent_and_read_is_counted(engine: Engine) {
     send(&tenant.key, &second, 100).await;
     send(&tenant.key, &second, 1).await;
     // What is refused is not counted.
-    tenant.key.send("POST", &format!("{first}/records"), r#"{"records":[{"value":1,"partition":9}]}"#).await.any_problem();
+    tenant
+        .key
+        .send(
+            "POST",
+            &format!("{first}/records"),
+            r#"{"records":[{"value":1,"partition":9}]}"#,
+        )
+        .await
+        .any_problem();
     for _ in 0..3 {
-        tenant.key.get(&format!("{first}/partitions/0/records?offset=0&max_records=4")).await.expect(200);
+        tenant
+            .key
+            .get(&format!(
+                "{first}/partitions/0/records?offset=0&max_records=4"
+            ))
+            .await
+            .expect(200);
     }
     assert_eq!(tenant.key.read_by_cursor(&second).await.len(), 101);
     reaches(&tenant, "?topic=first", "records_in", 10).await;
     reaches(&tenant, "?topic=second", "records_in", 101).await;
     reaches(&tenant, "?topic=first", "records_out", 12).await;
     reaches(&tenant, "?topic=second", "records_out", 101).await;
-    for (query, records_in, records_out) in [("?topic=first", 10, 12), ("?topic=second", 101, 101), ("", 111, 113)] {
+    for (query, records_in, records_out) in [
+        ("?topic=first", 10, 12),
+        ("?topic=second", 101, 101),
+        ("", 111, 113),
+    ] {
         let seen = usage(&tenant, query).await;
-        assert_eq!(sum(&seen, "ingress_bytes"), records_in * RECORD_BYTES, "{query}: {seen}");
-        assert_eq!(sum(&seen, "egress_bytes"), records_out * RECORD_BYTES, "{query}: {seen}");
-        assert_eq!((sum(&seen, "records_in"), sum(&seen, "records_out")), (records_in, records_out));
+        assert_eq!(
+            sum(&seen, "ingress_bytes"),
+            records_in * RECORD_BYTES,
+            "{query}: {seen}"
+        );
+        assert_eq!(
+            sum(&seen, "egress_bytes"),
+            records_out * RECORD_BYTES,
+            "{query}: {seen}"
+        );
+        assert_eq!(
+            (sum(&seen, "records_in"), sum(&seen, "records_out")),
+            (records_in, records_out)
+        );
         assert!(sum(&seen, "requests") > 0, "{seen}");
     }
     let seen = usage(&tenant, "").await;
     let last = seen["series"].as_array().unwrap().last().expect("a point");
-    assert!(last["stored_bytes_hot"].as_u64().is_some_and(|bytes| bytes > 0), "{seen}");
+    assert!(
+        last["stored_bytes_hot"]
+            .as_u64()
+            .is_some_and(|bytes| bytes > 0),
+        "{seen}"
+    );
     assert!(last["stored_bytes_cold"].is_u64(), "{seen}");
     // The organization is the sum of its projects.
     let other = tenant.another_project().await;
@@ -89,7 +137,12 @@ async fn what_was_sent_and_read_is_counted(engine: Engine) {
     .await;
     // A tail counts what it delivers.
     let mut tail = crate::lines::Lines::new(
-        tenant.key.request("GET", &format!("{first}/tail.ndjson?from=earliest")).send().await.unwrap(),
+        tenant
+            .key
+            .request("GET", &format!("{first}/tail.ndjson?from=earliest"))
+            .send()
+            .await
+            .unwrap(),
     );
     for _ in 0..10 {
         assert!(tail.next().await.expect("a line").contains("key1"));
@@ -109,10 +162,19 @@ async fn a_clean_restart_loses_nothing(engine: Engine) {
         expected += 100 * round;
         server.stop().await;
         server.restart().await;
-        let owner = super::people::sign_in(&tenant.owner.api, &tenant.owner.email, &tenant.owner.password).await;
+        let owner = super::people::sign_in(
+            &tenant.owner.api,
+            &tenant.owner.email,
+            &tenant.owner.password,
+        )
+        .await;
         let seen = owner.api.see(&tenant.in_project("/usage?topic=kept")).await;
         assert_eq!(sum(&seen, "records_in"), expected, "{seen}");
-        assert_eq!(sum(&seen, "ingress_bytes"), expected * RECORD_BYTES, "{seen}");
+        assert_eq!(
+            sum(&seen, "ingress_bytes"),
+            expected * RECORD_BYTES,
+            "{seen}"
+        );
     }
 }
 
@@ -128,15 +190,30 @@ async fn a_kill_loses_the_last_moment_only() {
     send(&tenant.key, &path, 50).await;
     server.kill9();
     server.restart().await;
-    let owner = super::people::sign_in(&tenant.owner.api, &tenant.owner.email, &tenant.owner.password).await;
-    let seen = owner.api.see(&tenant.in_project("/usage?topic=killed")).await;
+    let owner = super::people::sign_in(
+        &tenant.owner.api,
+        &tenant.owner.email,
+        &tenant.owner.password,
+    )
+    .await;
+    let seen = owner
+        .api
+        .see(&tenant.in_project("/usage?topic=killed"))
+        .await;
     let counted = sum(&seen, "records_in");
     assert!((200..=250).contains(&counted), "{seen}");
-    assert_eq!(sum(&seen, "ingress_bytes"), counted * RECORD_BYTES, "{seen}");
+    assert_eq!(
+        sum(&seen, "ingress_bytes"),
+        counted * RECORD_BYTES,
+        "{seen}"
+    );
     // It goes on from there.
     send(&tenant.key, &path, 7).await;
     eventually("usage goes on", async || {
-        let seen = owner.api.see(&tenant.in_project("/usage?topic=killed")).await;
+        let seen = owner
+            .api
+            .see(&tenant.in_project("/usage?topic=killed"))
+            .await;
         sum(&seen, "records_in") == counted + 7
     })
     .await;
@@ -151,14 +228,21 @@ async fn steps_add_up(engine: Engine) {
         let seen = usage(&tenant, &format!("?step={step}&from=2020-01-01T00:00:00Z")).await;
         assert_eq!(sum(&seen, "records_in"), 20, "{step}: {seen}");
         for point in seen["series"].as_array().unwrap() {
-            let time: jiff::Timestamp = point["time"].as_str().expect("a time").parse().expect("RFC 3339");
+            let time: jiff::Timestamp = point["time"]
+                .as_str()
+                .expect("a time")
+                .parse()
+                .expect("RFC 3339");
             assert_eq!(time.as_second() % seconds, 0, "a step's start: {point}");
         }
     }
     let now = jiff::Timestamp::now().as_millisecond();
     for (query, expected) in [
         (format!("?from={}", now - 3_600_000), 20),
-        ("?from=2020-01-01T00:00:00Z&to=2020-01-02T00:00:00Z".to_owned(), 0),
+        (
+            "?from=2020-01-01T00:00:00Z&to=2020-01-02T00:00:00Z".to_owned(),
+            0,
+        ),
         (format!("?from={}", now + 3_600_000), 0),
     ] {
         let path = tenant.in_project(&format!("/usage{query}"));
@@ -166,14 +250,34 @@ async fn steps_add_up(engine: Engine) {
         if answer.status == 400 && expected == 0 {
             continue; // a start after the end may be refused
         }
-        assert_eq!(sum(&answer.expect(200).json(), "records_in"), expected, "{query}");
+        assert_eq!(
+            sum(&answer.expect(200).json(), "records_in"),
+            expected,
+            "{query}"
+        );
     }
-    for bad in ["?step=week", "?from=yesterday", "?to=x", "?unknown=1", "?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z"] {
+    for bad in [
+        "?step=week",
+        "?from=yesterday",
+        "?to=x",
+        "?unknown=1",
+        "?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z",
+    ] {
         let path = tenant.in_project(&format!("/usage{bad}"));
-        tenant.owner.api.manage("GET", &path, Value::Null).await.any_problem_of(400);
+        tenant
+            .owner
+            .api
+            .manage("GET", &path, Value::Null)
+            .await
+            .any_problem_of(400);
     }
     let path = tenant.path("/usage?topic=stepped");
-    tenant.owner.api.manage("GET", &path, Value::Null).await.any_problem_of(400);
+    tenant
+        .owner
+        .api
+        .manage("GET", &path, Value::Null)
+        .await
+        .any_problem_of(400);
     let unknown = usage(&tenant, "?topic=never-was").await;
     assert_eq!(unknown["series"], json!([]));
 }
@@ -189,11 +293,24 @@ async fn usage_is_its_owners(engine: Engine) {
     reaches(&tenant, "?topic=same-name", "records_in", 30).await;
     reaches(&other, "?topic=same-name", "records_in", 4).await;
     for path in [tenant.path("/usage"), tenant.in_project("/usage")] {
-        other.owner.api.manage("GET", &path, Value::Null).await.problem(404, "not_found");
-        other.key.manage("GET", &path, Value::Null).await.problem(404, "not_found");
+        other
+            .owner
+            .api
+            .manage("GET", &path, Value::Null)
+            .await
+            .problem(404, "not_found");
+        other
+            .key
+            .manage("GET", &path, Value::Null)
+            .await
+            .problem(404, "not_found");
     }
     // Usage stays when the topic goes.
-    tenant.key.send("DELETE", "/topics/same-name", "").await.expect(204);
+    tenant
+        .key
+        .send("DELETE", "/topics/same-name", "")
+        .await
+        .expect(204);
     let seen = usage(&tenant, "?topic=same-name").await;
     assert_eq!(sum(&seen, "records_in"), 30);
 }
