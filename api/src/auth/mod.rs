@@ -22,5 +22,5 @@ pub use permissions::{Operation, Permission, Role};
 pub use scopes::Scope;
 pub use secrets::{
     ApiKey, decode_hex, encode_hex, generate_api_key, hash_password, random_password,
-    random_secret, sha256_hex,
+    random_secret, sha256_hex, without_secrets,
 };

@@ -34,6 +34,10 @@ pub enum Reach {
     Insecure,
 }
 
+fn is_localhost(domain: &str) -> bool {
+    domain == "localhost" || domain.ends_with(".localhost")
+}
+
 impl Reach {
     /// Checks a URL when it is configured; it is checked again, with its addresses, when it is used.
     ///
@@ -51,7 +55,7 @@ impl Reach {
             url::Host::Ipv6(ip) => Some(IpAddr::V6(ip)),
         };
         let loopback = literal.is_some_and(|ip| ip.to_canonical().is_loopback())
-            || url.domain() == Some("localhost");
+            || url.domain().is_some_and(is_localhost);
         match url.scheme() {
             "https" => {}
             "http" if self == Self::Insecure || (self == Self::Private && loopback) => {}
@@ -65,6 +69,10 @@ impl Reach {
         }
         match literal {
             Some(ip) if !self.allows(ip) => Err(refused(ip)),
+            // RFC 6761: these names never leave the machine.
+            None if self == Self::Public && url.domain().is_some_and(is_localhost) => {
+                Err("the URL must not be of this machine".to_owned())
+            }
             _ => Ok(url),
         }
     }

@@ -188,5 +188,8 @@ permissions! {
     DeleteKey        "deleteKey"                  DEVELOPER  AllTopics(Manage);
     RotateKey        "rotateKey"                  DEVELOPER  AllTopics(Manage);
     ListAuditEvents  "listAuditEvents"            ADMIN      Never;
-    UseCluster       "useCluster"                 OPERATOR   Never;
+    GetCluster       "getCluster"                 OPERATOR   Never;
+    ListBrokers      "listBrokers"                OPERATOR   Never;
+    DrainBroker      "drainBroker"                OPERATOR   Never;
+    RebalanceCluster "rebalanceCluster"           OPERATOR   Never;
 }

@@ -52,6 +52,16 @@ pub fn sha256_hex(secret: &str) -> String {
     encode_hex(&Sha256::digest(secret.as_bytes()))
 }
 
+/// A path without what may be a credential in the wrong place, for logs: only its kind is left.
+pub fn without_secrets(path: &str) -> String {
+    let segments = path.split('/').map(|segment| {
+        let kinds = ["hw_", "hwi_", "hwr_"];
+        let kind = kinds.into_iter().find(|kind| segment.starts_with(kind));
+        kind.unwrap_or(segment)
+    });
+    segments.collect::<Vec<_>>().join("/")
+}
+
 /// 256 random bits.
 pub fn random_secret() -> [u8; 32] {
     rand::random()

@@ -4,11 +4,11 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use super::exit;
+use super::{exit, settings::database_url};
 use crate::{
     auth::{ApiKey, generate_api_key},
     gateway::{check_email, check_slug},
-    metadata::{KeyRow, Store, StoreError},
+    metadata::{KeyRow, ProvisionError, Store, StoreError},
 };
 
 /// `headwater admin`
@@ -26,7 +26,7 @@ pub enum Verb {
 #[derive(Args)]
 pub struct BootstrapArgs {
     /// Metadata database: postgres://USER@HOST/NAME or sqlite://PATH
-    #[arg(long, env = "HEADWATER_DATABASE", hide_env_values = true)]
+    #[arg(long, env = "HEADWATER_DATABASE", hide_env_values = true, value_parser = database_url)]
     database: String,
     /// The organization's id: a-z, 0-9 and -, 3 to 63 characters, starting with a letter
     #[arg(long, value_parser = slug)]
@@ -51,11 +51,12 @@ pub async fn run(verb: Verb) -> ExitCode {
                 Err(error) => exit::usage(&format!("cannot print what was made: {error}")),
             }
         }
-        Err(error) => exit::fail(exit::METADATA, &error.to_string()),
+        Err(ProvisionError::Refused(why)) => exit::usage(&why),
+        Err(ProvisionError::Failed(error)) => exit::fail(exit::METADATA, &error.to_string()),
     }
 }
 
-async fn bootstrap(args: &BootstrapArgs) -> Result<serde_json::Value, StoreError> {
+async fn bootstrap(args: &BootstrapArgs) -> Result<serde_json::Value, ProvisionError> {
     let store = Store::open(&args.database).await?;
     let now_ms = headwater_broker::Clock::now_ms(&headwater_broker::SystemClock);
     let mut change = store.change(now_ms).await?;

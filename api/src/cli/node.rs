@@ -137,6 +137,7 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
     let dead_topics = gateway.catch_up().await.map_err(metadata)?;
     gateway.remove_topics(dead_topics).await;
     let following = tokio::spawn(gateway.clone().follow_metadata());
+    let rotating = tokio::spawn(gateway.clone().rotate_signing_keys());
     let app = App {
         gateway,
         node: node.clone(),
@@ -174,6 +175,7 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
         internal.abort();
     }
     following.abort();
+    rotating.abort();
     let closed = tokio::task::spawn_blocking(move || node.close()).await;
     // What was refused last is written down too; a database that hangs has its time.
     notes.leave(Note::Last);

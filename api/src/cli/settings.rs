@@ -155,13 +155,7 @@ impl Settings {
                 .unwrap_or_else(|| "info".into()),
         };
         file.nothing_left()?;
-        let engines = ["sqlite:", "postgres:", "postgresql:"];
-        if !engines
-            .iter()
-            .any(|engine| settings.database.starts_with(engine))
-        {
-            return Err("database: must be a postgres:// or sqlite:// URL".into());
-        }
+        database_url(&settings.database).map_err(|why| format!("database: {why}"))?;
         settings.check()?;
         Ok(settings)
     }
@@ -179,6 +173,18 @@ impl Settings {
         }
         Ok(())
     }
+}
+
+/// The URL of a metadata database.
+///
+/// # Errors
+/// It is of no engine that is known. The URL may hold a password and is not repeated.
+pub fn database_url(text: &str) -> Result<String, String> {
+    let engines = ["sqlite:", "postgres:", "postgresql:"];
+    if engines.iter().any(|engine| text.starts_with(engine)) {
+        return Ok(text.to_owned());
+    }
+    Err("must be a postgres:// or sqlite:// URL".into())
 }
 
 /// Settings from a TOML file, taken out one by one so that what is unknown is left over.

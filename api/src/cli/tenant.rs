@@ -76,7 +76,8 @@ async fn create(store: &Store, credentials: &Credentials) -> Result<(), StoreErr
     let now_ms = headwater_broker::Clock::now_ms(&headwater_broker::SystemClock);
     let mut change = store.change(now_ms).await?;
     let (email, password) = (credentials.email.as_str(), credentials.password.as_str());
-    let created = change.provision(NAME, NAME, email, Some(password)).await?;
+    let created = change.provision(NAME, NAME, email, Some(password)).await;
+    let created = created.map_err(|error| StoreError(error.to_string()))?;
     if created.is_none() {
         // The file was lost, the tenant was not: it gets what the new file says.
         if let Some(mut user) = UserRow::get(&mut change, email).await? {

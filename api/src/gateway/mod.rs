@@ -20,8 +20,14 @@ use tokio::sync::watch;
 
 use crate::{
     auth::{Access, Authority, outbound::Reach},
-    limits::{METADATA_POLL, METADATA_PRUNE, METADATA_TIMEOUT, NAME_BYTES_MAX},
-    metadata::{Catalog, Store, StoreError, Topic, TopicRow},
+    limits::{
+        AUDIT_KEPT, ENDED_SESSIONS_KEPT, METADATA_POLL, METADATA_PRUNE, METADATA_TIMEOUT,
+        NAME_BYTES_MAX,
+    },
+    metadata::{
+        Catalog, Store, StoreError, Topic, TopicRow,
+        store::{AuditRow, RefreshRow},
+    },
     problem::{Code, Problem},
 };
 
@@ -80,10 +86,7 @@ impl Gateway {
     /// # Errors
     /// The database failed, or does not answer in time.
     pub async fn catch_up(&self) -> Result<Vec<TopicRow>, StoreError> {
-        let heard = self.catalog.catch_up(&self.store, self.broker_id);
-        tokio::time::timeout(METADATA_TIMEOUT, heard)
-            .await
-            .map_err(|_| StoreError("no answer in time".into()))?
+        in_time(self.catalog.catch_up(&self.store, self.broker_id)).await
     }
 
     /// Learns, for as long as the service runs, what others change.
@@ -102,12 +105,7 @@ impl Gateway {
                         tokio::spawn(async move { gateway.remove_topics(dead_topics).await });
                     }
                 }),
-                _ = prunes.tick() => {
-                    let pruned = self.catalog.prune_feed(&self.store, self.clock.now_ms());
-                    tokio::time::timeout(METADATA_TIMEOUT, pruned)
-                        .await
-                        .unwrap_or_else(|_| Err(StoreError("no answer in time".into())))
-                }
+                _ = prunes.tick() => in_time(self.prune()).await,
             };
             match &followed {
                 Ok(()) if failing => tracing::info!("the metadata database answers again"),
@@ -118,6 +116,19 @@ impl Gateway {
             }
             failing = followed.is_err();
         }
+    }
+
+    /// Forgets what was kept for long enough.
+    async fn prune(&self) -> Result<(), StoreError> {
+        let now_ms = self.clock.now_ms();
+        self.catalog.prune_feed(&self.store, now_ms).await?;
+        let mut connection = self.store.connection().await?;
+        RefreshRow::prune(
+            &mut connection,
+            now_ms - ENDED_SESSIONS_KEPT.as_millis() as i64,
+        )
+        .await?;
+        AuditRow::prune(&mut connection, now_ms - AUDIT_KEPT.as_millis() as i64).await
     }
 
     /// A connection to read metadata with that no snapshot has.
@@ -167,7 +178,15 @@ pub fn check_name(field: &str, name: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-fn topic_not_found() -> Problem {
+/// Whether the database did it before callers would give up.
+async fn in_time<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    tokio::time::timeout(METADATA_TIMEOUT, work)
+        .await
+        .unwrap_or_else(|_| Err(StoreError("no answer in time".into())))
+}
+
+/// The project has no topic of the path's name.
+pub fn topic_not_found() -> Problem {
     Problem::new(Code::TopicNotFound, "the project has no such topic")
 }
 

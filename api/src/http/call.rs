@@ -12,8 +12,8 @@ use http::{HeaderMap, header, request::Parts};
 
 use super::{params::Params, router::App};
 use crate::{
-    auth::{Access, Caller, Operation, Permission, Role},
-    gateway::{Intent, partition_not_found},
+    auth::{Access, Caller, Operation, Permission, Role, without_secrets},
+    gateway::{Intent, partition_not_found, topic_not_found},
     limits::METADATA_TIMEOUT,
     metadata::{Organization, Topic},
     problem::{Code, Problem},
@@ -83,10 +83,11 @@ impl Asked {
 
     /// Has a refusal written down in the log of those whom the caller belongs to.
     fn refused(&self, app: &App, caller: &Caller, row: &Permission, target: &str) {
+        let target = without_secrets(target);
         let intent = self.intent(caller.actor(), row.operation, false);
         for (organization, _) in caller.organizations(&app.gateway.catalog) {
             let gateway = &app.gateway;
-            gateway.note_denied(&intent, &organization.id, target);
+            gateway.note_denied(&intent, &organization.id, &target);
         }
     }
 }
@@ -380,8 +381,13 @@ impl InTopic {
     pub fn check(&self, app: &App) -> Result<(), Problem> {
         let gateway = &app.gateway;
         let (row, now_ms) = (&self.permission, gateway.clock.now_ms());
-        self.access
-            .check(&gateway.catalog, row, &self.topic.name, now_ms)
+        let name = &self.topic.name;
+        self.access.check(&gateway.catalog, row, name, now_ms)?;
+        let topic = gateway.topic(&self.access, name)?;
+        if topic.id != self.topic.id {
+            return Err(topic_not_found());
+        }
+        Ok(())
     }
 
     /// The partition that the path names.

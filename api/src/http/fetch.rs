@@ -59,11 +59,8 @@ pub async fn fetch_partition(
     let partition = call.partition()?;
     let gateway = &app.gateway;
     let offset = gateway.offset_of(&call.topic, partition, position).await?;
-    let page = gateway
-        .fetch_partition(&call.topic, partition, offset, &limits)
-        .await?;
-    // Somebody who waited may have been shut out meanwhile.
-    call.check(&app)?;
+    let fetched = gateway.fetch_partition(&call.topic, partition, offset, &limits);
+    let page = while_allowed(&app, &call, fetched).await?;
     app.metrics.records_out.inc_by(page.record_count as u64);
     let (body, held) = page.into_json(None);
     Ok(held_json(body, held))
@@ -99,14 +96,37 @@ pub async fn fetch_topic(
         .unwrap_or(Position::Start(Start::Earliest));
     let mut cursor = start(&app, &call, params.text("cursor"), position).await?;
     let project = &call.access.project;
-    let page = app
-        .gateway
-        .fetch_topic(&call.topic, project, &mut cursor, &limits)
-        .await?;
-    call.check(&app)?;
+    let gateway = &app.gateway;
+    let fetched = gateway.fetch_topic(&call.topic, project, &mut cursor, &limits);
+    let page = while_allowed(&app, &call, fetched).await?;
     app.metrics.records_out.inc_by(page.record_count as u64);
     let (body, held) = page.into_json(Some(&cursor.seal(project)));
     Ok(held_json(body, held))
+}
+
+/// Waits for what was read for as long as the caller may read it: who is shut out meanwhile learns
+/// it at once, and gets nothing.
+async fn while_allowed<T>(
+    app: &App,
+    call: &InTopic,
+    read: impl Future<Output = Result<T, Problem>>,
+) -> Result<T, Problem> {
+    let mut changes = app.gateway.catalog.changes();
+    // What changed before that was not heard of.
+    call.check(app)?;
+    let mut read = std::pin::pin!(read);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut read => {
+                if changes.has_changed().unwrap_or(false) {
+                    call.check(app)?;
+                }
+                return done;
+            }
+            Ok(()) = changes.changed() => call.check(app)?,
+        }
+    }
 }
 
 /// The cursor that a read of all partitions starts with.

@@ -51,11 +51,11 @@ pub fn if_match(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     })
 }
 
-/// Milliseconds since the epoch, as RFC 3339.
+/// Milliseconds since the epoch, as RFC 3339: always with three decimals, so that texts sort as
+/// times do.
 pub fn rfc3339(ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(ms)
-        .unwrap_or_default()
-        .to_string()
+    let at = jiff::Timestamp::from_millisecond(ms).unwrap_or_default();
+    format!("{at:.3}")
 }
 
 /// The parameters of one request.

@@ -8,7 +8,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     bulk, fetch,
-    management::{management, routes_beside},
+    management::{management, root_routes},
     observe::Metrics,
     openapi, ops, produce, raw,
     service::remember_route,
@@ -59,7 +59,7 @@ pub fn router(app: App, with_metrics: bool) -> Router {
     Router::new()
         .nest("/v1/projects/{project}", project)
         .nest("/v1", management.merge(unbuilt::management_routes()))
-        .merge(routes_beside())
+        .merge(root_routes())
         .route("/", get(ops::root))
         .route("/healthz", get(ops::healthz))
         .route("/readyz", get(ops::readyz))

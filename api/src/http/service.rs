@@ -17,7 +17,10 @@ use super::{
     produce::produce_records,
     router::App,
 };
-use crate::problem::{Code, Problem};
+use crate::{
+    auth::without_secrets,
+    problem::{Code, Problem},
+};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -61,7 +64,8 @@ impl Edge {
         let id = request_id(&request);
         let traceparent = request.headers().get(TRACEPARENT).cloned();
         let method = request.method().clone();
-        let path = tracing::enabled!(tracing::Level::DEBUG).then(|| loggable(request.uri().path()));
+        let path =
+            tracing::enabled!(tracing::Level::DEBUG).then(|| without_secrets(request.uri().path()));
         let compress = request.headers().contains_key(header::ACCEPT_ENCODING);
         // A panic is a fault of ours in one request; the locks that requests share are held over
         // plain moves of data only.
@@ -130,14 +134,6 @@ impl Edge {
         };
         let route = response.extensions_mut().remove::<Route>();
         (response, route.unwrap_or(Route::OTHER))
-    }
-}
-
-/// A path without what must not be in a log: whoever has an invitation's token may use it.
-fn loggable(path: &str) -> String {
-    match path.strip_prefix("/v1/invitations/") {
-        Some(_) => "/v1/invitations/{token}".to_owned(),
-        None => path.to_owned(),
     }
 }
 

@@ -6,5 +6,6 @@ mod settings;
 pub mod store;
 
 pub use catalog::{Catalog, IssuerRule, Key, Organization, Project, Topic};
+pub use provision::ProvisionError;
 pub use settings::{TopicConfig, TopicSettings, not_null};
 pub use store::{Change, KeyRow, Kind, Store, StoreError, TopicRow, UserRow};

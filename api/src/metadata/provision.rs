@@ -1,9 +1,33 @@
 //! Making tenants from outside of the API: what `dev` needs for its user, and operators for theirs.
 
 use super::store::{
-    Change, KeyRow, Kind, MembershipRow, OrganizationRow, ProjectRow, Result, StoreError, UserRow,
+    Change, KeyRow, Kind, MembershipRow, OrganizationRow, ProjectRow, StoreError, UserRow,
 };
 use crate::auth::{ApiKey, Role, Scope, encode_hex, hash_password, random_password, random_secret};
+
+/// Why a tenant is not made.
+#[derive(Debug)]
+pub enum ProvisionError {
+    /// What was asked for cannot be.
+    Refused(String),
+    /// The database failed.
+    Failed(StoreError),
+}
+
+impl From<StoreError> for ProvisionError {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl std::fmt::Display for ProvisionError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Refused(why) => f.write_str(why),
+            Self::Failed(error) => error.fmt(f),
+        }
+    }
+}
 
 impl Change {
     /// Makes sure that the organization and the project exist, and that the user is an owner. A new
@@ -18,7 +42,7 @@ impl Change {
         project: &str,
         email: &str,
         password: Option<&str>,
-    ) -> Result<Option<String>> {
+    ) -> Result<Option<String>, ProvisionError> {
         let created_at = self.at_ms();
         let row = OrganizationRow {
             id: organization.into(),
@@ -28,7 +52,7 @@ impl Change {
         };
         row.insert(self).await?;
         if OrganizationRow::get(self, organization).await?.is_none() {
-            return Err(StoreError(format!(
+            return Err(ProvisionError::Refused(format!(
                 "organization {organization} was deleted, and its id is never given again"
             )));
         }
@@ -43,8 +67,8 @@ impl Change {
         row.insert(self).await?;
         let existing = ProjectRow::get(self, project).await?;
         if existing.is_none_or(|existing| existing.organization_id != organization) {
-            return Err(StoreError(format!(
-                "project {project} is in another organization"
+            return Err(ProvisionError::Refused(format!(
+                "project {project} is or was in another organization"
             )));
         }
         let password = password.map_or_else(random_password, str::to_owned);
@@ -81,7 +105,7 @@ impl Change {
         name: &str,
         key: &ApiKey<'_>,
         created_by: &str,
-    ) -> Result<()> {
+    ) -> Result<(), StoreError> {
         let scopes = serde_json::to_string(&Scope::everything());
         let row = KeyRow {
             id: key.id.into(),

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::client::Api;
+use crate::postgres::Postgres;
 
 /// The program under test.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_headwater");
@@ -64,6 +65,7 @@ pub struct Server {
     pub port: u16,
     /// What `serve` needs; nothing is `dev`.
     node: Option<Node>,
+    environment: Vec<(String, String)>,
 }
 
 /// What a `headwater serve` is told beside its directory.
@@ -95,6 +97,7 @@ impl Server {
             data,
             port: free_port(),
             node: None,
+            environment: Vec::new(),
         }
     }
 
@@ -106,6 +109,12 @@ impl Server {
             internal_port: free_port(),
         });
         server
+    }
+
+    /// Starts with this environment variable.
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     /// Starts the process and waits until it is ready.
@@ -139,6 +148,7 @@ impl Server {
             .arg("--data-dir")
             .arg(self.data_dir())
             .args(["--listen", &address(self.port)])
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle"))
             .stderr(log)
@@ -191,6 +201,15 @@ impl Server {
     /// Scheme, host and port.
     pub fn root(&self) -> String {
         format!("http://{}", address(self.port))
+    }
+
+    /// Where `/metrics` is.
+    pub fn internal_root(&self) -> String {
+        let port = self
+            .node
+            .as_ref()
+            .map_or(self.port, |node| node.internal_port);
+        format!("http://{}", address(port))
     }
 
     /// The metadata database's URL.
@@ -348,17 +367,35 @@ pub async fn bootstrap_on(database: &str, organization: &str, project: &str, ema
     serde_json::from_slice(&output.stdout).expect("one JSON object")
 }
 
-/// The one server that the cheap tests share: a client for it, with connections of its own
-/// because each test has its own runtime.
+/// The one `dev` that the cheap tests share: a client for it, with connections of its own because
+/// each test has its own runtime.
 pub async fn shared() -> Api {
+    shared_dev().await.api()
+}
+
+/// The one `dev` that the cheap tests share.
+pub async fn shared_dev() -> &'static Server {
     static SHARED: OnceLock<Server> = OnceLock::new();
+    started_once(&SHARED, Server::dev).await
+}
+
+/// The one `serve` on Postgres that the cheap tests share.
+pub async fn shared_serve() -> &'static Server {
+    static SHARED: OnceLock<Server> = OnceLock::new();
+    started_once(&SHARED, || Server::serve(&Postgres::shared().database())).await
+}
+
+async fn started_once(
+    cell: &'static OnceLock<Server>,
+    make: impl FnOnce() -> Server + Send + 'static,
+) -> &'static Server {
     let server = tokio::task::spawn_blocking(|| {
-        SHARED.get_or_init(|| {
+        cell.get_or_init(|| {
             let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-            runtime.block_on(Server::start())
+            runtime.block_on(make().started())
         })
     });
-    server.await.expect("the shared server starts").api()
+    server.await.expect("the shared server starts")
 }
 
 /// Waits for a condition that only polling can see.

@@ -1,16 +1,19 @@
 //! Sessions of people: begun with a password, carried on by a cookie whose token works once, ended by
 //! whoever has it, or by a token that comes twice.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use super::super::Gateway;
 use crate::{
-    auth::{Caller, check_new_password, encode_hex, place, random_secret, sha256_hex},
+    auth::{
+        Caller, check_new_password, encode_hex, place, random_secret, sha256_hex,
+        signing::SigningKey,
+    },
     gateway::{
         Intent,
         changes::{unavailable, write_down},
     },
-    limits::{SESSION_LIFE, SIGNING_KEY_ROTATION},
+    limits::{METADATA_POLL, METADATA_PRUNE, SESSION_LIFE, SIGNING_KEY_ROTATION},
     metadata::{
         Change, Kind, UserRow,
         store::{MembershipRow, RefreshRow, SigningKeyRow, StoreError},
@@ -284,14 +287,26 @@ impl Gateway {
         }
     }
 
+    /// Signs with another key from time to time, for as long as the service runs.
+    pub async fn rotate_signing_keys(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(SIGNING_KEY_ROTATION).await;
+            let key = Arc::new(SigningKey::generate());
+            while let Err(error) = self.publish_signing_key(&key).await {
+                tracing::warn!(%error, "the next signing key is not published yet");
+                tokio::time::sleep(METADATA_PRUNE).await;
+            }
+            // By then every node has read the feed.
+            tokio::time::sleep(3 * METADATA_POLL).await;
+            self.authority.sign_with(key);
+        }
+    }
+
     /// Tells every node the public half of a key that this one is about to sign with.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn publish_signing_key(
-        &self,
-        key: &crate::auth::signing::SigningKey,
-    ) -> Result<(), StoreError> {
+    pub async fn publish_signing_key(&self, key: &SigningKey) -> Result<(), StoreError> {
         let mut change = self.store.change(self.clock.now_ms()).await?;
         let created_at = change.at_ms();
         let row = SigningKeyRow {

@@ -1,6 +1,7 @@
 //! The management API: organizations, their people, projects and keys, and what they may.
 
 mod audit;
+mod cluster;
 mod document;
 mod issuers;
 mod keys;
@@ -13,20 +14,13 @@ mod sessions;
 use axum::{
     Json, Router,
     response::{IntoResponse, Response},
-    routing::{any, get},
+    routing::get,
 };
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{
-    call::{May, SignedIn},
-    router::App,
-};
-use crate::{
-    auth::permissions::UseCluster,
-    problem::{Code, Problem},
-};
+use super::router::App;
 
 pub use document::management_document;
 
@@ -70,19 +64,15 @@ pub fn management() -> OpenApiRouter<App> {
         .routes(routes!(keys::get_key, keys::put_key, keys::delete_key))
         .routes(routes!(keys::rotate_key))
         .routes(routes!(audit::list_audit_events))
+        .routes(routes!(cluster::get_cluster))
+        .routes(routes!(cluster::list_brokers))
+        .routes(routes!(cluster::drain_broker))
+        .routes(routes!(cluster::rebalance_cluster))
 }
 
-/// What is beside the documented calls: keys for tokens, and the cluster's calls, which come with
-/// the cluster.
-pub fn routes_beside() -> Router<App> {
-    Router::new()
-        .route("/.well-known/jwks.json", get(sessions::jwks))
-        .route("/v1/cluster", any(cluster))
-        .route("/v1/cluster/{*rest}", any(cluster))
-}
-
-async fn cluster(_call: May<UseCluster, SignedIn>) -> Problem {
-    Problem::new(Code::NotImplemented, "this call is not built yet")
+/// What is at the root, where others look for it.
+pub fn root_routes() -> Router<App> {
+    Router::new().route("/.well-known/jwks.json", get(sessions::jwks))
 }
 
 /// An answer with an ETag, that says if it was only a dry run.

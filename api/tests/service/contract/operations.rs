@@ -176,18 +176,6 @@ async fn calls_to_come_say_so() {
         let problem = answer.problem(501, "not_implemented");
         assert_eq!(problem["outcome"], "not_applied", "{method} {path}");
     }
-    for (method, path) in [
-        ("GET", "/me"),
-        ("GET", "/organizations"),
-        ("GET", "/projects/demo/keys"),
-        ("GET", "/projects/demo/usage"),
-        ("GET", "/cluster"),
-    ] {
-        let request = api
-            .anonymous(method, &format!("{}/v1{path}", api.root))
-            .bearer_auth(&api.key);
-        reply(request).await.problem(501, "not_implemented");
-    }
 }
 
 #[tokio::test]

@@ -1,0 +1,27 @@
+//! Who may do what in an organization, what they use, what is written down of it, and that nobody
+//! sees or stops anybody else.
+
+mod audit;
+mod bootstrap;
+mod callers;
+mod forgeries;
+mod guessing;
+mod invitations;
+mod isolation;
+mod keys;
+mod operations;
+mod organizations;
+mod outages;
+mod people;
+mod permissions;
+mod projects;
+mod quota_rates;
+mod quotas;
+mod revocation;
+mod roles;
+mod schema;
+mod scopes;
+mod secrets;
+mod sessions;
+mod tokens;
+mod usage;
