@@ -180,22 +180,25 @@ fn nothing_names_the_machine_it_was_written_on() {
 }
 
 #[test]
-fn the_checked_in_document_is_the_generated_one() {
-    let output = Command::new(env!("CARGO_BIN_EXE_headwater"))
-        .args(["openapi", "streaming"])
-        .output()
-        .expect("it runs");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let printed = String::from_utf8(output.stdout).expect("UTF-8");
-    let checked_in = read(Path::new("openapi/streaming.json"));
-    assert!(
-        printed.trim_end() == checked_in.trim_end(),
-        "openapi/streaming.json is old: run `make openapi`"
-    );
+fn the_checked_in_documents_are_the_generated_ones() {
+    for name in ["streaming", "management"] {
+        let output = Command::new(env!("CARGO_BIN_EXE_headwater"))
+            .args(["openapi", name])
+            .output()
+            .expect("it runs");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let printed = String::from_utf8(output.stdout).expect("UTF-8");
+        let path = format!("openapi/{name}.json");
+        let checked_in = read(Path::new(&path));
+        assert!(
+            printed.trim_end() == checked_in.trim_end(),
+            "{path} is old: run `make openapi`"
+        );
+    }
 }
 
 #[test]
