@@ -188,5 +188,7 @@ permissions! {
     DeleteKey        "deleteKey"                  DEVELOPER  AllTopics(Manage);
     RotateKey        "rotateKey"                  DEVELOPER  AllTopics(Manage);
     ListAuditEvents  "listAuditEvents"            ADMIN      Never;
+    GetOrganizationUsage "getOrganizationUsage"   VIEWER     Never;
+    GetProjectUsage  "getProjectUsage"            VIEWER     Never;
     UseCluster       "useCluster"                 OPERATOR   Never;
 }

@@ -6,7 +6,7 @@ use headwater_broker::{Clock, Cluster, Node, NodeOptions, SingleNode, SystemCloc
 use headwater_log::{LogOptions, OpenError, RealDisk, Recovery};
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::watch,
+    sync::{oneshot, watch},
 };
 
 use super::{
@@ -137,6 +137,8 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
     let dead_topics = gateway.catch_up().await.map_err(metadata)?;
     gateway.remove_topics(dead_topics).await;
     let following = tokio::spawn(gateway.clone().follow_metadata());
+    let (stop_metering, stopped) = oneshot::channel();
+    let metering = tokio::spawn(gateway.clone().write_usage(stopped));
     let app = App {
         gateway,
         node: node.clone(),
@@ -175,8 +177,12 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
     }
     following.abort();
     let closed = tokio::task::spawn_blocking(move || node.close()).await;
-    // What was refused last is written down too; a database that hangs has its time.
+    // What was used and refused last is written down too; a database that hangs has its time.
+    drop(stop_metering);
     notes.leave(Note::Last);
+    if let Err(error) = metering.await {
+        tracing::error!(%error, "the last usage is not written down");
+    }
     if let Err(error) = writing.await {
         tracing::error!(%error, "refused calls and used keys are not written down");
     }

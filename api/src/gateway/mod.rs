@@ -12,6 +12,7 @@ mod produce;
 mod tail;
 mod tenants;
 mod topics;
+mod usage;
 
 use std::sync::Arc;
 
@@ -104,9 +105,10 @@ impl Gateway {
                 }),
                 _ = prunes.tick() => {
                     let pruned = self.catalog.prune_feed(&self.store, self.clock.now_ms());
-                    tokio::time::timeout(METADATA_TIMEOUT, pruned)
+                    let pruned = tokio::time::timeout(METADATA_TIMEOUT, pruned)
                         .await
-                        .unwrap_or_else(|_| Err(StoreError("no answer in time".into())))
+                        .unwrap_or_else(|_| Err(StoreError("no answer in time".into())));
+                    pruned.and(self.prune_usage().await)
                 }
             };
             match &followed {

@@ -65,6 +65,8 @@ pub async fn fetch_partition(
     // Somebody who waited may have been shut out meanwhile.
     call.check(&app)?;
     app.metrics.records_out.inc_by(page.record_count as u64);
+    let meter = &call.topic.meter;
+    meter.sent(page.record_count, page.payload_bytes);
     let (body, held) = page.into_json(None);
     Ok(held_json(body, held))
 }
@@ -105,6 +107,8 @@ pub async fn fetch_topic(
         .await?;
     call.check(&app)?;
     app.metrics.records_out.inc_by(page.record_count as u64);
+    let meter = &call.topic.meter;
+    meter.sent(page.record_count, page.payload_bytes);
     let (body, held) = page.into_json(Some(&cursor.seal(project)));
     Ok(held_json(body, held))
 }

@@ -9,6 +9,7 @@ mod members;
 mod organizations;
 mod projects;
 mod sessions;
+mod usage;
 
 use axum::{
     Json, Router,
@@ -70,6 +71,8 @@ pub fn management() -> OpenApiRouter<App> {
         .routes(routes!(keys::get_key, keys::put_key, keys::delete_key))
         .routes(routes!(keys::rotate_key))
         .routes(routes!(audit::list_audit_events))
+        .routes(routes!(usage::get_project_usage))
+        .routes(routes!(usage::get_organization_usage))
 }
 
 /// What is beside the documented calls: keys for tokens, and the cluster's calls, which come with
