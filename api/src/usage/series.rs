@@ -113,3 +113,120 @@ pub fn series(
     }
     Some(points)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: i64 = 60_000;
+
+    fn query(minutes: std::ops::Range<i64>, step: i64) -> UsageQuery<'static> {
+        UsageQuery {
+            organization: "acme",
+            project: None,
+            topic: None,
+            from_ms: minutes.start * MINUTE,
+            to_ms: minutes.end * MINUTE,
+            step_ms: step * MINUTE,
+        }
+    }
+
+    fn note(minute: i64, topic: &str, hot: i64) -> StoredNote {
+        StoredNote {
+            minute: minute * MINUTE,
+            project_id: "orders".to_owned(),
+            topic: topic.to_owned(),
+            node: 1,
+            stored_bytes_hot: hot,
+            stored_bytes_cold: 1,
+        }
+    }
+
+    fn traffic(minute: i64, requests: i64) -> UsagePoint {
+        UsagePoint {
+            time: minute * MINUTE,
+            ingress_bytes: 0,
+            egress_bytes: 0,
+            records_in: 0,
+            records_out: 0,
+            requests,
+        }
+    }
+
+    /// Minute, requests and hot bytes of each point.
+    fn points(
+        query: &UsageQuery<'_>,
+        traffic: Vec<UsagePoint>,
+        notes: Vec<StoredNote>,
+    ) -> Option<Vec<(i64, u64, u64)>> {
+        let mut levels = Levels::new(query);
+        for note in notes {
+            if !levels.note(note) {
+                break;
+            }
+        }
+        let steps = series(query, traffic, levels)?;
+        let point = |step: UsageStep| {
+            (
+                step.time_ms / MINUTE,
+                step.counts.requests,
+                step.stored.hot,
+            )
+        };
+        Some(steps.into_iter().map(point).collect())
+    }
+
+    #[test]
+    fn stored_bytes_carry_forward() {
+        let gone = StoredNote {
+            stored_bytes_cold: 0,
+            ..note(14, "b", 0)
+        };
+        let points = points(
+            &query(10..17, 1),
+            vec![traffic(11, 3), traffic(16, 1)],
+            vec![note(3, "a", 5), note(12, "b", 7), note(13, "a", 6), gone],
+        );
+        let expected = [
+            (10, 0, 5),
+            (11, 3, 5),
+            (12, 0, 12),
+            (13, 0, 13),
+            (14, 0, 6),
+            (15, 0, 6),
+            (16, 1, 6),
+        ];
+        assert_eq!(points.as_deref(), Some(&expected[..]));
+    }
+
+    #[test]
+    fn a_step_has_what_is_stored_at_its_end() {
+        let points = points(
+            &query(0..180, 60),
+            vec![traffic(60, 9)],
+            vec![note(61, "a", 1), note(100, "a", 2)],
+        );
+        assert_eq!(points.as_deref(), Some(&[(60, 9, 2), (120, 0, 2)][..]));
+    }
+
+    #[test]
+    fn steps_with_nothing_are_no_points() {
+        let long = query(0..100_000_000, 1);
+        let far = points(&long, vec![traffic(0, 1), traffic(99_999_999, 1)], vec![]);
+        assert_eq!(far.as_deref(), Some(&[(0, 1, 0), (99_999_999, 1, 0)][..]));
+        assert_eq!(points(&long, vec![], vec![]).as_deref(), Some(&[][..]));
+    }
+
+    #[test]
+    fn too_many_points_are_none() {
+        let most = USAGE_POINTS_MAX as i64;
+        let stored = |minutes| points(&query(0..minutes, 1), vec![], vec![note(0, "a", 1)]);
+        assert_eq!(stored(most).map(|points| points.len()), Some(most as usize));
+        assert_eq!(stored(most + 1), None);
+        let flapping = (0..3 * most).map(|minute| note(minute, "a", minute % 2));
+        assert_eq!(
+            points(&query(0..3 * most, 1), vec![], flapping.collect()),
+            None
+        );
+    }
+}

@@ -242,7 +242,7 @@ impl UsageQuery<'_> {
     }
 
     /// Hands stored bytes to `take` as they were noted, oldest first, until it answers `false`. The
-    /// first ones are the last notes before the time that is asked for.
+    /// first ones are each topic's last notes before the time that is asked for.
     ///
     /// # Errors
     /// The database failed.
@@ -252,14 +252,29 @@ impl UsageQuery<'_> {
         mut take: impl FnMut(StoredNote) -> bool,
     ) -> Result<()> {
         let mut notes = sqlx::query_as(
-            "SELECT minute, project_id, topic, node, stored_bytes_hot, stored_bytes_cold \
-             FROM usage_minutes AS u \
-             WHERE organization_id = $1 AND ($2 = '' OR project_id = $2) \
-             AND ($3 = '' OR topic = $3) AND topic <> '' AND minute < $5 \
-             AND (minute >= $4 OR minute = (SELECT MAX(minute) FROM usage_minutes AS before \
-             WHERE before.project_id = u.project_id AND before.topic = u.topic \
-             AND before.node = u.node AND before.minute < $4)) \
-             ORDER BY minute",
+            // From topic to topic by the key, never over all that was written: what was before the
+            // range costs a look or two a topic.
+            "WITH RECURSIVE names (project_id, topic) AS (\
+             SELECT id, (SELECT MIN(first.topic) FROM usage_minutes AS first \
+             WHERE first.project_id = projects.id AND first.topic > '') \
+             FROM projects WHERE organization_id = $1 AND ($2 = '' OR id = $2) \
+             UNION ALL SELECT names.project_id, (SELECT MIN(next.topic) FROM usage_minutes AS next \
+             WHERE next.project_id = names.project_id AND next.topic > names.topic) \
+             FROM names WHERE names.topic IS NOT NULL), \
+             last (project_id, topic, minute) AS (\
+             SELECT names.project_id, names.topic, (SELECT MAX(before.minute) \
+             FROM usage_minutes AS before WHERE before.project_id = names.project_id \
+             AND before.topic = names.topic AND before.minute < $4) \
+             FROM names WHERE names.topic IS NOT NULL AND ($3 = '' OR names.topic = $3)) \
+             SELECT u.minute AS minute, u.project_id AS project_id, u.topic AS topic, \
+             u.node AS node, u.stored_bytes_hot AS stored_bytes_hot, \
+             u.stored_bytes_cold AS stored_bytes_cold \
+             FROM last INNER JOIN usage_minutes AS u ON u.project_id = last.project_id \
+             AND u.topic = last.topic AND u.minute = last.minute \
+             UNION ALL SELECT minute, project_id, topic, node, stored_bytes_hot, \
+             stored_bytes_cold FROM usage_minutes WHERE organization_id = $1 \
+             AND ($2 = '' OR project_id = $2) AND ($3 = '' OR topic = $3) AND topic <> '' \
+             AND minute >= $4 AND minute < $5 ORDER BY minute",
         )
         .bind(self.organization)
         .bind(self.project.unwrap_or_default())

@@ -5,6 +5,7 @@ mod outage;
 mod permissions;
 mod revocation;
 mod schema;
+mod usage;
 
 use serde_json::Value;
 use sqlx::AnyPool;
