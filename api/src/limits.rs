@@ -127,5 +127,15 @@ pub const TITLE_LENGTH_MAX: usize = 200;
 pub const AUDIT_KEPT: Duration = Duration::from_secs(400 * 24 * 3_600);
 /// Notes of refusals and of used keys that wait to be written; more are counted and dropped.
 pub const NOTES_MAX: usize = 4_096;
+/// How often usage is written down: what a crash loses of it at most.
+pub const USAGE_FLUSH: Duration = Duration::from_secs(3);
+/// How long a look at what every topic has stored is spread over.
+pub const USAGE_SWEEP: Duration = Duration::from_secs(60);
+/// Rows of usage in one transaction.
+pub const USAGE_BATCH: usize = 500;
+/// Points of one answer about usage.
+pub const USAGE_POINTS_MAX: usize = 10_000;
+/// How long usage is kept.
+pub const USAGE_KEPT: Duration = Duration::from_secs(400 * 24 * 3_600);
 /// Largest offset that JSON carries without loss.
 pub const OFFSET_MAX: u64 = (1 << 53) - 1;

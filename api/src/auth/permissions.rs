@@ -192,4 +192,6 @@ permissions! {
     ListBrokers      "listBrokers"                OPERATOR   Never;
     DrainBroker      "drainBroker"                OPERATOR   Never;
     RebalanceCluster "rebalanceCluster"           OPERATOR   Never;
+    GetOrganizationUsage "getOrganizationUsage"   VIEWER     Never;
+    GetProjectUsage  "getProjectUsage"            VIEWER     Never;
 }

@@ -6,7 +6,7 @@ use headwater_broker::{Clock, Cluster, Node, NodeOptions, SingleNode, SystemCloc
 use headwater_log::{LogOptions, OpenError, RealDisk, Recovery};
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::watch,
+    sync::{oneshot, watch},
 };
 
 use super::{
@@ -138,6 +138,8 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
     gateway.remove_topics(dead_topics).await;
     let following = tokio::spawn(gateway.clone().follow_metadata());
     let rotating = tokio::spawn(gateway.clone().rotate_signing_keys());
+    let (stop_metering, stopped) = oneshot::channel();
+    let metering = tokio::spawn(gateway.clone().write_usage(stopped));
     let app = App {
         gateway,
         node: node.clone(),
@@ -177,8 +179,12 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
     following.abort();
     rotating.abort();
     let closed = tokio::task::spawn_blocking(move || node.close()).await;
-    // What was refused last is written down too; a database that hangs has its time.
+    // What was used and refused last is written down too; a database that hangs has its time.
+    drop(stop_metering);
     notes.leave(Note::Last);
+    if let Err(error) = metering.await {
+        tracing::error!(%error, "the last usage is not written down");
+    }
     if let Err(error) = writing.await {
         tracing::error!(%error, "refused calls and used keys are not written down");
     }

@@ -22,7 +22,17 @@ pub struct Encoder<'a> {
     /// Partition to index in `batches`, for topics with several.
     batch_of: Vec<u16>,
     slots: Vec<Slot>,
+    sizes: Vec<BatchSize>,
     payload_bytes: usize,
+}
+
+/// What is in a batch.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct BatchSize {
+    /// Its records.
+    pub records: u64,
+    /// Bytes of keys, values and headers.
+    pub payload_bytes: u64,
 }
 
 /// Where one record of the request went.
@@ -40,6 +50,8 @@ pub struct Encoded {
     pub batches: Vec<PartitionBatch>,
     /// One slot a record, in the request's order.
     pub slots: Vec<Slot>,
+    /// One size a batch.
+    pub sizes: Vec<BatchSize>,
     /// Bytes of keys, values and headers.
     pub payload_bytes: usize,
 }
@@ -57,6 +69,7 @@ impl<'a> Encoder<'a> {
             batches: Vec::new(),
             batch_of: vec![NO_BATCH; lookup],
             slots: Vec::new(),
+            sizes: Vec::new(),
             payload_bytes: 0,
         }
     }
@@ -82,7 +95,11 @@ impl<'a> Encoder<'a> {
             batch,
             timestamp_ms: new.timestamp_ms,
         });
-        self.payload_bytes += record.payload_bytes();
+        let payload_bytes = record.payload_bytes();
+        self.payload_bytes += payload_bytes;
+        let size = &mut self.sizes[usize::from(batch)];
+        size.records += 1;
+        size.payload_bytes += payload_bytes as u64;
         Ok(())
     }
 
@@ -105,6 +122,7 @@ impl<'a> Encoder<'a> {
         Encoded {
             batches,
             slots: self.slots,
+            sizes: self.sizes,
             payload_bytes: self.payload_bytes,
         }
     }
@@ -127,6 +145,7 @@ impl<'a> Encoder<'a> {
         let index = self.batches.len() as u16;
         self.batches
             .push((partition, BatchBuilder::with_capacity(share)));
+        self.sizes.push(BatchSize::default());
         if let Some(slot) = self.batch_of.get_mut(partition as usize) {
             *slot = index;
         }

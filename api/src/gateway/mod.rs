@@ -12,6 +12,7 @@ mod produce;
 mod tail;
 mod tenants;
 mod topics;
+mod usage;
 
 use std::sync::Arc;
 
@@ -22,11 +23,11 @@ use crate::{
     auth::{Access, Authority, outbound::Reach},
     limits::{
         AUDIT_KEPT, ENDED_SESSIONS_KEPT, METADATA_POLL, METADATA_PRUNE, METADATA_TIMEOUT,
-        NAME_BYTES_MAX,
+        NAME_BYTES_MAX, USAGE_KEPT,
     },
     metadata::{
         Catalog, Store, StoreError, Topic, TopicRow,
-        store::{AuditRow, RefreshRow},
+        store::{AuditRow, RefreshRow, UsageRow},
     },
     problem::{Code, Problem},
 };
@@ -128,7 +129,8 @@ impl Gateway {
             now_ms - ENDED_SESSIONS_KEPT.as_millis() as i64,
         )
         .await?;
-        AuditRow::prune(&mut connection, now_ms - AUDIT_KEPT.as_millis() as i64).await
+        AuditRow::prune(&mut connection, now_ms - AUDIT_KEPT.as_millis() as i64).await?;
+        UsageRow::prune(&mut connection, now_ms - USAGE_KEPT.as_millis() as i64).await
     }
 
     /// A connection to read metadata with that no snapshot has.

@@ -7,7 +7,11 @@ use headwater_record::{BatchView, JsonRecord, JsonScratch, ParseError, Producer}
 use http::HeaderValue;
 use sha2::{Digest, Sha256};
 
-use super::{Encoded, Encoder, Gateway, encode::json_limits, no_leader};
+use super::{
+    Encoded, Encoder, Gateway,
+    encode::{BatchSize, json_limits},
+    no_leader,
+};
 use crate::{
     limits::{BODY_BYTES_MAX, IDEMPOTENCY_KEY_BYTES_MAX},
     metadata::Topic,
@@ -168,9 +172,15 @@ impl Gateway {
         encoded: Encoded,
         acks: Acks,
     ) -> Result<Written, Problem> {
-        let Encoded { batches, slots, .. } = encoded;
+        let Encoded {
+            batches,
+            slots,
+            sizes,
+            ..
+        } = encoded;
         let partitions: Vec<u32> = batches.iter().map(|batch| batch.partition).collect();
         let outcomes = self.produce_batches(topic, batches, acks).await;
+        count(topic, &outcomes, &sizes);
         if outcomes.iter().all(Result::is_err) {
             // One partition that may have its records makes the whole outcome unknown.
             let mut problems = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
@@ -328,6 +338,18 @@ impl Written {
             .iter()
             .all(|o| o.as_ref().is_ok_and(|produced| produced.duplicate))
     }
+}
+
+/// Counts what was acknowledged and not there before.
+fn count(topic: &Topic, outcomes: &[Result<Produced, Problem>], sizes: &[BatchSize]) {
+    let new = outcomes.iter().zip(sizes).filter(|(outcome, _)| {
+        let produced = outcome.as_ref();
+        produced.is_ok_and(|produced| !produced.duplicate)
+    });
+    let (records, bytes) = new.fold((0, 0), |(records, bytes), (_, size)| {
+        (records + size.records, bytes + size.payload_bytes)
+    });
+    topic.meter.received(records, bytes);
 }
 
 /// A duplicate is answered with the timestamps that the first request was answered with.

@@ -139,6 +139,8 @@ impl Tail {
         Some(match page {
             Err(problem) => TailStep::Failed(problem),
             Ok(page) if page.record_count > 0 => {
+                let meter = &self.topic.meter;
+                meter.sent(page.record_count, page.payload_bytes);
                 self.held = page.held;
                 TailStep::Records {
                     records: page.records,

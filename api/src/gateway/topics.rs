@@ -219,14 +219,14 @@ impl Gateway {
         for row in dead_topics {
             if let Ok(id) = row.id.parse() {
                 let partitions = u32::try_from(row.partitions).unwrap_or(0);
-                self.remove_data(id, partitions).await;
+                self.remove_data(&row, id, partitions).await;
             }
         }
     }
 
     /// Removes the data of a topic that has its tombstone, then the tombstone. What fails is tried
     /// again at the next start.
-    async fn remove_data(&self, topic: headwater_broker::TopicId, partitions: u32) {
+    async fn remove_data(&self, row: &TopicRow, topic: headwater_broker::TopicId, partitions: u32) {
         let Some(broker) = self.cluster.broker(self.broker_id) else {
             return;
         };
@@ -234,11 +234,7 @@ impl Gateway {
             tracing::error!(%topic, %error, "the data of a deleted topic cannot be removed yet");
             return;
         }
-        let forgotten = async {
-            let mut connection = self.store.connection().await?;
-            TopicRow::forget(&mut connection, &topic.to_string()).await
-        };
-        if let Err(error) = forgotten.await {
+        if let Err(error) = self.forget_topic(row).await {
             tracing::error!(%topic, %error, "the tombstone of a deleted topic cannot be removed yet");
         }
     }
@@ -298,10 +294,9 @@ impl Gateway {
             topic: topic.id,
             partition,
         };
-        self.leader(topic, partition)?
-            .trim(id, before_offset)
-            .await
-            .map_err(super::read_problem)
+        let trimmed = self.leader(topic, partition)?.trim(id, before_offset).await;
+        topic.meter.resized();
+        trimmed.map_err(super::read_problem)
     }
 }
 

@@ -12,7 +12,7 @@ use http::{HeaderMap, header, request::Parts};
 
 use super::{params::Params, router::App};
 use crate::{
-    auth::{Access, Caller, Operation, Permission, Role, without_secrets},
+    auth::{Access, Caller, Operation, Permission, Role, permissions::KeyRule, without_secrets},
     gateway::{Intent, partition_not_found, topic_not_found},
     limits::METADATA_TIMEOUT,
     metadata::{Organization, Topic},
@@ -248,24 +248,9 @@ impl<O: Operation> FromRequestParts<App> for May<O, InProject> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let asked = Asked::of(parts);
-        let names = Names::of(parts, app).await?;
-        let access = open_project(
-            app,
-            &asked,
-            &O::ROW,
-            &names.project.unwrap_or_default(),
-            names.scoped.as_deref(),
-            &parts.headers,
-        )
-        .await?;
-        Ok(Self::new(InProject {
-            access,
-            name: names.scoped.or(names.other),
-            asked,
-            permission: O::ROW,
-            partition: names.partition,
-        }))
+        let call = InProject::open(parts, app, O::ROW).await?;
+        call.count(app);
+        Ok(Self::new(call))
     }
 }
 
@@ -273,10 +258,8 @@ impl<O: Operation> FromRequestParts<App> for May<O, InTopic> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let May { call, .. } = May::<O, InProject>::from_request_parts(parts, app).await?;
-        let topic = app
-            .gateway
-            .topic(&call.access, &call.name.unwrap_or_default())?;
+        let call = InProject::open(parts, app, O::ROW).await?;
+        let topic = topic_of(app, &call.access, &call.name.unwrap_or_default())?;
         Ok(Self::new(InTopic {
             access: call.access,
             topic,
@@ -300,7 +283,7 @@ impl<O: Operation> May<O, InTopic> {
         asked: Asked,
     ) -> Result<Self, Problem> {
         let access = open_project(app, &asked, &O::ROW, project, Some(topic), headers).await?;
-        let topic = app.gateway.topic(&access, topic)?;
+        let topic = topic_of(app, &access, topic)?;
         Ok(Self::new(InTopic {
             access,
             topic,
@@ -333,6 +316,15 @@ async fn open_project(
     })
 }
 
+/// The topic of that name. The request counts as one about it, or about none.
+fn topic_of(app: &App, access: &Access, name: &str) -> Result<Arc<Topic>, Problem> {
+    let topic = app.gateway.topic(access, name);
+    let project = &access.project;
+    let meter = topic.as_ref().map_or(&project.meter, |topic| &topic.meter);
+    meter.request();
+    topic
+}
+
 impl SignedIn {
     /// What the audit log will say of the change that the call asks for, by `dry_run` only tried.
     ///
@@ -354,6 +346,36 @@ impl InOrganization {
 }
 
 impl InProject {
+    async fn open(parts: &mut Parts, app: &App, permission: Permission) -> Result<Self, Problem> {
+        let asked = Asked::of(parts);
+        let names = Names::of(parts, app).await?;
+        let access = open_project(
+            app,
+            &asked,
+            &permission,
+            &names.project.unwrap_or_default(),
+            names.scoped.as_deref(),
+            &parts.headers,
+        )
+        .await?;
+        Ok(Self {
+            access,
+            name: names.scoped.or(names.other),
+            asked,
+            permission,
+            partition: names.partition,
+        })
+    }
+
+    /// The request counts as one about the topic that its path names, if there is that topic.
+    fn count(&self, app: &App) {
+        match (&self.name, self.permission.key) {
+            // Whether there is one is not for this to say.
+            (Some(name), KeyRule::Topic(_)) => drop(topic_of(app, &self.access, name)),
+            _ => self.access.project.meter.request(),
+        }
+    }
+
     /// As [`SignedIn::intent`].
     ///
     /// # Errors

@@ -62,6 +62,8 @@ pub async fn fetch_partition(
     let fetched = gateway.fetch_partition(&call.topic, partition, offset, &limits);
     let page = while_allowed(&app, &call, fetched).await?;
     app.metrics.records_out.inc_by(page.record_count as u64);
+    let meter = &call.topic.meter;
+    meter.sent(page.record_count, page.payload_bytes);
     let (body, held) = page.into_json(None);
     Ok(held_json(body, held))
 }
@@ -100,6 +102,8 @@ pub async fn fetch_topic(
     let fetched = gateway.fetch_topic(&call.topic, project, &mut cursor, &limits);
     let page = while_allowed(&app, &call, fetched).await?;
     app.metrics.records_out.inc_by(page.record_count as u64);
+    let meter = &call.topic.meter;
+    meter.sent(page.record_count, page.payload_bytes);
     let (body, held) = page.into_json(Some(&cursor.seal(project)));
     Ok(held_json(body, held))
 }

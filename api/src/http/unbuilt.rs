@@ -25,9 +25,7 @@ pub fn management_routes() -> Router<App> {
     let paths = [
         "/sessions/oidc/{*rest}",
         "/organizations/{organization}/quotas",
-        "/organizations/{organization}/usage",
         "/projects/{project}/quotas",
-        "/projects/{project}/usage",
     ];
     paths.iter().fold(Router::new(), |router, path| {
         router.route(path, any(not_implemented))

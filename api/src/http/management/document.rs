@@ -32,6 +32,7 @@ use crate::http::{openapi::ProblemSchema, router::App};
         (name = "projects", description = "Where topics and keys are"),
         (name = "keys", description = "What programs call with"),
         (name = "cluster", description = "The brokers, for operators of the service"),
+        (name = "usage", description = "What was written, read and stored"),
         (name = "audit", description = "What was done and refused"),
     ),
     security(("bearer" = [])),

@@ -10,6 +10,7 @@ mod members;
 mod organizations;
 mod projects;
 mod sessions;
+mod usage;
 
 use axum::{
     Json, Router,
@@ -68,6 +69,8 @@ pub fn management() -> OpenApiRouter<App> {
         .routes(routes!(cluster::list_brokers))
         .routes(routes!(cluster::drain_broker))
         .routes(routes!(cluster::rebalance_cluster))
+        .routes(routes!(usage::get_project_usage))
+        .routes(routes!(usage::get_organization_usage))
 }
 
 /// What is at the root, where others look for it.

@@ -16,6 +16,7 @@ use crate::{
         ChangeRow, IssuerRow, KeyRow, Kind, MembershipRow, OrganizationRow, ProjectRow, RefreshRow,
         Result, SigningKeyRow, Store, StoreError, TopicRow, UserRow,
     },
+    usage::Meters,
 };
 
 /// After so long without a look at the feed it may have been pruned, and all is read anew.
@@ -70,7 +71,9 @@ impl Catalog {
             _ => {
                 // The number first: what commits meanwhile is read twice, never missed.
                 let number = ChangeRow::last_number(&mut connection).await?;
-                let (snapshot, dead_topics) = Snapshot::read(&mut connection, broker).await?;
+                let meters = self.meters();
+                let read = Snapshot::read(&mut connection, broker, meters).await;
+                let (snapshot, dead_topics) = read?;
                 self.snapshot.write().replace(snapshot);
                 self.changed.send_replace(());
                 *heard = Some(number);
@@ -96,6 +99,7 @@ impl Snapshot {
     async fn read(
         connection: &mut sqlx::AnyConnection,
         broker: BrokerId,
+        meters: Meters,
     ) -> Result<(Self, Vec<TopicRow>)> {
         let mut members_of: HashMap<String, Vec<MembershipRow>> = HashMap::new();
         for row in MembershipRow::all(connection).await? {
@@ -135,7 +139,10 @@ impl Snapshot {
         for row in TopicRow::all(connection).await? {
             news.add_topic(row.id.clone(), Some(row), broker)?;
         }
-        let mut snapshot = Self::default();
+        let mut snapshot = Self {
+            meters,
+            ..Self::default()
+        };
         let dead_topics = snapshot.apply(news);
         Ok((snapshot, dead_topics))
     }

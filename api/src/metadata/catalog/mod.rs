@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use crate::{
     auth::{Role, signing::VerifyingKey},
     limits::METADATA_OUTAGE_MAX,
+    usage::Meters,
 };
 
 pub use tenants::{IssuerRule, Key, Organization, Project};
@@ -38,6 +39,8 @@ struct Snapshot {
     /// milliseconds since the epoch.
     ended_sessions: HashMap<String, i64>,
     signing_keys: BTreeMap<String, VerifyingKey>,
+    /// What topics and projects are counted with, however often they are read anew.
+    meters: Meters,
 }
 
 struct OrganizationProjects {
@@ -82,7 +85,8 @@ impl Snapshot {
         entry.projects
     }
 
-    fn put_project(&mut self, project: Project) {
+    fn put_project(&mut self, mut project: Project) {
+        project.meter = self.meters.of(&project.organization, &project.id, "");
         let project = Arc::new(project);
         if let Some(entry) = self.organizations.get_mut(&project.organization) {
             entry.projects.insert(project.id.clone());
@@ -128,9 +132,11 @@ impl Snapshot {
         }
     }
 
-    fn put_topic(&mut self, topic: Topic) {
-        let topic = Arc::new(topic);
+    fn put_topic(&mut self, mut topic: Topic) {
         if let Some(entry) = self.projects.get_mut(&topic.project) {
+            let organization = &entry.project.organization;
+            topic.meter = self.meters.of(organization, &topic.project, &topic.name);
+            let topic = Arc::new(topic);
             self.topics.insert(topic.id, topic.clone());
             entry.topics.insert(topic.name.clone(), topic);
         }
@@ -298,6 +304,11 @@ impl Catalog {
             .take(most)
             .map(|(_, topic)| topic.clone())
             .collect()
+    }
+
+    /// What topics and projects are counted with.
+    pub fn meters(&self) -> Meters {
+        self.snapshot.read().meters.clone()
     }
 
     /// How many topics there are.

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use crate::{
     auth::{Role, Scope, decode_hex, jwks},
     metadata::store::{IssuerRow, KeyRow, MembershipRow, OrganizationRow, ProjectRow, StoreError},
+    usage::Meter,
 };
 
 /// Which claim of an external token gives its bearer which role.
@@ -120,6 +121,8 @@ pub struct Project {
     pub organization: String,
     /// Signs the project's cursors.
     pub cursor_secret: [u8; 32],
+    /// Counts the calls about none of its topics, once it is in the catalog.
+    pub meter: Arc<Meter>,
 }
 
 impl Project {
@@ -136,6 +139,7 @@ impl Project {
             name: row.name,
             organization: row.organization_id,
             cursor_secret,
+            meter: Arc::default(),
         })
     }
 }

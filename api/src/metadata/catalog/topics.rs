@@ -6,9 +6,12 @@ use headwater_broker::{
     BrokerId, PartitionPlacement, TopicId, TopicPlacement, TopicSettings as BrokerSettings,
 };
 
-use crate::metadata::{
-    settings::{TopicConfig, TopicSettings},
-    store::{StoreError, TopicRow},
+use crate::{
+    metadata::{
+        settings::{TopicConfig, TopicSettings},
+        store::{StoreError, TopicRow},
+    },
+    usage::Meter,
 };
 
 /// A topic as requests see it.
@@ -34,6 +37,8 @@ pub struct Topic {
     pub created_at_ms: i64,
     /// Where its partitions are.
     pub placement: Arc<TopicPlacement>,
+    /// Counts what it is used for: the one of its name, once it is in the catalog.
+    pub meter: Arc<Meter>,
 }
 
 impl Topic {
@@ -83,6 +88,7 @@ impl Topic {
                     retention_bytes: settings.retention_bytes,
                 },
             }),
+            meter: Arc::default(),
             config,
             settings,
         })

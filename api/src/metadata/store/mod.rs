@@ -31,7 +31,7 @@ pub use projects::ProjectRow;
 pub use quotas::{Layer, QuotaRow};
 pub use sessions::{RefreshRow, SigningKeyRow};
 pub use topics::TopicRow;
-pub use usage::{UsagePoint, UsageQuery, UsageRow};
+pub use usage::{StoredNote, UsagePoint, UsageQuery, UsageRow};
 
 /// How long a call waits for a connection to the database.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
