@@ -137,5 +137,9 @@ pub const USAGE_BATCH: usize = 500;
 pub const USAGE_POINTS_MAX: usize = 10_000;
 /// How long usage is kept.
 pub const USAGE_KEPT: Duration = Duration::from_secs(400 * 24 * 3_600);
+/// How long an organization counts as active after its last request.
+pub const NEIGHBOURS_REMEMBERED: Duration = Duration::from_secs(10);
+/// Bytes of one organization on the way to the disk or the network while others are active.
+pub const LANE_BYTES_MAX: usize = 1 << 20;
 /// Largest offset that JSON carries without loss.
 pub const OFFSET_MAX: u64 = (1 << 53) - 1;
