@@ -9,6 +9,7 @@ mod http;
 mod limits;
 mod metadata;
 mod problem;
+mod quota;
 
 use std::process::ExitCode;
 

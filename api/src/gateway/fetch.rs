@@ -85,6 +85,8 @@ pub struct FetchPage {
     pub records: Vec<u8>,
     /// How many.
     pub record_count: usize,
+    /// Bytes of their keys, values and headers.
+    pub payload_bytes: u64,
     /// Where each partition stands.
     pub partitions: Vec<PartitionPage>,
     /// What is missing.
@@ -411,6 +413,7 @@ fn write_batches(
                 return Ok(false);
             }
             page.record_count += 1;
+            page.payload_bytes += record.payload_bytes() as u64;
             written += 1;
             *offset = record.offset + 1;
         }

@@ -18,6 +18,7 @@ use crate::{
     auth::permissions::{FetchPartition, FetchTopic},
     gateway::{Cursor, Held, Position, Start},
     problem::Problem,
+    quota::Resource,
 };
 
 const LIMITS: [&str; 5] = [
@@ -57,6 +58,8 @@ pub async fn fetch_partition(
         .unwrap_or(Position::Start(Start::Earliest));
     let limits = params.read_limits()?;
     let partition = call.partition()?;
+    let layers = call.access.layers();
+    layers.check(Resource::EgressBytesPerSecond)?;
     let gateway = &app.gateway;
     let offset = gateway.offset_of(&call.topic, partition, position).await?;
     let page = gateway
@@ -65,6 +68,7 @@ pub async fn fetch_partition(
     // Somebody who waited may have been shut out meanwhile.
     call.check(&app)?;
     app.metrics.records_out.inc_by(page.record_count as u64);
+    layers.charge(Resource::EgressBytesPerSecond, page.payload_bytes);
     let (body, held) = page.into_json(None);
     Ok(held_json(body, held))
 }
@@ -97,6 +101,8 @@ pub async fn fetch_topic(
     let position = params
         .position()?
         .unwrap_or(Position::Start(Start::Earliest));
+    let layers = call.access.layers();
+    layers.check(Resource::EgressBytesPerSecond)?;
     let mut cursor = start(&app, &call, params.text("cursor"), position).await?;
     let project = &call.access.project;
     let page = app
@@ -105,6 +111,7 @@ pub async fn fetch_topic(
         .await?;
     call.check(&app)?;
     app.metrics.records_out.inc_by(page.record_count as u64);
+    layers.charge(Resource::EgressBytesPerSecond, page.payload_bytes);
     let (body, held) = page.into_json(Some(&cursor.seal(project)));
     Ok(held_json(body, held))
 }

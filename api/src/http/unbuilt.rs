@@ -24,9 +24,7 @@ pub fn project_routes() -> Router<App> {
 pub fn management_routes() -> Router<App> {
     let paths = [
         "/sessions/oidc/{*rest}",
-        "/organizations/{organization}/quotas",
         "/organizations/{organization}/usage",
-        "/projects/{project}/quotas",
         "/projects/{project}/usage",
     ];
     paths.iter().fold(Router::new(), |router, path| {

@@ -31,6 +31,7 @@ use crate::http::{openapi::ProblemSchema, router::App};
         (name = "issuers", description = "Others whose tokens an organization trusts"),
         (name = "projects", description = "Where topics and keys are"),
         (name = "keys", description = "What programs call with"),
+        (name = "quotas", description = "What organizations and projects may use, and do use"),
         (name = "audit", description = "What was done and refused"),
     ),
     security(("bearer" = [])),

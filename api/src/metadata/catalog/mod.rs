@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use crate::{
     auth::{Role, signing::VerifyingKey},
     limits::METADATA_OUTAGE_MAX,
+    quota::Allowances,
 };
 
 pub use tenants::{IssuerRule, Key, Organization, Project};
@@ -162,6 +163,8 @@ pub struct Catalog {
     heard_at_ms: AtomicU64,
     /// Told after the snapshot changed.
     changed: watch::Sender<()>,
+    /// What the owners in the snapshot may use: they outlive every snapshot.
+    allowances: Allowances,
 }
 
 impl Default for Catalog {
@@ -172,6 +175,7 @@ impl Default for Catalog {
             started: Instant::now(),
             heard_at_ms: AtomicU64::new(0),
             changed: watch::Sender::new(()),
+            allowances: Allowances::default(),
         }
     }
 }
