@@ -25,6 +25,7 @@ mod json;
 mod lines;
 mod metadata;
 mod postgres;
+mod quota_pace;
 mod raw_http;
 mod readme;
 pub mod vanish;
