@@ -18,7 +18,7 @@ pub const JSON_DEPTH_MAX: usize = 64;
 pub const BODY_BYTES_MAX: usize = 8 << 20;
 /// A body of the calls that manage things, in bytes.
 pub const SMALL_BODY_BYTES_MAX: usize = 64 << 10;
-/// Partitions of one topic, until quotas say otherwise.
+/// Partitions of one topic; quotas may allow fewer.
 pub const PARTITIONS_MAX: u32 = 1_000;
 /// A topic's name, in bytes.
 pub const NAME_BYTES_MAX: usize = 249;
@@ -141,5 +141,11 @@ pub const USAGE_KEPT: Duration = Duration::from_secs(400 * 24 * 3_600);
 pub const NEIGHBOURS_REMEMBERED: Duration = Duration::from_secs(10);
 /// Bytes of one organization on the way to the disk or the network while others are active.
 pub const LANE_BYTES_MAX: usize = 1 << 20;
+/// How often it is measured how much a tenant with a quota of it stores.
+pub const STORED_BYTES_MEASURED: Duration = Duration::from_secs(2);
+/// When to ask again where a quota is nothing at all: it may have been raised.
+pub const QUOTA_RETRY: Duration = Duration::from_secs(60);
+/// How long a tail or a bulk load that waits for its quota sleeps before it looks whether it still may.
+pub const QUOTA_SLEEP_MAX: Duration = Duration::from_secs(1);
 /// Largest offset that JSON carries without loss.
 pub const OFFSET_MAX: u64 = (1 << 53) - 1;

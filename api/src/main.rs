@@ -9,6 +9,7 @@ mod http;
 mod limits;
 mod metadata;
 mod problem;
+mod quota;
 mod usage;
 
 use std::process::ExitCode;

@@ -73,7 +73,7 @@ codes! {
     Forbidden "forbidden" 403 false "Forbidden"
         "The credential is good but may not do this.";
     QuotaExceeded "quota_exceeded" 403 false "Quota exceeded"
-        "The call would take more than the quota that `detail` names.";
+        "The call would take more than the quota that `detail` names. Delete something, or have the quota raised.";
     NotFound "not_found" 404 false "Not found"
         "There is nothing at this path, or nothing that this credential may know of.";
     TopicNotFound "topic_not_found" 404 false "Topic not found"
@@ -106,6 +106,8 @@ codes! {
         "The value is well-formed but against a rule of the resource; `errors` says which.";
     TooManyAttempts "too_many_attempts" 429 true "Too many attempts"
         "Too many wrong credentials came from this address. Wait for `retry_after_ms`; credentials that were good lately still work.";
+    RateExceeded "quota_exceeded" 429 true "Quota exceeded"
+        "The caller is over the quota that `detail` names: so much a second, or so many at the same time. `RateLimit-Limit` is the quota; wait for `retry_after_ms`.";
     HeadersTooLarge "headers_too_large" 431 false "Headers too large"
         "The request's line and headers are larger than the service reads.";
     Internal "internal" 500 false "Internal error"
@@ -154,6 +156,8 @@ pub struct Details {
     pub errors: Vec<FieldError>,
     /// When to try again.
     pub retry_after_ms: Option<u64>,
+    /// The quota that the caller is over, for `RateLimit-Limit`.
+    pub rate_limit: Option<u64>,
     /// Offsets that the client needs to go on, by name.
     pub offsets: Vec<(&'static str, u64)>,
     /// Where a reader can go on.
@@ -195,6 +199,7 @@ impl Problem {
             outcome,
             errors: Vec::new(),
             retry_after_ms,
+            rate_limit: None,
             offsets: Vec::new(),
             cursor: None,
             allow: None,

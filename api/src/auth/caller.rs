@@ -12,6 +12,7 @@ use super::{
 use crate::{
     metadata::{Catalog, Key, Organization, Project},
     problem::{Code, Problem},
+    quota::Layers,
 };
 
 /// Who calls: their credential was proved.
@@ -181,16 +182,20 @@ impl Caller {
         }
     }
 
+    /// Whether the caller is a person who runs the service.
+    pub fn is_operator(&self, catalog: &Catalog) -> bool {
+        match self {
+            Self::User(user) => catalog.is_operator(&user.email),
+            Self::Key(_) | Self::External(_) => false,
+        }
+    }
+
     /// Whether the caller may do an operation that is about no organization.
     ///
     /// # Errors
     /// 403 if not.
     pub fn check_at_large(&self, catalog: &Catalog, row: &Permission) -> Result<(), Problem> {
-        let is_operator = || match self {
-            Self::User(user) => catalog.is_operator(&user.email),
-            Self::Key(_) | Self::External(_) => false,
-        };
-        if row.who == Who::Operator && !is_operator() {
+        if row.who == Who::Operator && !self.is_operator(catalog) {
             let detail = format!("{} is for operators of the service", row.operation);
             return Err(Problem::new(Code::Forbidden, detail));
         }
@@ -211,8 +216,12 @@ impl Caller {
     ) -> Result<(Arc<Organization>, Role), Problem> {
         let organization = catalog.organization(id);
         let opened = organization.and_then(|organization| {
-            let role = self.role(catalog, &organization)?;
-            Some((organization, role))
+            let mut role = self.role(catalog, &organization);
+            // Operators set limits where they have no part, or a small one.
+            if matches!(row.who, Who::MemberOrOperator(_)) && self.is_operator(catalog) {
+                role = role.max(Some(Role::Admin));
+            }
+            Some((organization, role?))
         });
         let Some((organization, role)) = opened else {
             return Err(Problem::new(Code::NotFound, "no such organization"));
@@ -235,6 +244,17 @@ impl Caller {
         id: &str,
         name: Option<&str>,
     ) -> Result<Access, Problem> {
+        let access = self.enter_project(catalog, id)?;
+        access.may(row, name)?;
+        Ok(access)
+    }
+
+    /// The project of that id, if the caller has a part in it; what they may do there is another
+    /// question.
+    ///
+    /// # Errors
+    /// 404, as for one that does not exist, if it is not theirs.
+    pub fn enter_project(&self, catalog: &Catalog, id: &str) -> Result<Access, Problem> {
         let of_another = matches!(self, Self::Key(key) if key.project != id);
         let opened = (!of_another).then(|| catalog.project(id)).flatten();
         let opened = opened.and_then(|project| {
@@ -245,8 +265,6 @@ impl Caller {
         let Some((project, role)) = opened else {
             return Err(Problem::new(Code::NotFound, "no such project"));
         };
-        self.check_role(role, row, false)?;
-        self.check_scopes(row, name)?;
         Ok(Access {
             project,
             role,
@@ -256,7 +274,7 @@ impl Caller {
 
     fn check_role(&self, role: Role, row: &Permission, about_self: bool) -> Result<(), Problem> {
         let least = match row.who {
-            Who::Member(least) => least,
+            Who::Member(least) | Who::MemberOrOperator(least) => least,
             Who::MemberOrSelf(least) if !about_self => least,
             _ => return Ok(()),
         };
@@ -315,6 +333,25 @@ impl Access {
     /// Whether the caller may do on `name` what `row` is about, beside what their role says.
     pub fn allows(&self, row: &Permission, name: Option<&str>) -> bool {
         self.caller.allows(row, name)
+    }
+
+    /// Whether the caller may do the operation on `name`.
+    ///
+    /// # Errors
+    /// 403 if not, whether or not there is anything of that name.
+    pub fn may(&self, row: &Permission, name: Option<&str>) -> Result<(), Problem> {
+        self.caller.check_role(self.role, row, false)?;
+        self.caller.check_scopes(row, name)
+    }
+
+    /// Whose quotas the caller's doings count against.
+    pub fn layers(&self) -> Layers<'_> {
+        let project = &self.project;
+        let layers = Layers::of_project(&project.allowance, &project.organization_allowance);
+        match &self.caller {
+            Caller::Key(key) => layers.with_key(&key.allowance),
+            Caller::User(_) | Caller::External(_) => layers,
+        }
     }
 
     /// How long the credential is good by itself.

@@ -85,6 +85,8 @@ pub enum Who {
     Member(Role),
     /// Such a member, or any member about themselves.
     MemberOrSelf(Role),
+    /// Such a member, or an operator of the service.
+    MemberOrOperator(Role),
     /// An operator of the service.
     Operator,
 }
@@ -96,6 +98,8 @@ const DEVELOPER: Who = Who::Member(Role::Developer);
 const ADMIN: Who = Who::Member(Role::Admin);
 const OWNER: Who = Who::Member(Role::Owner);
 const ADMIN_OR_SELF: Who = Who::MemberOrSelf(Role::Admin);
+const VIEWER_OR_OP: Who = Who::MemberOrOperator(Role::Viewer);
+const ADMIN_OR_OP: Who = Who::MemberOrOperator(Role::Admin);
 const OPERATOR: Who = Who::Operator;
 
 /// A row of the table.
@@ -107,6 +111,20 @@ pub struct Permission {
     pub who: Who,
     /// What a key must have beside that.
     pub key: KeyRule,
+}
+
+impl Permission {
+    /// Whether the call is about quotas: it is let in by callers who are over them, who could not
+    /// have them changed otherwise.
+    pub fn is_about_quotas(&self) -> bool {
+        let calls = [
+            GetOrganizationQuotas::ROW,
+            UpdateOrganizationQuotas::ROW,
+            GetProjectQuotas::ROW,
+            UpdateProjectQuotas::ROW,
+        ];
+        calls.iter().any(|call| call.operation == self.operation)
+    }
 }
 
 /// An operation that has its row.
@@ -187,6 +205,10 @@ permissions! {
     PutKey           "putKey"                     DEVELOPER  AllTopics(Manage);
     DeleteKey        "deleteKey"                  DEVELOPER  AllTopics(Manage);
     RotateKey        "rotateKey"                  DEVELOPER  AllTopics(Manage);
+    GetOrganizationQuotas    "getOrganizationQuotas"     VIEWER_OR_OP  Never;
+    UpdateOrganizationQuotas "updateOrganizationQuotas"  ADMIN_OR_OP   Never;
+    GetProjectQuotas         "getProjectQuotas"          VIEWER     Never;
+    UpdateProjectQuotas      "updateProjectQuotas"       ADMIN      Never;
     ListAuditEvents  "listAuditEvents"            ADMIN      Never;
     GetCluster       "getCluster"                 OPERATOR   Never;
     ListBrokers      "listBrokers"                OPERATOR   Never;

@@ -1,15 +1,19 @@
 //! Tails: records as they come, over all partitions of a topic, until the client goes away.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::watch;
 
 use super::{Cursor, Gateway, Held, ReadLimits};
 use crate::{
     auth::{Access, Permission},
-    limits::TAIL_HEARTBEAT,
+    limits::{QUOTA_SLEEP_MAX, TAIL_HEARTBEAT},
     metadata::Topic,
     problem::{Code, Problem},
+    quota::{Resource, Slot},
 };
 
 /// A reader that follows a topic. Its state is its cursor.
@@ -26,6 +30,8 @@ pub struct Tail {
     waits_until: Instant,
     /// The memory of the step that was given out last.
     held: Option<Held>,
+    /// The places that it has among the tails of its project and organization.
+    _places: Vec<Slot>,
     ended: bool,
 }
 
@@ -61,6 +67,7 @@ impl Tail {
         topic: Arc<Topic>,
         cursor: Cursor,
         limits: ReadLimits,
+        places: Vec<Slot>,
     ) -> Self {
         let changes = gateway.catalog.changes();
         Self {
@@ -73,6 +80,7 @@ impl Tail {
             limits,
             waits_until: Instant::now(),
             held: None,
+            _places: places,
             ended: false,
         }
     }
@@ -124,6 +132,9 @@ impl Tail {
                 )));
             }
         }
+        if let Some(debt) = self.access.layers().debt(Resource::EgressBytesPerSecond) {
+            return self.wait_out(debt).await;
+        }
         let gateway = self.gateway.clone();
         let limits = ReadLimits {
             wait: self.waits_until.saturating_duration_since(Instant::now()),
@@ -141,6 +152,8 @@ impl Tail {
             Ok(page) if page.record_count > 0 => {
                 let meter = &self.topic.meter;
                 meter.sent(page.record_count, page.payload_bytes);
+                let layers = self.access.layers();
+                layers.charge(Resource::EgressBytesPerSecond, page.payload_bytes as u64);
                 self.held = page.held;
                 TailStep::Records {
                     records: page.records,
@@ -154,6 +167,24 @@ impl Tail {
                 cursor: self.sealed(),
             },
         })
+    }
+
+    /// Waits for a part of the time that its readers are in debt: what was sent is paid for before
+    /// more is read, and all is asked again meanwhile.
+    async fn wait_out(&mut self, debt: Duration) -> Option<TailStep> {
+        let silence = self.waits_until.saturating_duration_since(Instant::now());
+        if silence.is_zero() {
+            return Some(TailStep::Heartbeat {
+                cursor: self.sealed(),
+            });
+        }
+        let mut draining = self.gateway.draining.clone();
+        tokio::select! {
+            () = tokio::time::sleep(debt.min(silence).min(QUOTA_SLEEP_MAX)) => {}
+            _ = self.changes.changed() => {}
+            _ = draining.wait_for(|draining| *draining) => {}
+        }
+        None
     }
 
     fn sealed(&self) -> String {

@@ -15,6 +15,7 @@ use crate::{
     limits::{DESCRIPTION_BYTES_MAX, PARTITIONS_MAX},
     metadata::{Change, Kind, Topic, TopicConfig, TopicRow, not_null},
     problem::{Code, Problem},
+    quota::Resource,
 };
 
 /// What a PUT or PATCH of a topic asks for; what it leaves out is not touched.
@@ -77,6 +78,9 @@ impl Gateway {
         };
         let created = row.insert(&mut change).await.map_err(unavailable)?;
         let row = if created {
+            let more = [Resource::Topics, Resource::Partitions];
+            self.check_counts(&mut change, &access.project, &more)
+                .await?;
             change
                 .touch(Kind::Topic, &row.id)
                 .await
@@ -142,6 +146,11 @@ impl Gateway {
         };
         if !row.update(&mut change).await.map_err(unavailable)? {
             return Err(changed_meanwhile());
+        }
+        if row.partitions > i64::from(topic.partitions()) {
+            let more = [Resource::Partitions];
+            self.check_counts(&mut change, &access.project, &more)
+                .await?;
         }
         change
             .touch(Kind::Topic, &row.id)

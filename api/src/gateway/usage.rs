@@ -123,11 +123,11 @@ impl Gateway {
     fn stored_now(&self, meter: &Meter, reading: &Reading) -> Stored {
         match reading.noted {
             Some(noted) if !reading.resized => noted,
-            _ => self.stored_bytes(meter),
+            _ => self.stored_of(meter),
         }
     }
 
-    fn stored_bytes(&self, meter: &Meter) -> Stored {
+    fn stored_of(&self, meter: &Meter) -> Stored {
         let topic = self.catalog.topic(&meter.project, &meter.topic);
         Stored {
             hot: topic.map_or(0, |topic| self.hot_bytes(&topic)),
@@ -149,7 +149,7 @@ impl Gateway {
                     let noted = noted.map_err(|_| StoreError("no answer in time".into()))?;
                     meter.note(noted?);
                 }
-                if meter.noted() != Some(self.stored_bytes(&meter)) {
+                if meter.noted() != Some(self.stored_of(&meter)) {
                     meter.resized();
                 }
             }

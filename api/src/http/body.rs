@@ -231,6 +231,15 @@ pub fn broken_off(error: &dyn std::fmt::Display) -> Problem {
     Problem::new(Code::InvalidRequest, format!("the body broke off: {error}"))
 }
 
+/// A problem that refuses a request before its body was read. Who is over a rate is told, as a rule,
+/// in the middle of sending much: their body is let finish, so that they read when to come back.
+pub async fn discard_refused(request: Request<Body>, problem: Problem) -> Problem {
+    if problem.code == Code::RateExceeded && !request.headers().contains_key(header::EXPECT) {
+        discard(request.into_body()).await;
+    }
+    problem
+}
+
 /// Lets a client that sends too much finish, within bounds, so that it reads the answer instead of
 /// a reset connection.
 async fn discard(mut body: Body) {

@@ -34,9 +34,13 @@ use super::{
 use crate::{
     auth::permissions::ProduceBulk,
     gateway::{Encoded, Gateway, Held, IdempotencyKey},
-    limits::{BODY_IDLE_TIMEOUT, BULK_KEYED_RUN_RECORDS, BULK_RUN_BYTES_MAX, BULK_RUN_RECORDS_MAX},
+    limits::{
+        BODY_IDLE_TIMEOUT, BULK_KEYED_RUN_RECORDS, BULK_RUN_BYTES_MAX, BULK_RUN_RECORDS_MAX,
+        QUOTA_SLEEP_MAX,
+    },
     metadata::Topic,
     problem::{Code, Outcome, Problem},
+    quota::Resource,
 };
 
 /// Bytes of a line beside its key, value and headers.
@@ -69,6 +73,10 @@ pub async fn produce_bulk(
     check_content_type(request.headers(), NDJSON_TYPES)?;
     let key = idempotency_key(request.headers())?;
     let encoding = encoding(request.headers())?;
+    // One who is in debt is slowed, one who may not write at all would wait for ever.
+    let layers = call.access.layers();
+    layers.check_any(Resource::IngressBytesPerSecond)?;
+    call.check_stored(&app)?;
     let body = request
         .into_body()
         .into_data_stream()
@@ -307,6 +315,7 @@ struct Load {
 impl Load {
     async fn append_all(&mut self, mut runs: mpsc::Receiver<Run>) {
         while let Some(mut run) = runs.recv().await {
+            self.wait_out_debt().await;
             // A load goes on for long: its key may have gone meanwhile.
             let refused = self.call.check(&self.app).err();
             if refused.is_some() {
@@ -336,6 +345,22 @@ impl Load {
         }
     }
 
+    /// Waits until what was appended is paid for; meanwhile the client's lines stay in its socket.
+    async fn wait_out_debt(&self) {
+        let ingress = Resource::IngressBytesPerSecond;
+        let mut draining = self.app.gateway.draining.clone();
+        while let Some(debt) = self.call.access.layers().debt(ingress) {
+            tokio::select! {
+                () = tokio::time::sleep(debt.min(QUOTA_SLEEP_MAX)) => {}
+                () = self.results.closed() => return,
+                _ = draining.wait_for(|draining| *draining) => return,
+            }
+            if self.call.check(&self.app).is_err() {
+                return;
+            }
+        }
+    }
+
     /// Appends a run and answers its result lines.
     async fn append(&mut self, run: Run) -> Vec<u8> {
         let Run {
@@ -349,15 +374,21 @@ impl Load {
         let mut rejected: VecDeque<_> = rejected.into();
         if let Some(encoded) = encoded {
             let (count, bytes) = (record_lines.len() as u64, encoded.payload_bytes as u64);
-            match self
-                .app
-                .gateway
-                .produce(&self.call.topic, encoded, Acks::Quorum)
-                .await
-            {
+            let gateway = &self.app.gateway;
+            let written = match self.call.check_stored(&self.app) {
+                Ok(()) => {
+                    gateway
+                        .produce(&self.call.topic, encoded, Acks::Quorum)
+                        .await
+                }
+                Err(problem) => Err(problem),
+            };
+            match written {
                 Ok(written) => {
                     self.app.metrics.records_in.inc_by(count);
                     self.app.metrics.bytes_in.inc_by(bytes);
+                    let layers = self.call.access.layers();
+                    layers.charge(Resource::IngressBytesPerSecond, bytes);
                     self.report(&written, &record_lines, &mut rejected, &mut lines);
                 }
                 Err(problem) => {

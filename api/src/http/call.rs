@@ -17,6 +17,7 @@ use crate::{
     limits::METADATA_TIMEOUT,
     metadata::{Organization, Topic},
     problem::{Code, Problem},
+    quota::{Connection, Layers, Resource},
 };
 
 /// The request's id, taken from `X-Request-Id` or made.
@@ -233,6 +234,8 @@ impl<O: Operation> FromRequestParts<App> for May<O, InOrganization> {
         let opened = caller.open_organization(&app.gateway.catalog, &O::ROW, &id, about);
         let (organization, role) =
             opened.inspect_err(|_| asked.refused(app, &caller, &O::ROW, target(parts)))?;
+        let layers = Layers::of_organization(&organization.allowance);
+        admit(&O::ROW, layers, connection(parts))?;
         Ok(Self::new(InOrganization {
             caller,
             organization,
@@ -281,8 +284,19 @@ impl<O: Operation> May<O, InTopic> {
         topic: &str,
         headers: &HeaderMap,
         asked: Asked,
+        connection: &Connection,
     ) -> Result<Self, Problem> {
-        let access = open_project(app, &asked, &O::ROW, project, Some(topic), headers).await?;
+        let name = Some(topic);
+        let opened = open_project(
+            app,
+            &asked,
+            &O::ROW,
+            project,
+            name,
+            headers,
+            Some(connection),
+        );
+        let access = opened.await?;
         let topic = topic_of(app, &access, topic)?;
         Ok(Self::new(InTopic {
             access,
@@ -307,13 +321,41 @@ async fn open_project(
     project: &str,
     name: Option<&str>,
     headers: &HeaderMap,
+    connection: Option<&Connection>,
 ) -> Result<Access, Problem> {
     let caller = asked.identify(app, headers).await?;
-    let opened = caller.open_project(&app.gateway.catalog, row, project, name);
-    opened.inspect_err(|_| {
+    let refused = || {
         let name = name.map_or_else(String::new, |name| format!("/{name}"));
         asked.refused(app, &caller, row, &format!("projects/{project}{name}"));
-    })
+    };
+    let access = caller.enter_project(&app.gateway.catalog, project);
+    let access = access.inspect_err(|_| refused())?;
+    // What is refused for want of permission counts too.
+    admit(row, access.layers(), connection)?;
+    access.may(row, name).inspect_err(|_| refused())?;
+    Ok(access)
+}
+
+/// The connection that a request came over.
+fn connection(parts: &Parts) -> Option<&Connection> {
+    let connection = parts.extensions.get::<Arc<Connection>>();
+    connection.map(|connection| &**connection)
+}
+
+/// Counts a request, and its connection, against the quotas of those whom it is about.
+fn admit(
+    row: &Permission,
+    layers: Layers<'_>,
+    connection: Option<&Connection>,
+) -> Result<(), Problem> {
+    let admitted = layers.take_request().and_then(|()| match connection {
+        Some(connection) => connection.enter(layers),
+        None => Ok(()),
+    });
+    match admitted {
+        Err(_) if row.is_about_quotas() => Ok(()),
+        admitted => admitted,
+    }
 }
 
 /// The topic of that name. The request counts as one about it, or about none.
@@ -356,6 +398,7 @@ impl InProject {
             &names.project.unwrap_or_default(),
             names.scoped.as_deref(),
             &parts.headers,
+            connection(parts),
         )
         .await?;
         Ok(Self {
@@ -410,6 +453,26 @@ impl InTopic {
             return Err(topic_not_found());
         }
         Ok(())
+    }
+
+    /// Whether the caller may append: their quotas of bytes written and stored are not used up.
+    ///
+    /// # Errors
+    /// 429 and 403 if they are.
+    pub fn check_ingress(&self, app: &App) -> Result<(), Problem> {
+        self.access
+            .layers()
+            .check(Resource::IngressBytesPerSecond)?;
+        self.check_stored(app)
+    }
+
+    /// Whether more may be stored.
+    ///
+    /// # Errors
+    /// 403 if not.
+    pub fn check_stored(&self, app: &App) -> Result<(), Problem> {
+        let stored = |allowance: &_| app.gateway.stored_bytes(allowance);
+        self.access.layers().check_stored(stored)
     }
 
     /// The partition that the path names.

@@ -18,6 +18,7 @@ use crate::{
     auth::permissions::{FetchPartition, FetchTopic},
     gateway::{Cursor, Held, Position, Start},
     problem::Problem,
+    quota::Resource,
 };
 
 const LIMITS: [&str; 5] = [
@@ -57,6 +58,8 @@ pub async fn fetch_partition(
         .unwrap_or(Position::Start(Start::Earliest));
     let limits = params.read_limits()?;
     let partition = call.partition()?;
+    let layers = call.access.layers();
+    layers.check(Resource::EgressBytesPerSecond)?;
     let gateway = &app.gateway;
     let offset = gateway.offset_of(&call.topic, partition, position).await?;
     let fetched = gateway.fetch_partition(&call.topic, partition, offset, &limits);
@@ -64,6 +67,7 @@ pub async fn fetch_partition(
     app.metrics.records_out.inc_by(page.record_count as u64);
     let meter = &call.topic.meter;
     meter.sent(page.record_count, page.payload_bytes);
+    layers.charge(Resource::EgressBytesPerSecond, page.payload_bytes as u64);
     let (body, held) = page.into_json(None);
     Ok(held_json(body, held))
 }
@@ -96,6 +100,8 @@ pub async fn fetch_topic(
     let position = params
         .position()?
         .unwrap_or(Position::Start(Start::Earliest));
+    let layers = call.access.layers();
+    layers.check(Resource::EgressBytesPerSecond)?;
     let mut cursor = start(&app, &call, params.text("cursor"), position).await?;
     let project = &call.access.project;
     let gateway = &app.gateway;
@@ -104,6 +110,7 @@ pub async fn fetch_topic(
     app.metrics.records_out.inc_by(page.record_count as u64);
     let meter = &call.topic.meter;
     meter.sent(page.record_count, page.payload_bytes);
+    layers.charge(Resource::EgressBytesPerSecond, page.payload_bytes as u64);
     let (body, held) = page.into_json(Some(&cursor.seal(project)));
     Ok(held_json(body, held))
 }

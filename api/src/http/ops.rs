@@ -76,23 +76,30 @@ pub async fn error_index() -> Html<String> {
 
 /// The page that a problem's `type` names.
 pub async fn error_page(Path(wanted): Path<String>) -> Result<Html<String>, Problem> {
-    let code = Code::ALL
-        .iter()
-        .find(|code| code.as_str() == wanted)
-        .ok_or_else(|| Problem::new(Code::NotFound, "there is no such error code"))?;
-    let retry = if code.retryable() {
-        "The same request may succeed later: retry with backoff, and an Idempotency-Key."
-    } else {
-        "The same request will not succeed: change it first."
-    };
-    let body = format!(
-        "<p><code>{}</code>, HTTP status {}</p><p>{}</p><p>{retry}</p>\
-         <p><a href=\"/errors\">All errors</a></p>",
-        code.as_str(),
-        code.status(),
-        code.help(),
-    );
-    Ok(page(code.title(), &body))
+    // A code may come with two statuses, which say whether it is worth trying again.
+    let codes = Code::ALL.iter().filter(|code| code.as_str() == wanted);
+    let title = codes
+        .clone()
+        .next()
+        .ok_or_else(|| Problem::new(Code::NotFound, "there is no such error code"))?
+        .title();
+    let meanings: String = codes
+        .map(|code| {
+            let retry = if code.retryable() {
+                "The same request may succeed later: retry with backoff, and an Idempotency-Key."
+            } else {
+                "The same request will not succeed: change it first."
+            };
+            format!(
+                "<p><code>{}</code>, HTTP status {}</p><p>{}</p><p>{retry}</p>",
+                code.as_str(),
+                code.status(),
+                code.help(),
+            )
+        })
+        .collect();
+    let body = format!("{meanings}<p><a href=\"/errors\">All errors</a></p>");
+    Ok(page(title, &body))
 }
 
 /// What stands at `/` until there is a console.

@@ -8,7 +8,7 @@ use axum::{
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 
 use super::{
-    body::{JSON_TYPES, check_content_type, read_body},
+    body::{JSON_TYPES, check_content_type, discard_refused, read_body},
     call::{InTopic, May},
     openapi::{IdempotencyHeader, ProduceProblems, ProduceRequest, ProduceResponse},
     params::Params,
@@ -19,6 +19,7 @@ use crate::{
     gateway::{Encoded, IdempotencyKey},
     limits::BODY_BYTES_MAX,
     problem::Problem,
+    quota::Resource,
 };
 
 /// Append records.
@@ -43,6 +44,9 @@ pub async fn produce_records(
     Params::parse(request.uri(), &[])?;
     check_content_type(request.headers(), JSON_TYPES)?;
     let key = idempotency_key(request.headers())?;
+    if let Err(problem) = call.check_ingress(&app) {
+        return Err(discard_refused(request, problem).await);
+    }
     let body = read_body(&app, request, BODY_BYTES_MAX).await?;
     let (encoded, acks) = app.gateway.encode_body(&call.topic, &body.bytes, key)?;
     answer(&app, &call, encoded, acks).await
@@ -78,6 +82,8 @@ pub async fn answer(
     };
     app.metrics.records_in.inc_by(records);
     app.metrics.bytes_in.inc_by(bytes);
+    let layers = call.access.layers();
+    layers.charge(Resource::IngressBytesPerSecond, bytes);
     Ok(json(status, written.to_json(&call.asked.request_id)))
 }
 

@@ -6,7 +6,7 @@ use headwater_record::{Headers, JsonRecord, RecordHeader, ValueKind, check_json}
 use http::{Request, header};
 
 use super::{
-    body::read_body,
+    body::{discard_refused, read_body},
     call::{InTopic, May},
     openapi::{IdempotencyHeader, ProduceProblems, ProduceResponse, RawBytes},
     params::Params,
@@ -63,6 +63,9 @@ pub async fn produce_raw(
     }
     let key = idempotency_key(request.headers())?;
     let content_type = request.headers().get(header::CONTENT_TYPE).cloned();
+    if let Err(problem) = call.check_ingress(&app) {
+        return Err(discard_refused(request, problem).await);
+    }
     let body = read_body(&app, request, RECORD_BYTES.1 as usize).await?;
     let is_json = content_type
         .as_ref()

@@ -13,7 +13,10 @@ use tokio::{
 };
 
 use super::{observe::Counted, router::App, service::Edge};
-use crate::limits::{CONNECTIONS_MAX, DRAIN_TIMEOUT, HEADER_TIMEOUT, UNREAD_TIMEOUT};
+use crate::{
+    limits::{CONNECTIONS_MAX, DRAIN_TIMEOUT, HEADER_TIMEOUT, UNREAD_TIMEOUT},
+    quota::Connection,
+};
 
 /// Waits until a connection has said enough to tell HTTP/1 from HTTP/2.
 async fn first_bytes(stream: &TcpStream) -> std::io::Result<()> {
@@ -103,9 +106,13 @@ impl Server {
             }
             let (edge, builder) = (edge.clone(), builder.clone());
             let mut draining = app.gateway.draining.clone();
+            let connection = Arc::new(Connection::default());
             let service = service_fn(move |request| {
-                let edge = edge.clone();
-                async move { Ok::<_, std::convert::Infallible>(edge.handle(request, peer.ip()).await) }
+                let (edge, connection) = (edge.clone(), connection.clone());
+                async move {
+                    let answer = edge.handle(request, peer.ip(), connection).await;
+                    Ok::<_, std::convert::Infallible>(answer)
+                }
             });
             let watcher = graceful.watcher();
             let open = Counted::new(&app.metrics.connections);

@@ -12,6 +12,7 @@ use http::{HeaderName, HeaderValue, Method, Request, header};
 use tower::Service;
 
 use super::{
+    body::discard_refused,
     call::{Asked, May, Peer, RequestId},
     observe::Route,
     produce::produce_records,
@@ -20,6 +21,7 @@ use super::{
 use crate::{
     auth::without_secrets,
     problem::{Code, Problem},
+    quota::Connection,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -57,8 +59,13 @@ impl Edge {
         }
     }
 
-    /// Answers one request.
-    pub async fn handle(&self, request: Request<hyper::body::Incoming>, peer: IpAddr) -> Response {
+    /// Answers one request, that came over `connection`.
+    pub async fn handle(
+        &self,
+        request: Request<hyper::body::Incoming>,
+        peer: IpAddr,
+        connection: Arc<Connection>,
+    ) -> Response {
         let started = Instant::now();
         let request = request.map(Body::new);
         let id = request_id(&request);
@@ -69,9 +76,10 @@ impl Edge {
         let compress = request.headers().contains_key(header::ACCEPT_ENCODING);
         // A panic is a fault of ours in one request; the locks that requests share are held over
         // plain moves of data only.
-        let answered = AssertUnwindSafe(self.answer(request, id.clone(), peer, compress))
-            .catch_unwind()
-            .await;
+        let answered =
+            AssertUnwindSafe(self.answer(request, id.clone(), peer, connection, compress))
+                .catch_unwind()
+                .await;
         let (mut response, route) = answered.unwrap_or_else(|_| {
             let problem = Problem::new(Code::Internal, "the request hit a fault of the service");
             (problem.into_response(), Route::OTHER)
@@ -99,6 +107,7 @@ impl Edge {
         mut request: Request<Body>,
         id: Arc<str>,
         peer: IpAddr,
+        connection: Arc<Connection>,
         compress: bool,
     ) -> (Response, Route) {
         // Most requests append records: they do not pay for a router made for all.
@@ -110,9 +119,10 @@ impl Edge {
                     peer,
                     request_id: id,
                 };
-                let produced = match May::open(app, project, topic, headers, asked).await {
+                let opened = May::open(app, project, topic, headers, asked, &connection);
+                let produced = match opened.await {
                     Ok(call) => produce_records(State(app.clone()), call, request).await,
-                    Err(problem) => Err(problem),
+                    Err(problem) => Err(discard_refused(request, problem).await),
                 };
                 return (
                     produced.unwrap_or_else(Problem::into_response),
@@ -122,6 +132,7 @@ impl Edge {
         }
         request.extensions_mut().insert(RequestId(id));
         request.extensions_mut().insert(Peer(peer));
+        request.extensions_mut().insert(connection);
         let router = if compress {
             &self.compressed
         } else {
@@ -183,6 +194,18 @@ fn render(problem: &Problem, id: &str, response: Response) -> Response {
         parts
             .headers
             .insert(header::RETRY_AFTER, retry_after_ms.div_ceil(1_000).into());
+    }
+    if let Some(limit) = problem.rate_limit {
+        let reset = problem.retry_after_ms.unwrap_or(0).div_ceil(1_000);
+        let said = [
+            ("ratelimit-limit", limit),
+            ("ratelimit-remaining", 0),
+            ("ratelimit-reset", reset),
+        ];
+        for (name, number) in said {
+            let name = HeaderName::from_static(name);
+            parts.headers.insert(name, number.into());
+        }
     }
     if problem.code == Code::Unauthenticated {
         parts.headers.insert(

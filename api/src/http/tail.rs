@@ -138,6 +138,7 @@ async fn open(
     let cursor = resumed
         .filter(|id| !id.is_empty())
         .or(params.text("cursor"));
+    let places = call.access.layers().take_tail()?;
     let cursor = start(app, &call, cursor, position).await?;
     let limits = ReadLimits {
         records_max: FETCH_RECORDS.1,
@@ -154,6 +155,7 @@ async fn open(
         call.topic,
         cursor,
         limits,
+        places,
     ))
 }
 

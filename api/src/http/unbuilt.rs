@@ -22,11 +22,7 @@ pub fn project_routes() -> Router<App> {
 
 /// Paths of the management API.
 pub fn management_routes() -> Router<App> {
-    let paths = [
-        "/sessions/oidc/{*rest}",
-        "/organizations/{organization}/quotas",
-        "/projects/{project}/quotas",
-    ];
+    let paths = ["/sessions/oidc/{*rest}"];
     paths.iter().fold(Router::new(), |router, path| {
         router.route(path, any(not_implemented))
     })

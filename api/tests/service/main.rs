@@ -24,6 +24,7 @@ mod idempotency;
 mod json;
 mod lines;
 mod postgres;
+mod quota_pace;
 mod raw_http;
 mod readme;
 mod tenants;

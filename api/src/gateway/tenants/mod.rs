@@ -6,12 +6,14 @@ mod keys;
 mod members;
 mod organizations;
 mod projects;
+mod quotas;
 mod sessions;
 
 pub use issuers::IssuerSpec;
 pub use keys::{KeyQuotas, KeySpec};
 pub use members::{Member, MemberState, PutMember};
 pub use organizations::{Named, check_slug, check_title};
+pub use quotas::Quotas;
 pub use sessions::SignedSession;
 
 use crate::{

@@ -33,6 +33,7 @@ use crate::http::{openapi::ProblemSchema, router::App};
         (name = "keys", description = "What programs call with"),
         (name = "cluster", description = "The brokers, for operators of the service"),
         (name = "usage", description = "What was written, read and stored"),
+        (name = "quotas", description = "What organizations and projects may use, and do use"),
         (name = "audit", description = "What was done and refused"),
     ),
     security(("bearer" = [])),

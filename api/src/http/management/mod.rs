@@ -9,6 +9,7 @@ mod me;
 mod members;
 mod organizations;
 mod projects;
+mod quotas;
 mod sessions;
 mod usage;
 
@@ -64,6 +65,14 @@ pub fn management() -> OpenApiRouter<App> {
         .routes(routes!(keys::list_keys))
         .routes(routes!(keys::get_key, keys::put_key, keys::delete_key))
         .routes(routes!(keys::rotate_key))
+        .routes(routes!(
+            quotas::get_organization_quotas,
+            quotas::update_organization_quotas
+        ))
+        .routes(routes!(
+            quotas::get_project_quotas,
+            quotas::update_project_quotas
+        ))
         .routes(routes!(audit::list_audit_events))
         .routes(routes!(cluster::get_cluster))
         .routes(routes!(cluster::list_brokers))

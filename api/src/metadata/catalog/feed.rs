@@ -13,9 +13,10 @@ use crate::{
     auth::{decode_hex, signing::VerifyingKey},
     limits::ENDED_SESSIONS_KEPT,
     metadata::store::{
-        ChangeRow, IssuerRow, KeyRow, Kind, MembershipRow, OrganizationRow, ProjectRow, RefreshRow,
-        Result, SigningKeyRow, Store, StoreError, TopicRow, UserRow,
+        ChangeRow, IssuerRow, KeyRow, Kind, MembershipRow, OrganizationRow, ProjectRow, QuotaRow,
+        RefreshRow, Result, SigningKeyRow, Store, StoreError, TopicRow, UserRow,
     },
+    quota::Allowances,
     usage::Meters,
 };
 
@@ -60,7 +61,8 @@ impl Catalog {
                 let dead_topics = if changes.is_empty() {
                     Vec::new()
                 } else {
-                    let news = News::read(&mut connection, changes, broker).await?;
+                    let news =
+                        News::read(&mut connection, changes, broker, &self.allowances).await?;
                     let dead_topics = self.snapshot.write().apply(news);
                     self.changed.send_replace(());
                     dead_topics
@@ -72,7 +74,7 @@ impl Catalog {
                 // The number first: what commits meanwhile is read twice, never missed.
                 let number = ChangeRow::last_number(&mut connection).await?;
                 let meters = self.meters();
-                let read = Snapshot::read(&mut connection, broker, meters).await;
+                let read = Snapshot::read(&mut connection, broker, meters, &self.allowances).await;
                 let (snapshot, dead_topics) = read?;
                 self.snapshot.write().replace(snapshot);
                 self.changed.send_replace(());
@@ -100,6 +102,7 @@ impl Snapshot {
         connection: &mut sqlx::AnyConnection,
         broker: BrokerId,
         meters: Meters,
+        allowances: &Allowances,
     ) -> Result<(Self, Vec<TopicRow>)> {
         let mut members_of: HashMap<String, Vec<MembershipRow>> = HashMap::new();
         for row in MembershipRow::all(connection).await? {
@@ -111,12 +114,19 @@ impl Snapshot {
             let rows = issuers_of.entry(row.organization_id.clone()).or_default();
             rows.push(row);
         }
+        let mut quotas_of: HashMap<String, Vec<QuotaRow>> = HashMap::new();
+        for row in QuotaRow::all(connection).await? {
+            quotas_of.entry(row.id.clone()).or_default().push(row);
+        }
+        // Of an organization and of a project that are called alike.
+        let quotas_of = |id: &str| quotas_of.get(id).map_or(&[][..], Vec::as_slice);
         let mut news = News::default();
         for row in OrganizationRow::all(connection).await? {
             let members = members_of.remove(&row.id).unwrap_or_default();
             let issuers = issuers_of.remove(&row.id).unwrap_or_default();
             let id = row.id.clone();
-            let organization = Organization::of_rows(row, members, issuers)?;
+            let quotas = quotas_of(&id);
+            let organization = Organization::of_rows(row, members, issuers, quotas, allowances)?;
             news.organizations.push((id, Some(organization)));
         }
         for email in UserRow::operators(connection).await? {
@@ -130,11 +140,13 @@ impl Snapshot {
                 .push((row.id.clone(), Some(verifying_key(row)?)));
         }
         for row in ProjectRow::all(connection).await? {
-            news.projects
-                .push((row.id.clone(), Some(Project::of_row(row)?)));
+            let id = row.id.clone();
+            let project = Project::of_rows(row, quotas_of(&id), allowances)?;
+            news.projects.push((id, Some(project)));
         }
         for row in KeyRow::all(connection).await? {
-            news.keys.push((row.id.clone(), Some(Key::of_row(row)?)));
+            let id = row.id.clone();
+            news.keys.push((id, Some(Key::of_row(row, allowances)?)));
         }
         for row in TopicRow::all(connection).await? {
             news.add_topic(row.id.clone(), Some(row), broker)?;
@@ -227,6 +239,7 @@ impl News {
         connection: &mut sqlx::AnyConnection,
         changes: Vec<ChangeRow>,
         broker: BrokerId,
+        allowances: &Allowances,
     ) -> Result<Self> {
         let mut news = Self::default();
         let mut seen = HashSet::new();
@@ -239,17 +252,22 @@ impl News {
                     let row = OrganizationRow::get(connection, &id).await?;
                     let members = MembershipRow::of_organization(connection, &id).await?;
                     let issuers = IssuerRow::of_organization(connection, &id).await?;
-                    let organization = row.map(|row| Organization::of_rows(row, members, issuers));
+                    let quotas = QuotaRow::of(connection, &id).await?;
+                    let organization = row.map(|row| {
+                        Organization::of_rows(row, members, issuers, &quotas, allowances)
+                    });
                     news.organizations.push((id, organization.transpose()?));
                 }
                 Some(Kind::Project) => {
                     let row = ProjectRow::get(connection, &id).await?;
-                    news.projects
-                        .push((id, row.map(Project::of_row).transpose()?));
+                    let quotas = QuotaRow::of(connection, &id).await?;
+                    let project = row.map(|row| Project::of_rows(row, &quotas, allowances));
+                    news.projects.push((id, project.transpose()?));
                 }
                 Some(Kind::Key) => {
                     let row = KeyRow::get(connection, &id).await?;
-                    news.keys.push((id, row.map(Key::of_row).transpose()?));
+                    let key = row.map(|row| Key::of_row(row, allowances));
+                    news.keys.push((id, key.transpose()?));
                 }
                 Some(Kind::Topic) => {
                     let row = TopicRow::get(connection, &id).await?;

@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use crate::{
     auth::{Role, signing::VerifyingKey},
     limits::METADATA_OUTAGE_MAX,
+    quota::Allowances,
     usage::Meters,
 };
 
@@ -168,6 +169,8 @@ pub struct Catalog {
     heard_at_ms: AtomicU64,
     /// Told after the snapshot changed.
     changed: watch::Sender<()>,
+    /// What the owners in the snapshot may use: they outlive every snapshot.
+    allowances: Allowances,
 }
 
 impl Default for Catalog {
@@ -178,6 +181,7 @@ impl Default for Catalog {
             started: Instant::now(),
             heard_at_ms: AtomicU64::new(0),
             changed: watch::Sender::new(()),
+            allowances: Allowances::default(),
         }
     }
 }

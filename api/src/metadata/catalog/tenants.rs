@@ -10,7 +10,10 @@ use serde_json::{Map, Value};
 
 use crate::{
     auth::{Role, Scope, decode_hex, jwks},
-    metadata::store::{IssuerRow, KeyRow, MembershipRow, OrganizationRow, ProjectRow, StoreError},
+    metadata::store::{
+        IssuerRow, KeyRow, Layer, MembershipRow, OrganizationRow, ProjectRow, QuotaRow, StoreError,
+    },
+    quota::{Allowance, Allowances, Limits, Owner},
     usage::Meter,
 };
 
@@ -42,6 +45,8 @@ pub struct Organization {
     pub id: String,
     /// For people.
     pub name: String,
+    /// What it may use, all of its projects together.
+    pub allowance: Arc<Allowance>,
     members: HashMap<String, Role>,
     issuers: Vec<Issuer>,
 }
@@ -55,6 +60,8 @@ impl Organization {
         row: OrganizationRow,
         members: Vec<MembershipRow>,
         issuers: Vec<IssuerRow>,
+        quotas: &[QuotaRow],
+        allowances: &Allowances,
     ) -> Result<Self, StoreError> {
         let members = members.into_iter().map(|member| {
             let role = Role::of(&member.role)
@@ -73,9 +80,12 @@ impl Organization {
             })
         });
         let issuers = issuers.collect::<Result<_, StoreError>>()?;
+        let allowance = organization_allowance(allowances, &row.id);
+        allowance.set(&Limits::of_organization(quotas));
         Ok(Self {
             id: row.id,
             name: row.name,
+            allowance,
             members,
             issuers,
         })
@@ -110,6 +120,10 @@ impl Organization {
     }
 }
 
+fn organization_allowance(allowances: &Allowances, id: &str) -> Arc<Allowance> {
+    allowances.of(Owner::Organization, id.to_owned(), id)
+}
+
 /// A project.
 #[derive(Debug)]
 pub struct Project {
@@ -123,18 +137,30 @@ pub struct Project {
     pub cursor_secret: [u8; 32],
     /// Counts the calls about none of its topics, once it is in the catalog.
     pub meter: Arc<Meter>,
+    /// What it may use.
+    pub allowance: Arc<Allowance>,
+    /// What its organization may use.
+    pub organization_allowance: Arc<Allowance>,
 }
 
 impl Project {
-    /// Of its row.
+    /// Of its rows.
     ///
     /// # Errors
     /// The row is not one that this service wrote.
-    pub fn of_row(row: ProjectRow) -> Result<Self, StoreError> {
+    pub fn of_rows(
+        row: ProjectRow,
+        quotas: &[QuotaRow],
+        allowances: &Allowances,
+    ) -> Result<Self, StoreError> {
         let mut cursor_secret = [0; 32];
         decode_hex(&row.cursor_secret, &mut cursor_secret)
             .ok_or_else(|| StoreError(format!("project {}: bad cursor secret", row.id)))?;
+        let allowance = allowances.of(Owner::Project, row.id.clone(), &row.id);
+        allowance.set(&Limits::of_rows(quotas, Layer::Project));
         Ok(Self {
+            organization_allowance: organization_allowance(allowances, &row.organization_id),
+            allowance,
             id: row.id,
             name: row.name,
             organization: row.organization_id,
@@ -163,6 +189,8 @@ pub struct Key {
     pub scopes: Vec<Scope>,
     /// When this node last saw it, in milliseconds since the epoch.
     pub used_ms: Arc<AtomicI64>,
+    /// What it may use, whatever its secret is at the moment.
+    pub allowance: Arc<Allowance>,
 }
 
 impl Key {
@@ -177,6 +205,7 @@ impl Key {
             created_by: String::new(),
             scopes: Vec::new(),
             used_ms: Arc::default(),
+            allowance: Arc::new(Allowance::new(Owner::Key, "")),
         });
         &NOBODYS
     }
@@ -185,11 +214,15 @@ impl Key {
     ///
     /// # Errors
     /// The row is not one that this service wrote.
-    pub fn of_row(row: KeyRow) -> Result<Self, StoreError> {
+    pub fn of_row(row: KeyRow, allowances: &Allowances) -> Result<Self, StoreError> {
         let bad = |what: &dyn std::fmt::Display| StoreError(format!("key {}: {what}", row.id));
         let mut secret_sha256 = [0; 32];
         decode_hex(&row.secret_sha256, &mut secret_sha256).ok_or_else(|| bad(&"bad hash"))?;
         let scopes = serde_json::from_str(&row.scopes).map_err(|error| bad(&error))?;
+        let limits = serde_json::from_str(&row.quotas).map_err(|error| bad(&error))?;
+        let id = format!("{}/{}", row.project_id, row.name);
+        let allowance = allowances.of(Owner::Key, id, &row.name);
+        allowance.set(&limits);
         Ok(Self {
             id: row.id,
             name: row.name,
@@ -199,6 +232,7 @@ impl Key {
             created_by: row.created_by,
             scopes,
             used_ms: Arc::default(),
+            allowance,
         })
     }
 }

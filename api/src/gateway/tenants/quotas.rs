@@ -1,0 +1,221 @@
+//! Quotas: reading and setting them, and counting what the database and the brokers know.
+
+use sqlx::AnyConnection;
+
+use super::super::Gateway;
+use crate::{
+    gateway::{Intent, changes::unavailable},
+    metadata::{
+        Change, Kind, Organization, Project,
+        store::{Layer, QuotaRow},
+    },
+    problem::{Code, Problem},
+    quota::{Allowance, Limits, LimitsChange, Owner, Resource, Use, exceeded},
+};
+
+/// What somebody may use, and does.
+pub type Quotas = (Limits, Use);
+
+impl Gateway {
+    /// Reads what an organization may use and does.
+    ///
+    /// # Errors
+    /// 503 if the database is away.
+    pub async fn organization_quotas(
+        &self,
+        organization: &Organization,
+    ) -> Result<Quotas, Problem> {
+        let mut connection = self.connection().await?;
+        self.quotas_of(&mut connection, &organization.allowance)
+            .await
+    }
+
+    /// Reads what a project may use and does.
+    ///
+    /// # Errors
+    /// 503 if the database is away.
+    pub async fn project_quotas(&self, project: &Project) -> Result<Quotas, Problem> {
+        let mut connection = self.connection().await?;
+        self.quotas_of(&mut connection, &project.allowance).await
+    }
+
+    /// Changes what an organization may use. What operators set is its ceiling, under which others
+    /// may set what they like.
+    ///
+    /// # Errors
+    /// 403 above the ceiling.
+    pub async fn change_organization_quotas(
+        &self,
+        intent: &Intent,
+        organization: &Organization,
+        by_operator: bool,
+        wanted: &LimitsChange,
+    ) -> Result<Quotas, Problem> {
+        let mut change = self.change().await?;
+        let layer = if by_operator {
+            Layer::Service
+        } else {
+            let rows = QuotaRow::of(&mut change, &organization.id).await;
+            let ceiling = Limits::of_rows(&rows.map_err(unavailable)?, Layer::Service);
+            check_under(&ceiling, wanted)?;
+            Layer::Organization
+        };
+        set(&mut change, layer, &organization.id, wanted).await?;
+        let quotas = self.quotas_of(&mut change, &organization.allowance).await?;
+        let touched = change.touch(Kind::Organization, &organization.id).await;
+        touched.map_err(unavailable)?;
+        let id = &organization.id;
+        let target = format!("organizations/{id}/quotas");
+        self.conclude(change, intent, id, &target).await?;
+        Ok(quotas)
+    }
+
+    /// Changes what a project may use.
+    ///
+    /// # Errors
+    /// 503 if the database is away.
+    pub async fn change_project_quotas(
+        &self,
+        intent: &Intent,
+        project: &Project,
+        wanted: &LimitsChange,
+    ) -> Result<Quotas, Problem> {
+        let mut change = self.change().await?;
+        set(&mut change, Layer::Project, &project.id, wanted).await?;
+        let quotas = self.quotas_of(&mut change, &project.allowance).await?;
+        let touched = change.touch(Kind::Project, &project.id).await;
+        touched.map_err(unavailable)?;
+        let target = format!("projects/{}/quotas", project.id);
+        self.conclude(change, intent, &project.organization, &target)
+            .await?;
+        Ok(quotas)
+    }
+
+    /// The limits of an organization or a project as the database has them, and what is used.
+    async fn quotas_of(
+        &self,
+        connection: &mut AnyConnection,
+        allowance: &Allowance,
+    ) -> Result<Quotas, Problem> {
+        let limits = limits_of(connection, allowance).await?;
+        let (topics, partitions) = counts_of(connection, allowance).await?;
+        let used = Use {
+            requests_per_second: allowance.in_last_second(Resource::RequestsPerSecond),
+            ingress_bytes_per_second: allowance.in_last_second(Resource::IngressBytesPerSecond),
+            egress_bytes_per_second: allowance.in_last_second(Resource::EgressBytesPerSecond),
+            partitions,
+            topics,
+            storage_bytes: self.stored_bytes(allowance),
+            connections: allowance.connections(),
+            tails: allowance.tails(),
+        };
+        Ok((limits, used))
+    }
+
+    /// Whether a project and its organization may have as many of `grown` as `change` makes it.
+    /// Changes do not overlap, so this is exact, and no two slip through one gap.
+    ///
+    /// # Errors
+    /// 403 if one is over its quota.
+    pub(in crate::gateway) async fn check_counts(
+        &self,
+        change: &mut Change,
+        project: &Project,
+        grown: &[Resource],
+    ) -> Result<(), Problem> {
+        for allowance in [&project.allowance, &project.organization_allowance] {
+            let limits = limits_of(change, allowance).await?;
+            if grown.iter().all(|resource| limits.get(*resource).is_none()) {
+                continue;
+            }
+            let (topics, partitions) = counts_of(change, allowance).await?;
+            for resource in grown {
+                let count = match resource {
+                    Resource::Topics => topics,
+                    _ => partitions,
+                };
+                if let Some(limit) = limits.get(*resource).filter(|limit| count > *limit) {
+                    return Err(exceeded(allowance, *resource, limit, None));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes that an organization or a project stores, on this node's disks.
+    pub fn stored_bytes(&self, allowance: &Allowance) -> u64 {
+        let catalog = &self.catalog;
+        let of_project = |project: &str| -> u64 {
+            let topics = catalog.topics(project, "", usize::MAX, |_| true);
+            topics.iter().map(|topic| self.hot_bytes(topic)).sum()
+        };
+        match allowance.owner {
+            Owner::Organization => {
+                let projects = catalog.projects_of(&allowance.name);
+                projects.iter().map(|project| of_project(&project.id)).sum()
+            }
+            Owner::Project => of_project(&allowance.name),
+            // What is stored belongs to no key.
+            Owner::Key => 0,
+        }
+    }
+}
+
+/// The limits as the database has them, which may be newer than what this node has heard.
+async fn limits_of(
+    connection: &mut AnyConnection,
+    allowance: &Allowance,
+) -> Result<Limits, Problem> {
+    let rows = QuotaRow::of(connection, &allowance.name).await;
+    let rows = rows.map_err(unavailable)?;
+    Ok(match allowance.owner {
+        Owner::Organization => Limits::of_organization(&rows),
+        Owner::Project | Owner::Key => Limits::of_rows(&rows, Layer::Project),
+    })
+}
+
+/// Topics and partitions.
+async fn counts_of(
+    connection: &mut AnyConnection,
+    allowance: &Allowance,
+) -> Result<(u64, u64), Problem> {
+    let name = &allowance.name;
+    let counts = match allowance.owner {
+        Owner::Organization => QuotaRow::count_in_organization(connection, name).await,
+        Owner::Project | Owner::Key => QuotaRow::count_in_project(connection, name).await,
+    };
+    let (topics, partitions) = counts.map_err(unavailable)?;
+    let count = |number: i64| u64::try_from(number).unwrap_or(0);
+    Ok((count(topics), count(partitions)))
+}
+
+fn check_under(ceiling: &Limits, wanted: &LimitsChange) -> Result<(), Problem> {
+    for (resource, limit) in wanted.named() {
+        if let Some(ceiling) = ceiling.get(resource)
+            && limit.is_none_or(|limit| limit > ceiling)
+        {
+            return Err(Problem::new(
+                Code::Forbidden,
+                format!(
+                    "operators of the service gave the organization {} of {ceiling} at most",
+                    resource.name()
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+async fn set(
+    change: &mut Change,
+    layer: Layer,
+    id: &str,
+    wanted: &LimitsChange,
+) -> Result<(), Problem> {
+    for (resource, limit) in wanted.named() {
+        let amount = limit.map(|limit| i64::try_from(limit).unwrap_or(i64::MAX));
+        let written = QuotaRow::set(change, layer, id, resource.name(), amount).await;
+        written.map_err(unavailable)?;
+    }
+    Ok(())
+}
