@@ -104,11 +104,11 @@ impl Gateway {
                     }
                 }),
                 _ = prunes.tick() => {
+                    tokio::spawn(self.clone().prune_usage());
                     let pruned = self.catalog.prune_feed(&self.store, self.clock.now_ms());
-                    let pruned = tokio::time::timeout(METADATA_TIMEOUT, pruned)
+                    tokio::time::timeout(METADATA_TIMEOUT, pruned)
                         .await
-                        .unwrap_or_else(|_| Err(StoreError("no answer in time".into())));
-                    pruned.and(self.prune_usage().await)
+                        .unwrap_or_else(|_| Err(StoreError("no answer in time".into())))
                 }
             };
             match &followed {

@@ -189,16 +189,16 @@ impl Gateway {
         Ok(())
     }
 
-    /// Forgets old usage.
-    pub(super) async fn prune_usage(&self) -> Result<(), StoreError> {
+    /// Forgets old usage; what cannot be forgotten now is at the next time.
+    pub(super) async fn prune_usage(self: Arc<Self>) {
         let at_ms = self.clock.now_ms() - USAGE_KEPT.as_millis() as i64;
         let pruned = async {
             let mut connection = self.store.connection().await?;
             UsageRow::prune(&mut connection, at_ms).await
         };
-        tokio::time::timeout(METADATA_TIMEOUT, pruned)
-            .await
-            .unwrap_or_else(|_| Err(StoreError("no answer in time".into())))
+        if let Err(error) = pruned.await {
+            tracing::warn!(%error, "old usage is not forgotten yet");
+        }
     }
 
     /// Usage by step; what is asked for is widened to whole steps.

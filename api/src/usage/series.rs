@@ -166,13 +166,8 @@ mod tests {
             }
         }
         let steps = series(query, traffic, levels)?;
-        let point = |step: UsageStep| {
-            (
-                step.time_ms / MINUTE,
-                step.counts.requests,
-                step.stored.hot,
-            )
-        };
+        let point =
+            |step: UsageStep| (step.time_ms / MINUTE, step.counts.requests, step.stored.hot);
         Some(steps.into_iter().map(point).collect())
     }
 

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{both, client};
+use super::{Database, both, client};
 use crate::client::{Api, reply};
 use crate::harness::{Server, eventually};
 
@@ -160,5 +160,47 @@ async fn requests_count_for_the_topic_they_name() {
             answer.any_problem();
             assert_eq!(answer.status, 400, "{bad}");
         }
+    }
+}
+
+#[tokio::test]
+async fn old_usage_is_forgotten_but_not_what_holds() {
+    for mut server in both().await {
+        let tenant = Tenant::on(&server).await;
+        let database = Database::of(&server).await;
+        for (topic, minute, stored) in [
+            ("held", 0, 5),
+            ("held", 60_000, 7),
+            ("gone", 0, 5),
+            ("gone", 60_000, 0),
+        ] {
+            let row = format!(
+                "INSERT INTO usage_minutes VALUES \
+                 ('acme', 'used', '{topic}', {minute}, 9, 1, 1, 1, 1, 1, {stored}, 0)"
+            );
+            database.run(&row).await;
+        }
+        // What was noted in 1970 holds until another note.
+        let points = tenant.usage("?topic=held").await;
+        assert!((60..=62).contains(&points.len()), "{}", points.len());
+        assert!(points.iter().all(|point| point["stored_bytes_hot"] == 7));
+        assert_eq!(tenant.usage("?topic=gone").await, [] as [Value; 0]);
+        let day = tenant
+            .usage("?topic=held&step=day&from=0&to=86400000")
+            .await;
+        let expected = json!([{
+            "time": "1970-01-01T00:00:00Z", "requests": 2,
+            "ingress_bytes": 2, "egress_bytes": 2, "records_in": 2, "records_out": 2,
+            "stored_bytes_hot": 7, "stored_bytes_cold": 0,
+        }]);
+        assert_eq!(json!(day), expected);
+        let all = tenant.owner.get("/usage?from=0").await;
+        let all = all.problem(400, "invalid_request");
+        assert_eq!(all["errors"][0]["pointer"], "from", "{all}");
+        // A node looks for what is too old at its start.
+        server.stop().await;
+        server.restart().await;
+        let old = "SELECT CAST(stored_bytes_hot AS TEXT) FROM usage_minutes WHERE minute < 120000";
+        eventually("old rows go", async || database.text(old).await == ["7"]).await;
     }
 }
