@@ -106,7 +106,11 @@ impl Gateway {
                         tokio::spawn(async move { gateway.remove_topics(dead_topics).await });
                     }
                 }),
-                _ = prunes.tick() => in_time(self.prune()).await,
+                _ = prunes.tick() => {
+                    // What is revoked meanwhile must not wait for a long deletion.
+                    tokio::spawn(self.clone().prune());
+                    continue;
+                }
             };
             match &followed {
                 Ok(()) if failing => tracing::info!("the metadata database answers again"),
@@ -119,8 +123,14 @@ impl Gateway {
         }
     }
 
-    /// Forgets what was kept for long enough.
-    async fn prune(&self) -> Result<(), StoreError> {
+    /// Forgets what was kept for long enough; what cannot be forgotten now is at the next time.
+    async fn prune(self: Arc<Self>) {
+        if let Err(error) = self.try_prune().await {
+            tracing::warn!(%error, "old metadata is not forgotten yet");
+        }
+    }
+
+    async fn try_prune(&self) -> Result<(), StoreError> {
         let now_ms = self.clock.now_ms();
         self.catalog.prune_feed(&self.store, now_ms).await?;
         let mut connection = self.store.connection().await?;

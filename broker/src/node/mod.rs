@@ -138,6 +138,11 @@ impl Node {
 
     /// The partition, if the cluster's metadata has it on this node.
     fn partition(&self, id: PartitionId) -> Result<Arc<Partition>, FetchError> {
+        self.check_leads(id)?;
+        Ok(self.topics.get(id.topic).partition(id, &self.log))
+    }
+
+    fn check_leads(&self, id: PartitionId) -> Result<(), FetchError> {
         let placement = self
             .placement
             .topic(id.topic)
@@ -149,7 +154,7 @@ impl Node {
         if place.leader != self.id {
             return Err(FetchError::NotLeader);
         }
-        Ok(self.topics.get(id.topic).partition(id, &self.log))
+        Ok(())
     }
 }
 
@@ -217,7 +222,12 @@ impl Broker for Node {
     }
 
     fn partition_state(&self, id: PartitionId) -> Result<PartitionState, FetchError> {
-        let partition = self.partition(id)?;
+        self.check_leads(id)?;
+        // Looking at one that nobody has used yet does not make it: all are looked at for their size.
+        if self.log.existing(id).is_none() {
+            return Ok(PartitionState::default());
+        }
+        let partition = self.topics.get(id.topic).partition(id, &self.log);
         Ok(PartitionState {
             log_start: partition.log.log_start(),
             high_watermark: partition.high_watermark(),
