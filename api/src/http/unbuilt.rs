@@ -23,7 +23,6 @@ pub fn project_routes() -> Router<App> {
 /// Paths of the management API.
 pub fn management_routes() -> Router<App> {
     let paths = [
-        "/sessions/oidc/{*rest}",
         "/organizations/{organization}/quotas",
         "/organizations/{organization}/usage",
         "/projects/{project}/quotas",

@@ -6,6 +6,7 @@ mod issuers;
 mod keys;
 mod me;
 mod members;
+mod oidc;
 mod organizations;
 mod projects;
 mod sessions;
@@ -13,7 +14,7 @@ mod sessions;
 use axum::{
     Json, Router,
     response::{IntoResponse, Response},
-    routing::{any, get},
+    routing::any,
 };
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -36,6 +37,8 @@ pub fn management() -> OpenApiRouter<App> {
         .routes(routes!(sessions::create_session))
         .routes(routes!(sessions::refresh_session))
         .routes(routes!(sessions::end_session))
+        .routes(routes!(oidc::start_oidc))
+        .routes(routes!(oidc::finish_oidc))
         .routes(routes!(me::get_me))
         .routes(routes!(me::change_password))
         .routes(routes!(
@@ -72,11 +75,15 @@ pub fn management() -> OpenApiRouter<App> {
         .routes(routes!(audit::list_audit_events))
 }
 
-/// What is beside the documented calls: keys for tokens, and the cluster's calls, which come with
-/// the cluster.
+/// What of it is not below `/v1`, with its document.
+fn well_known() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(sessions::get_jwks))
+}
+
+/// What is not below `/v1`, and the cluster's calls, which come with the cluster.
 pub fn routes_beside() -> Router<App> {
-    Router::new()
-        .route("/.well-known/jwks.json", get(sessions::jwks))
+    let (well_known, _) = well_known().split_for_parts();
+    well_known
         .route("/v1/cluster", any(cluster))
         .route("/v1/cluster/{*rest}", any(cluster))
 }
