@@ -1,5 +1,7 @@
 //! A client as thin as curl: every test sees status, headers and text as they came.
 
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use reqwest::header::HeaderMap;
@@ -49,6 +51,52 @@ impl Api {
             base,
             key,
         }
+    }
+
+    /// A client without a credential, from an address of its own on the loopback net: what one
+    /// does wrong is not held against another.
+    pub fn stranger(root: String) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let n = NEXT.fetch_add(1, Ordering::Relaxed);
+        let address = Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 1, 0, 1)) + n);
+        let http = Client::builder()
+            .timeout(Duration::from_secs(90))
+            .local_address(IpAddr::V4(address))
+            .build()
+            .expect("a client");
+        Self {
+            http,
+            base: root.clone(),
+            root,
+            key: String::new(),
+        }
+    }
+
+    /// A call of the management API, below `/v1`; null is no body.
+    pub async fn manage(&self, method: &str, path: &str, body: Value) -> Reply {
+        reply(self.managing(method, path, body)).await
+    }
+
+    /// The same before it is sent.
+    pub fn managing(&self, method: &str, path: &str, body: Value) -> RequestBuilder {
+        let mut request = self.anonymous(method, &format!("{}/v1{path}", self.root));
+        if !self.key.is_empty() {
+            request = request.bearer_auth(&self.key);
+        }
+        if !body.is_null() {
+            request = request
+                .header("content-type", "application/json")
+                .body(body.to_string());
+        }
+        request
+    }
+
+    /// Reads something of the management API that must be there.
+    pub async fn see(&self, path: &str) -> Value {
+        self.manage("GET", path, Value::Null)
+            .await
+            .expect(200)
+            .json()
     }
 
     /// The same service with another key.

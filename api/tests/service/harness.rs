@@ -64,6 +64,7 @@ pub struct Server {
     pub port: u16,
     /// What `serve` needs; nothing is `dev`.
     node: Option<Node>,
+    environment: Vec<(String, String)>,
 }
 
 /// What a `headwater serve` is told beside its directory.
@@ -95,6 +96,7 @@ impl Server {
             data,
             port: free_port(),
             node: None,
+            environment: Vec::new(),
         }
     }
 
@@ -106,6 +108,12 @@ impl Server {
             internal_port: free_port(),
         });
         server
+    }
+
+    /// Starts with this environment variable.
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     /// Starts the process and waits until it is ready.
@@ -139,6 +147,7 @@ impl Server {
             .arg("--data-dir")
             .arg(self.data_dir())
             .args(["--listen", &address(self.port)])
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle"))
             .stderr(log)

@@ -24,6 +24,7 @@ mod idempotency;
 mod json;
 mod lines;
 mod metadata;
+mod oidc;
 mod postgres;
 mod raw_http;
 mod readme;
