@@ -128,10 +128,9 @@ async fn an_invited_person_signs_in_and_comes_again() {
         "Max-Age=600; Path=/v1/sessions/oidc; HttpOnly; SameSite=Lax"
     );
 
-    let signed_in = service
-        .sign_in(&mut browser, "corp", "ada")
-        .await
-        .expect(200);
+    let callback = browser.go_through(&service.url("corp/start"), "ada").await;
+    let state = browser.cookie(&callback, STATE_COOKIE).expect("a cookie");
+    let signed_in = browser.open(&callback).await.expect(200);
     let body = signed_in.json();
     assert_eq!(
         (&body["token_type"], &body["expires_in"]),
@@ -200,9 +199,17 @@ async fn an_invited_person_signs_in_and_comes_again() {
     }
     let log = service.server.log();
     assert!(log.contains("\"TRACE\"") && !log.contains(SECRET));
-    for secret in [access_token(&signed_in), cookie_value(cookie_of(&begun))] {
-        assert!(!log.contains(&secret), "a secret is in the log");
+    let code = parameter(&callback, "code");
+    for secret in [&code, &state, &access_token(&signed_in), "code_verifier"] {
+        assert!(!log.contains(secret), "a secret is in the log");
     }
+}
+
+fn parameter(url: &str, name: &str) -> String {
+    let url = reqwest::Url::parse(url).expect("a URL");
+    let mut pairs = url.query_pairs();
+    let found = pairs.find(|(found, _)| found == name);
+    found.expect("a parameter").1.into_owned()
 }
 
 fn cookie_of(begun: &Reply) -> &str {
@@ -233,12 +240,6 @@ async fn a_callback_is_of_one_browser_and_works_once() {
     let eves = eve.go_through(&start, "eve").await;
     refused(eve.clone().open(&callback).await);
     // Eve's own state with Ada's code: it is bound to the secret of Ada's browser.
-    let parameter = |url: &str, name: &str| {
-        let url = reqwest::Url::parse(url).unwrap();
-        let mut pairs = url.query_pairs();
-        let found = pairs.find(|(found, _)| found == name);
-        found.expect("a parameter").1.into_owned()
-    };
     let other_code = eves.replace(&parameter(&eves, "code"), &parameter(&callback, "code"));
     assert_ne!(other_code, callback);
     refused(eve.clone().open(&other_code).await);
