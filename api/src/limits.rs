@@ -75,6 +75,12 @@ pub const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
 pub const ENDED_SESSIONS_KEPT: Duration = Duration::from_secs(20 * 60);
 /// How long a session lasts that nobody ends; each refresh token of it is used once.
 pub const SESSION_LIFE: Duration = Duration::from_secs(30 * 24 * 3_600);
+/// How long a sign-in through an identity provider may take.
+pub const OIDC_LIFE: Duration = Duration::from_secs(10 * 60);
+/// People whom identity providers are asked about at the same time.
+pub const OIDC_AT_ONCE: usize = 64;
+/// Where a browser goes after it signed in, in bytes.
+pub const OIDC_REDIRECT_BYTES_MAX: usize = 512;
 /// How often a node makes itself a new key to sign with.
 pub const SIGNING_KEY_ROTATION: Duration = Duration::from_secs(24 * 3_600);
 /// How long an invitation is open.

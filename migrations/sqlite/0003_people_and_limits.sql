@@ -35,6 +35,7 @@ CREATE TABLE invitations (
     expires_at      BIGINT NOT NULL,
     PRIMARY KEY (organization_id, email)
 );
+CREATE INDEX invitations_by_email ON invitations (email);
 
 -- Issuers of tokens that an organization trusts.
 CREATE TABLE issuers (

@@ -2,9 +2,11 @@
 //! flow with PKCE, as a confidential or a public client.
 
 mod provider;
+mod providers;
 
 use std::fmt;
 
+use futures_util::FutureExt;
 use oauth2::{
     AuthType, AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, ExtraTokenFields,
     PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope,
@@ -26,9 +28,12 @@ use super::{
 };
 
 pub use provider::{Provider, read_providers};
+pub use providers::Providers;
 
 /// An authorization code, in bytes.
 const CODE_BYTES_MAX: usize = 4 << 10;
+/// A subject, in bytes, as OpenID Connect bounds it.
+const SUBJECT_BYTES_MAX: usize = 255;
 /// An e-mail address or a name that a provider says, in bytes; what is longer is left out.
 const TEXT_BYTES_MAX: usize = 320;
 
@@ -200,6 +205,10 @@ impl SignIn {
             .jwks
             .verify(id_token, &provider.issuer, audience, now_ms)
             .await?;
+        // It becomes a key of the database, which takes neither everything nor every length.
+        if token.subject.len() > SUBJECT_BYTES_MAX || token.subject.contains(char::is_control) {
+            return Err(OidcError::Invalid("the id token's subject is none"));
+        }
         let nonce = text(&token.claims, "nonce").unwrap_or_default();
         if !same(nonce, &pending.nonce) {
             return Err(OidcError::Invalid("the id token is of another sign-in"));
@@ -286,13 +295,18 @@ impl SignIn {
                 .set_auth_type(auth)
                 .set_client_secret(ClientSecret::new(secret.0.clone()));
         }
-        let outbound = self.jwks.outbound();
-        client
+        // Owned and boxed: the compiler does not see otherwise that it may change threads.
+        let outbound = self.jwks.outbound().clone();
+        let send = move |request| {
+            let outbound = outbound.clone();
+            async move { outbound.send(request).await }
+        };
+        let exchange = client
             .exchange_code(AuthorizationCode::new(code.to_owned()))
             .set_pkce_verifier(PkceCodeVerifier::new(pending.verifier.clone()))
-            .request_async(&|request| outbound.send(request))
-            .await
-            .map_err(refusal)
+            .request_async(&send)
+            .boxed();
+        exchange.await.map_err(refusal)
     }
 
     /// An endpoint of a discovery document, which may be anything until it is checked.

@@ -31,13 +31,15 @@ impl Passwords {
         self.run(move || hash_password(&password)).await
     }
 
-    /// Whether the password is the one of this hash; without one it takes as long and is not.
+    /// Whether the password is the one of this hash; without one, or with an empty one, it takes as
+    /// long and is not.
     ///
     /// # Errors
     /// 503 when too many are waiting.
     pub async fn verify(&self, password: String, hash: Option<String>) -> Result<bool, Problem> {
         self.run(move || {
             static NOBODYS: OnceLock<String> = OnceLock::new();
+            let hash = hash.filter(|hash| !hash.is_empty());
             let is_somebodys = hash.is_some();
             let hash = hash.unwrap_or_else(|| {
                 NOBODYS
@@ -89,4 +91,26 @@ pub fn check_new_password(pointer: &str, password: &str) -> Result<(), Problem> 
         "invalid_length",
         format!("must be {least} to {most} characters"),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_has_the_password_of_an_account_without_one() {
+        let passwords = Passwords::default();
+        let hash = passwords.hash("correct horse".to_owned()).await.unwrap();
+        for (password, hash, expected) in [
+            ("correct horse", Some(hash.as_str()), true),
+            ("wrong horse", Some(hash.as_str()), false),
+            ("", Some(""), false),
+            ("correct horse", Some(""), false),
+            ("", None, false),
+            ("", Some("no hash"), false),
+        ] {
+            let checked = passwords.verify(password.to_owned(), hash.map(str::to_owned));
+            assert_eq!(checked.await.unwrap(), expected, "{password:?} {hash:?}");
+        }
+    }
 }

@@ -179,6 +179,9 @@ permissions! {
     CreateSession    "createSession"              ANYONE     Any;
     RefreshSession   "refreshSession"             ANYONE     Any;
     EndSession       "endSession"                 ANYONE     Any;
+    StartOidc        "startOidc"                  ANYONE     Any;
+    FinishOidc       "finishOidc"                 ANYONE     Any;
+    GetJwks          "getJwks"                    ANYONE     Any;
     AcceptInvitation "acceptInvitation"           ANYONE     Any;
     GetMe            "getMe"                      SIGNED_IN  Any;
     ChangePassword   "changePassword"             SIGNED_IN  Never;

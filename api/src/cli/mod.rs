@@ -3,6 +3,7 @@
 mod admin;
 mod exit;
 mod node;
+mod oidc;
 mod settings;
 mod tenant;
 

@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::{
-    exit,
+    exit, oidc,
     settings::{Mode, Settings, VARIABLES},
     tenant::{self, Credentials},
 };
@@ -18,6 +18,7 @@ use crate::{
     auth::{
         Authority,
         jwks::Jwks,
+        oidc::{Providers, SignIn},
         outbound::{Outbound, Reach},
     },
     gateway::{Budget, Gateway, Note, Notes},
@@ -69,6 +70,7 @@ impl Stopped {
 async fn serve(settings: Settings) -> Result<(), Stopped> {
     // Listening first: a taken port is told before anything is created.
     let server = bind(settings.listen).await?;
+    let providers = providers(&settings, server.address())?;
     let internal = match settings.internal_listen {
         Some(address) => Some(bind(address).await?),
         None => None,
@@ -109,8 +111,7 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
         Mode::Serve => Reach::Public,
         Mode::Dev => Reach::Insecure,
     };
-    let outbound = Outbound::new(reach)
-        .map_err(|error| Stopped::new(exit::USAGE, format!("HTTPS client: {error}")))?;
+    let outbound = outbound(reach)?;
     let (notes, unwritten) = Notes::new();
     let writing = tokio::spawn(unwritten.write(store.clone()));
     let authority = {
@@ -123,6 +124,7 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
         catalog,
         store: store.clone(),
         authority,
+        providers,
         notes: notes.clone(),
         reach,
         clock,
@@ -198,6 +200,33 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
         Ok(Err(error)) => Err(Stopped::new(exit::DISK_FAILED, error)),
         Err(error) => Err(Stopped::new(exit::DISK_FAILED, error)),
     }
+}
+
+fn outbound(reach: Reach) -> Result<Outbound, Stopped> {
+    Outbound::new(reach)
+        .map_err(|error| Stopped::new(exit::USAGE, format!("HTTPS client: {error}")))
+}
+
+/// Through whom people sign in, if the operator says so. The operator's providers may be in a
+/// private network, where tenants' issuers must not lead.
+fn providers(settings: &Settings, address: SocketAddr) -> Result<Option<Providers>, Stopped> {
+    let Some(path) = &settings.oidc_file else {
+        return Ok(None);
+    };
+    let reach = match settings.mode {
+        Mode::Serve => Reach::Private,
+        Mode::Dev => Reach::Insecure,
+    };
+    let by_name = oidc::read_file(path, reach)
+        .map_err(|error| Stopped::new(exit::USAGE, format!("oidc_file: {error}")))?;
+    let public_url = settings.public_url.clone().unwrap_or_else(|| {
+        if address.ip().is_unspecified() {
+            tracing::warn!("identity providers cannot send anybody back: set public_url");
+        }
+        format!("http://{address}")
+    });
+    let sign_in = SignIn::new(Jwks::new(outbound(reach)?));
+    Ok(Some(Providers::new(by_name, public_url, sign_in)))
 }
 
 async fn bind(address: SocketAddr) -> Result<Server, Stopped> {

@@ -53,6 +53,12 @@ struct CommonArgs {
     /// error, warn, info, debug or trace; RUST_LOG says it by module [default: info]
     #[arg(long, env = "HEADWATER_LOG_LEVEL")]
     log_level: Option<String>,
+    /// TOML file of the identity providers that people sign in through; absent, by password alone
+    #[arg(long, env = "HEADWATER_OIDC_FILE")]
+    oidc_file: Option<PathBuf>,
+    /// How browsers reach the service, for identity providers [default: http:// and the listening address]
+    #[arg(long, env = "HEADWATER_PUBLIC_URL", value_parser = super::oidc::public_url)]
+    public_url: Option<String>,
 }
 
 /// Whether the node makes itself a tenant.
@@ -83,6 +89,10 @@ pub struct Settings {
     pub maintenance_interval: Duration,
     /// The log's level.
     pub log_level: String,
+    /// The file of the identity providers that people sign in through.
+    pub oidc_file: Option<PathBuf>,
+    /// How browsers reach the service, if that is not its own address: scheme, host and port.
+    pub public_url: Option<String>,
 }
 
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(10);
@@ -103,6 +113,8 @@ impl Settings {
                 .maintenance_interval
                 .unwrap_or(MAINTENANCE_INTERVAL),
             log_level: args.common.log_level.unwrap_or_else(|| "info".into()),
+            oidc_file: args.common.oidc_file,
+            public_url: args.common.public_url,
         }
     }
 
@@ -153,6 +165,13 @@ impl Settings {
                 .log_level
                 .or(file.text("log_level")?)
                 .unwrap_or_else(|| "info".into()),
+            oidc_file: (args.common.oidc_file).or(file.text("oidc_file")?.map(PathBuf::from)),
+            public_url: {
+                let text = file.text("public_url")?;
+                let read = text.map(|text| super::oidc::public_url(&text)).transpose();
+                let read = read.map_err(|error| format!("public_url: {error}"))?;
+                args.common.public_url.or(read)
+            },
         };
         file.nothing_left()?;
         database_url(&settings.database).map_err(|why| format!("database: {why}"))?;
@@ -237,7 +256,7 @@ impl File {
 }
 
 /// The environment variables that mean something, for a warning about others.
-pub const VARIABLES: [&str; 11] = [
+pub const VARIABLES: [&str; 13] = [
     "HEADWATER_CONFIG",
     "HEADWATER_ROLES",
     "HEADWATER_BROKER_ID",
@@ -247,6 +266,8 @@ pub const VARIABLES: [&str; 11] = [
     "HEADWATER_DATABASE",
     "HEADWATER_MAINTENANCE_INTERVAL",
     "HEADWATER_LOG_LEVEL",
+    "HEADWATER_OIDC_FILE",
+    "HEADWATER_PUBLIC_URL",
     "HEADWATER_URL",
     "HEADWATER_KEY",
 ];

@@ -10,6 +10,7 @@ use reqwest::{Client, Method, RequestBuilder, Response};
 use super::failure::{Failure, Problem};
 use super::progress::Progress;
 use super::retry::Attempts;
+use crate::auth::outbound::tls_client;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer than the long polls of this client.
@@ -34,12 +35,9 @@ impl ServiceArgs {
             .as_deref()
             .map(|url| url.trim().trim_end_matches('/'))
         {
-            Some(url) if url.starts_with("http://") && url.len() > 7 => Ok(url),
-            Some(url) if url.starts_with("https://") => Err(Failure::Usage(
-                "this client speaks plain HTTP only: use an http:// URL".to_owned(),
-            )),
+            Some(url) if is_http(url) => Ok(url),
             Some(url) if !url.is_empty() => Err(Failure::Usage(format!(
-                "`{url}` is not a URL that starts with http://"
+                "`{url}` is not a URL that starts with http:// or https://"
             ))),
             _ => Err(Failure::Usage(
                 "no URL: pass --url or set HEADWATER_URL to the project's base URL\n  (a server \
@@ -49,6 +47,11 @@ impl ServiceArgs {
             )),
         }
     }
+}
+
+fn is_http(url: &str) -> bool {
+    let rest = url.strip_prefix("https://").or(url.strip_prefix("http://"));
+    rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
 }
 
 /// A client of one project.
@@ -78,12 +81,13 @@ impl Service {
             }
             None => None,
         };
-        let http = Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .tcp_nodelay(true)
-            .user_agent(concat!("headwater/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| Failure::Local(chain(&error)))?;
+        let http = tls_client(|builder| {
+            builder
+                .connect_timeout(CONNECT_TIMEOUT)
+                .tcp_nodelay(true)
+                .user_agent(concat!("headwater/", env!("CARGO_PKG_VERSION")))
+        })
+        .map_err(|error| Failure::Local(chain(&error)))?;
         Ok(Service {
             http,
             base,
@@ -209,11 +213,13 @@ mod tests {
             url: Some(url.to_owned()),
             key: None,
         };
-        assert_eq!(
-            args("http://h:1/v1/projects/p/").base_url().unwrap(),
-            "http://h:1/v1/projects/p"
-        );
-        for bad in ["", "localhost:8080", "ftp://h", "https://h"] {
+        for scheme in ["http", "https"] {
+            let args = args(&format!("{scheme}://h:1/v1/projects/p/"));
+            let expected = format!("{scheme}://h:1/v1/projects/p");
+            assert_eq!(args.base_url().unwrap(), expected);
+            Service::new(&args).unwrap();
+        }
+        for bad in ["", "localhost:8080", "ftp://h", "https://", "http:///v1"] {
             assert!(args(bad).base_url().is_err(), "{bad}");
         }
     }

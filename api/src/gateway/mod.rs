@@ -20,7 +20,7 @@ use headwater_broker::{Clock, Cluster, FetchError};
 use tokio::sync::watch;
 
 use crate::{
-    auth::{Access, Authority, outbound::Reach},
+    auth::{Access, Authority, oidc::Providers, outbound::Reach},
     limits::{
         AUDIT_KEPT, ENDED_SESSIONS_KEPT, METADATA_POLL, METADATA_PRUNE, METADATA_TIMEOUT,
         NAME_BYTES_MAX, USAGE_KEPT,
@@ -52,6 +52,8 @@ pub struct Gateway {
     pub store: Store,
     /// Who callers are.
     pub authority: Authority,
+    /// Through whom people sign in, if the operator configured that.
+    pub providers: Option<Providers>,
     /// What is written off the path of requests.
     pub notes: Notes,
     /// Where issuers of tokens may be.

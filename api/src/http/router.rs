@@ -58,7 +58,7 @@ pub fn router(app: App, with_metrics: bool) -> Router {
     let project = streaming.merge(unbuilt::project_routes());
     Router::new()
         .nest("/v1/projects/{project}", project)
-        .nest("/v1", management.merge(unbuilt::management_routes()))
+        .nest("/v1", management)
         .merge(root_routes())
         .route("/", get(ops::root))
         .route("/healthz", get(ops::healthz))

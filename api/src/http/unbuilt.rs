@@ -20,14 +20,6 @@ pub fn project_routes() -> Router<App> {
         .fold(keys, |router, path| router.route(path, any(in_group)))
 }
 
-/// Paths of the management API.
-pub fn management_routes() -> Router<App> {
-    let paths = ["/sessions/oidc/{*rest}"];
-    paths.iter().fold(Router::new(), |router, path| {
-        router.route(path, any(not_implemented))
-    })
-}
-
 async fn in_group(_call: May<UseGroups, InProject>) -> Problem {
     not_implemented().await
 }

@@ -23,6 +23,7 @@ mod harness;
 mod idempotency;
 mod json;
 mod lines;
+mod oidc;
 mod postgres;
 mod quota_pace;
 mod raw_http;

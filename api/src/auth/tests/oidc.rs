@@ -215,6 +215,9 @@ async fn the_id_token_must_be_of_this_sign_in() {
     invalid(flow.with("exp", json!(NOW_MS / 1_000 - 60)).await);
     invalid(flow.with("iat", Value::Null).await);
     invalid(flow.with("sub", Value::Null).await);
+    invalid(flow.with("sub", json!("s".repeat(256))).await);
+    invalid(flow.with("sub", json!("some\0body")).await);
+    flow.with("sub", json!("s".repeat(255))).await.unwrap();
     let mut claims = flow.claims();
     claims["aud"] = json!([party, "another"]);
     claims["azp"] = json!(party);

@@ -4,6 +4,7 @@ mod invitations;
 mod issuers;
 mod keys;
 mod members;
+mod oidc;
 mod organizations;
 mod projects;
 mod quotas;

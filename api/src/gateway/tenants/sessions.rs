@@ -119,17 +119,26 @@ impl Gateway {
         if now.is_none_or(|now| now.password_hash != user.password_hash) {
             return Err(wrong());
         }
+        self.begin_session_in(change, intent, &user.email).await
+    }
+
+    /// Begins a session in the change that it depends on, and commits both.
+    pub(super) async fn begin_session_in(
+        &self,
+        mut change: Change,
+        intent: &Intent,
+        email: &str,
+    ) -> Result<SignedSession, Problem> {
         let session = encode_hex(&random_secret()[..16]);
         let at_ms = change.at_ms();
         let expires_at_ms = at_ms + SESSION_LIFE.as_millis() as i64;
-        let begun =
-            RefreshRow::insert_session(&mut change, &session, &user.email, at_ms, expires_at_ms);
+        let begun = RefreshRow::insert_session(&mut change, &session, email, at_ms, expires_at_ms);
         begun.await.map_err(unavailable)?;
         let token = next_token(&mut change, &session).await?;
-        self.write_down_everywhere(&mut change, intent, &user.email)
+        self.write_down_everywhere(&mut change, intent, email)
             .await?;
         self.commit(change).await?;
-        Ok(self.signed(&user.email, &session, token, SESSION_LIFE))
+        Ok(self.signed(email, &session, token, SESSION_LIFE))
     }
 
     /// Carries a session on.
@@ -238,13 +247,7 @@ impl Gateway {
         let mut row = row.map_err(unavailable)?.ok_or_else(wrong)?;
         row.password_hash = password_hash;
         row.update(&mut change).await.map_err(unavailable)?;
-        let now_ms = change.at_ms();
-        let open = RefreshRow::open_sessions(&mut change, &user.email, now_ms).await;
-        for session in open.map_err(unavailable)? {
-            if session != user.session {
-                end_in(&mut change, &session).await?;
-            }
-        }
+        end_all_in(&mut change, &user.email, Some(&user.session)).await?;
         self.write_down_everywhere(&mut change, &intent, &user.email)
             .await?;
         self.commit(change).await
@@ -271,7 +274,7 @@ impl Gateway {
         Ok(())
     }
 
-    fn note_denied_everywhere(&self, intent: &Intent, email: &str) {
+    pub(super) fn note_denied_everywhere(&self, intent: &Intent, email: &str) {
         for (organization, _) in self.catalog.organizations_of(email) {
             self.note_denied(intent, &organization.id, &format!("users/{email}"));
         }
@@ -328,6 +331,22 @@ async fn next_token(change: &mut Change, session: &str) -> Result<String, Proble
     let inserted = RefreshRow::insert_token(change, &sha256_hex(&token), session, at_ms).await;
     inserted.map_err(unavailable)?;
     Ok(token)
+}
+
+/// Ends a user's sessions, `except` one.
+pub(super) async fn end_all_in(
+    change: &mut Change,
+    email: &str,
+    except: Option<&str>,
+) -> Result<(), Problem> {
+    let now_ms = change.at_ms();
+    let open = RefreshRow::open_sessions(change, email, now_ms).await;
+    for session in open.map_err(unavailable)? {
+        if except != Some(session.as_str()) {
+            end_in(change, &session).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn end_in(change: &mut Change, session: &str) -> Result<(), Problem> {

@@ -4,12 +4,12 @@ use utoipa::{
     OpenApi,
     openapi::{
         security::{Http, HttpAuthScheme, SecurityScheme},
-        server::{ServerBuilder, ServerVariableBuilder},
+        server::{Server, ServerBuilder, ServerVariableBuilder},
     },
 };
 use utoipa_axum::router::OpenApiRouter;
 
-use super::management;
+use super::{management, well_known};
 use crate::http::{openapi::ProblemSchema, router::App};
 
 #[derive(OpenApi)]
@@ -45,20 +45,30 @@ pub fn management_document() -> utoipa::openapi::OpenApi {
     let (_, mut document) = OpenApiRouter::<App>::with_openapi(Management::openapi())
         .merge(management())
         .split_for_parts();
-    let scheme = ServerVariableBuilder::new()
-        .default_value("http")
-        .enum_values(Some(["http", "https"]));
-    let host = ServerVariableBuilder::new().default_value("localhost:8080");
-    let server = ServerBuilder::new()
-        .url("{scheme}://{host}/v1")
-        .parameter("scheme", scheme)
-        .parameter("host", host)
-        .build();
-    document.servers = Some(vec![server]);
+    let (_, mut at_root) = well_known().split_for_parts();
+    for item in at_root.paths.paths.values_mut() {
+        for operation in item.get.iter_mut() {
+            operation.servers = Some(vec![server("{scheme}://{host}")]);
+        }
+    }
+    document.merge(at_root);
+    document.servers = Some(vec![server("{scheme}://{host}/v1")]);
     document.info.version = env!("CARGO_PKG_VERSION").to_owned();
     if let Some(components) = &mut document.components {
         let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
         components.add_security_scheme("bearer", bearer);
     }
     document
+}
+
+fn server(url: &str) -> Server {
+    let scheme = ServerVariableBuilder::new()
+        .default_value("http")
+        .enum_values(Some(["http", "https"]));
+    let host = ServerVariableBuilder::new().default_value("localhost:8080");
+    ServerBuilder::new()
+        .url(url)
+        .parameter("scheme", scheme)
+        .parameter("host", host)
+        .build()
 }

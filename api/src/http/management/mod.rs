@@ -7,6 +7,7 @@ mod issuers;
 mod keys;
 mod me;
 mod members;
+mod oidc;
 mod organizations;
 mod projects;
 mod quotas;
@@ -16,7 +17,6 @@ mod usage;
 use axum::{
     Json, Router,
     response::{IntoResponse, Response},
-    routing::get,
 };
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -32,6 +32,8 @@ pub fn management() -> OpenApiRouter<App> {
         .routes(routes!(sessions::create_session))
         .routes(routes!(sessions::refresh_session))
         .routes(routes!(sessions::end_session))
+        .routes(routes!(oidc::start_oidc))
+        .routes(routes!(oidc::finish_oidc))
         .routes(routes!(me::get_me))
         .routes(routes!(me::change_password))
         .routes(routes!(
@@ -82,9 +84,15 @@ pub fn management() -> OpenApiRouter<App> {
         .routes(routes!(usage::get_organization_usage))
 }
 
-/// What is at the root, where others look for it.
+/// What of it is at the root, where others look for it, with its document.
+fn well_known() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(sessions::get_jwks))
+}
+
+/// The same, for the router.
 pub fn root_routes() -> Router<App> {
-    Router::new().route("/.well-known/jwks.json", get(sessions::jwks))
+    let (well_known, _) = well_known().split_for_parts();
+    well_known
 }
 
 /// An answer with an ETag, that says if it was only a dry run.
@@ -104,8 +112,8 @@ fn answer(
 }
 
 /// The answer of something that is gone.
-fn gone(intent_dry_run: bool) -> Response {
-    said_dry(StatusCode::NO_CONTENT.into_response(), intent_dry_run)
+fn gone(dry_run: bool) -> Response {
+    said_dry(StatusCode::NO_CONTENT.into_response(), dry_run)
 }
 
 /// Says in a header that nothing was changed.

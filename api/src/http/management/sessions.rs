@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use crate::{
     auth::{
-        permissions::{CreateSession, EndSession, RefreshSession},
+        permissions::{CreateSession, EndSession, GetJwks, RefreshSession},
         signing,
     },
     gateway::{SignedSession, check_email},
@@ -128,8 +128,22 @@ pub async fn end_session(
     Ok(response)
 }
 
+/// Public keys as a JWK set (RFC 7517, RFC 8037).
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it is described here and written elsewhere")]
+pub struct JwkSet {
+    /// One a gateway, and those whose tokens are still about.
+    #[schema(example = json!([{"kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": "5f2b8c9d0e1f2a3b", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]))]
+    keys: Vec<serde_json::Map<String, serde_json::Value>>,
+}
+
 /// The public keys that access tokens are signed with.
-pub async fn jwks(State(app): State<App>) -> Response {
+#[utoipa::path(
+    get, path = "/.well-known/jwks.json", operation_id = "getJwks", tag = "sessions",
+    responses((status = 200, description = "Good for a minute", body = JwkSet)),
+    security(()),
+)]
+pub async fn get_jwks(State(app): State<App>, _: May<GetJwks, Anybody>) -> Response {
     let now_ms = app.gateway.clock.now_ms();
     let mut keys = app.gateway.catalog.signing_keys();
     keys.retain(|key| key.expires_at_ms > now_ms);
@@ -139,7 +153,7 @@ pub async fn jwks(State(app): State<App>) -> Response {
     response
 }
 
-fn signed_in(session: SignedSession, secure: bool) -> Response {
+pub(super) fn signed_in(session: SignedSession, secure: bool) -> Response {
     let info = SessionInfo {
         access_token: session.access_token,
         token_type: "Bearer",
@@ -151,7 +165,7 @@ fn signed_in(session: SignedSession, secure: bool) -> Response {
     response
 }
 
-fn set_cookie(response: &mut Response, token: &str, life_s: u64, secure: bool) {
+pub(super) fn set_cookie(response: &mut Response, token: &str, life_s: u64, secure: bool) {
     let secure = if secure { "; Secure" } else { "" };
     let cookie = format!(
         "{COOKIE}={token}; Max-Age={life_s}; Path=/v1/sessions; HttpOnly; SameSite=Strict{secure}"
@@ -164,17 +178,20 @@ fn set_cookie(response: &mut Response, token: &str, life_s: u64, secure: bool) {
 }
 
 fn refresh_token(headers: &HeaderMap) -> Option<String> {
+    cookie(headers, COOKIE, COOKIE_BYTES_MAX).map(str::to_owned)
+}
+
+/// A cookie's value, if it is neither empty nor longer than ours are.
+pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str, bytes_max: usize) -> Option<&'a str> {
     let cookies = headers.get_all(header::COOKIE).iter();
     let pairs = cookies
         .filter_map(|value| value.to_str().ok())
         .flat_map(|text| text.split(';'));
-    let mut tokens = pairs.filter_map(|pair| {
-        let (name, value) = pair.trim().split_once('=')?;
-        (name == COOKIE).then_some(value)
+    let mut values = pairs.filter_map(|pair| {
+        let (found, value) = pair.trim().split_once('=')?;
+        (found == name).then_some(value)
     });
-    tokens
-        .find(|value| (1..=COOKIE_BYTES_MAX).contains(&value.len()))
-        .map(str::to_owned)
+    values.find(|value| (1..=bytes_max).contains(&value.len()))
 }
 
 fn no_cookie() -> Problem {
@@ -185,7 +202,7 @@ fn no_cookie() -> Problem {
 }
 
 /// Whether the client spoke TLS, to a proxy in front of the service.
-fn came_by_https(headers: &HeaderMap) -> bool {
+pub(super) fn came_by_https(headers: &HeaderMap) -> bool {
     headers
         .get("x-forwarded-proto")
         .is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"))

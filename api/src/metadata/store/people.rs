@@ -378,6 +378,25 @@ impl InvitationRow {
             .await?)
     }
 
+    /// Whether any organization invites that address.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn is_open_for(
+        connection: &mut AnyConnection,
+        email: &str,
+        now_ms: i64,
+    ) -> Result<bool> {
+        let row: Option<(i64,)> = sqlx::query_as(
+            "SELECT expires_at FROM invitations WHERE email = $1 AND expires_at > $2 LIMIT 1",
+        )
+        .bind(email)
+        .bind(now_ms)
+        .fetch_optional(connection)
+        .await?;
+        Ok(row.is_some())
+    }
+
     /// Adds it, or replaces the one for the same address.
     ///
     /// # Errors
