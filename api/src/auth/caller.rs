@@ -216,12 +216,8 @@ impl Caller {
     ) -> Result<(Arc<Organization>, Role), Problem> {
         let organization = catalog.organization(id);
         let opened = organization.and_then(|organization| {
-            let mut role = self.role(catalog, &organization);
-            // Operators set limits where they have no part, or a small one.
-            if matches!(row.who, Who::MemberOrOperator(_)) && self.is_operator(catalog) {
-                role = role.max(Some(Role::Admin));
-            }
-            Some((organization, role?))
+            let role = self.role(catalog, &organization)?;
+            Some((organization, role))
         });
         let Some((organization, role)) = opened else {
             return Err(Problem::new(Code::NotFound, "no such organization"));
@@ -274,7 +270,7 @@ impl Caller {
 
     fn check_role(&self, role: Role, row: &Permission, about_self: bool) -> Result<(), Problem> {
         let least = match row.who {
-            Who::Member(least) | Who::MemberOrOperator(least) => least,
+            Who::Member(least) => least,
             Who::MemberOrSelf(least) if !about_self => least,
             _ => return Ok(()),
         };

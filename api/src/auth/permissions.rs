@@ -85,8 +85,6 @@ pub enum Who {
     Member(Role),
     /// Such a member, or any member about themselves.
     MemberOrSelf(Role),
-    /// Such a member, or an operator of the service.
-    MemberOrOperator(Role),
     /// An operator of the service.
     Operator,
 }
@@ -98,8 +96,6 @@ const DEVELOPER: Who = Who::Member(Role::Developer);
 const ADMIN: Who = Who::Member(Role::Admin);
 const OWNER: Who = Who::Member(Role::Owner);
 const ADMIN_OR_SELF: Who = Who::MemberOrSelf(Role::Admin);
-const VIEWER_OR_OP: Who = Who::MemberOrOperator(Role::Viewer);
-const ADMIN_OR_OP: Who = Who::MemberOrOperator(Role::Admin);
 const OPERATOR: Who = Who::Operator;
 
 /// A row of the table.
@@ -208,8 +204,8 @@ permissions! {
     PutKey           "putKey"                     DEVELOPER  AllTopics(Manage);
     DeleteKey        "deleteKey"                  DEVELOPER  AllTopics(Manage);
     RotateKey        "rotateKey"                  DEVELOPER  AllTopics(Manage);
-    GetOrganizationQuotas    "getOrganizationQuotas"     VIEWER_OR_OP  Never;
-    UpdateOrganizationQuotas "updateOrganizationQuotas"  ADMIN_OR_OP   Never;
+    GetOrganizationQuotas    "getOrganizationQuotas"     VIEWER  Never;
+    UpdateOrganizationQuotas "updateOrganizationQuotas"  ADMIN   Never;
     GetProjectQuotas         "getProjectQuotas"          VIEWER     Never;
     UpdateProjectQuotas      "updateProjectQuotas"       ADMIN      Never;
     ListAuditEvents  "listAuditEvents"            ADMIN      Never;

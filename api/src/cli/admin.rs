@@ -8,7 +8,12 @@ use super::{exit, settings::database_url};
 use crate::{
     auth::{ApiKey, generate_api_key},
     gateway::{check_email, check_slug},
-    metadata::{KeyRow, ProvisionError, Store, StoreError},
+    limits::OFFSET_MAX,
+    metadata::{
+        KeyRow, Kind, ProvisionError, Store, StoreError,
+        store::{Layer, OrganizationRow, QuotaRow},
+    },
+    quota::{Limits, LimitsChange, Resource},
 };
 
 /// `headwater admin`
@@ -20,6 +25,11 @@ pub enum Verb {
     /// becomes one more owner. Prints one JSON object with a new api_key, and with a password if the
     /// user is new; neither is shown again. Nodes that run learn of it within a second.
     Bootstrap(BootstrapArgs),
+    /// Show the ceilings of an organization's quotas, or set them
+    ///
+    /// Its own admins set quotas under these. Prints one JSON object with all ceilings. Nodes that run
+    /// learn of a change within a second.
+    Ceilings(CeilingsArgs),
 }
 
 /// `headwater admin bootstrap`
@@ -39,10 +49,27 @@ pub struct BootstrapArgs {
     email: String,
 }
 
+/// `headwater admin ceilings`
+#[derive(Args)]
+pub struct CeilingsArgs {
+    /// Metadata database: postgres://USER@HOST/NAME or sqlite://PATH
+    #[arg(long, env = "HEADWATER_DATABASE", hide_env_values = true, value_parser = database_url)]
+    database: String,
+    /// The organization's id
+    #[arg(long, value_parser = slug)]
+    org: String,
+    /// What to set, such as topics=100, or topics=null for no ceiling; may be repeated
+    #[arg(long = "set", value_name = "QUOTA=NUMBER", value_parser = assignment)]
+    wanted: Vec<(Resource, Option<u64>)>,
+}
+
 /// Runs one verb.
 pub async fn run(verb: Verb) -> ExitCode {
-    let Verb::Bootstrap(args) = verb;
-    match bootstrap(&args).await {
+    let done = match verb {
+        Verb::Bootstrap(args) => bootstrap(&args).await,
+        Verb::Ceilings(args) => ceilings(&args).await,
+    };
+    match done {
         Ok(answer) => {
             use std::io::Write;
             // What was made is only shown here: a reader that went away is an error.
@@ -74,6 +101,10 @@ async fn bootstrap(args: &BootstrapArgs) -> Result<serde_json::Value, ProvisionE
     change
         .add_full_key(&args.project, &name, &key, &args.email)
         .await?;
+    let target = format!("organizations/{}/members/{}", args.org, args.email);
+    change
+        .write_down_operator(&args.org, "bootstrap", &target)
+        .await?;
     change.commit().await?;
     store.close().await;
     Ok(serde_json::json!({
@@ -84,6 +115,46 @@ async fn bootstrap(args: &BootstrapArgs) -> Result<serde_json::Value, ProvisionE
         "api_key": text,
         "base_path": format!("/v1/projects/{}", args.project),
     }))
+}
+
+async fn ceilings(args: &CeilingsArgs) -> Result<serde_json::Value, ProvisionError> {
+    let store = Store::open(&args.database).await?;
+    let now_ms = headwater_broker::Clock::now_ms(&headwater_broker::SystemClock);
+    let mut change = store.change(now_ms).await?;
+    let organization = OrganizationRow::get(&mut change, &args.org).await?;
+    if organization.is_none() {
+        let why = format!("there is no organization {}", args.org);
+        return Err(ProvisionError::Refused(why));
+    }
+    let mut wanted = LimitsChange::default();
+    for (resource, limit) in &args.wanted {
+        wanted.set(*resource, Some(*limit));
+    }
+    change.set_ceilings(&args.org, &wanted).await?;
+    let rows = QuotaRow::of(&mut change, &args.org).await?;
+    if !args.wanted.is_empty() {
+        let target = format!("organizations/{}/quotas", args.org);
+        change
+            .write_down_operator(&args.org, "setCeilings", &target)
+            .await?;
+        change.touch(Kind::Organization, &args.org).await?;
+        change.commit().await?;
+    }
+    store.close().await;
+    Ok(serde_json::json!(Limits::of_rows(&rows, Layer::Service)))
+}
+
+fn assignment(text: &str) -> Result<(Resource, Option<u64>), String> {
+    let (name, number) = text.split_once('=').ok_or("must be QUOTA=NUMBER")?;
+    let names: Vec<_> = Resource::ALL.iter().map(|known| known.name()).collect();
+    let resource = Resource::ALL.iter().find(|known| known.name() == name);
+    let resource = resource.ok_or_else(|| format!("quotas are {}", names.join(", ")))?;
+    if number == "null" {
+        return Ok((*resource, None));
+    }
+    let limit = number.parse().ok().filter(|limit| *limit <= OFFSET_MAX);
+    let limit = limit.ok_or_else(|| format!("must be 0 to {OFFSET_MAX}, or null"))?;
+    Ok((*resource, Some(limit)))
 }
 
 fn slug(text: &str) -> Result<String, String> {

@@ -1,9 +1,14 @@
-//! Making tenants from outside of the API: what `dev` needs for its user, and operators for theirs.
+//! Making tenants from outside of the API, and bounding them: what `dev` needs for its user, and
+//! operators for theirs.
 
 use super::store::{
-    Change, KeyRow, Kind, MembershipRow, OrganizationRow, ProjectRow, StoreError, UserRow,
+    AuditRow, Change, KeyRow, Kind, Layer, MembershipRow, OrganizationRow, ProjectRow, QuotaRow,
+    StoreError, UserRow,
 };
-use crate::auth::{ApiKey, Role, Scope, encode_hex, hash_password, random_password, random_secret};
+use crate::{
+    auth::{ApiKey, Role, Scope, encode_hex, hash_password, random_password, random_secret},
+    quota::LimitsChange,
+};
 
 /// Why a tenant is not made.
 #[derive(Debug)]
@@ -93,6 +98,65 @@ impl Change {
         self.touch(Kind::Project, project).await?;
         self.touch(Kind::User, email).await?;
         Ok(is_new.then_some(password))
+    }
+
+    /// Gives an organization these ceilings; what it had set itself gives way.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn set_ceilings(
+        &mut self,
+        organization: &str,
+        wanted: &LimitsChange,
+    ) -> Result<(), StoreError> {
+        self.set_limits(Layer::Service, organization, wanted)
+            .await?;
+        for (resource, _) in wanted.named() {
+            let own = Layer::Organization;
+            QuotaRow::set(self, own, organization, resource.name(), None).await?;
+        }
+        Ok(())
+    }
+
+    /// Sets the limits of one layer.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn set_limits(
+        &mut self,
+        layer: Layer,
+        id: &str,
+        wanted: &LimitsChange,
+    ) -> Result<(), StoreError> {
+        for (resource, limit) in wanted.named() {
+            let amount = limit.map(|limit| i64::try_from(limit).unwrap_or(i64::MAX));
+            QuotaRow::set(self, layer, id, resource.name(), amount).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes what an operator did at the database itself into an organization's audit log.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn write_down_operator(
+        &mut self,
+        organization: &str,
+        action: &str,
+        target: &str,
+    ) -> Result<(), StoreError> {
+        let row = AuditRow {
+            id: format!("{:013}-{:016x}", self.at_ms(), self.number()),
+            organization_id: organization.into(),
+            at: self.at_ms(),
+            actor: "headwater admin".into(),
+            action: action.into(),
+            target: target.into(),
+            outcome: "allowed".into(),
+            source_ip: String::new(),
+            request_id: String::new(),
+        };
+        row.insert(self).await
     }
 
     /// Adds a key of the project that may do everything its maker may.

@@ -63,6 +63,11 @@ macro_rules! resources {
         }
 
         impl LimitsChange {
+            /// Names one: what it shall be, null for no limit.
+            pub fn set(&mut self, resource: Resource, limit: Option<Option<u64>>) {
+                match resource { $(Resource::$variant => self.$name = limit),* }
+            }
+
             fn get(&self, resource: Resource) -> Option<Option<u64>> {
                 match resource { $(Resource::$variant => self.$name),* }
             }

@@ -178,47 +178,70 @@ async fn a_bulk_load_in_debt_is_slowed() {
 }
 
 #[tokio::test]
-async fn operators_set_ceilings_where_they_are_no_members() {
+async fn operators_set_ceilings_at_the_database() {
     let server = Server::start().await;
-    let operator = Tenant::new(&server, "running").await;
     let tenant = Tenant::new(&server, "limited").await;
-    let organization = format!("/organizations/{}", tenant.organization);
-    let quotas = format!("{organization}/quotas");
-    // Somebody who runs nothing, in another organization.
-    let member = format!(
-        "/organizations/{}/members/eve@example.com",
-        operator.organization
-    );
-    let invited = operator
-        .call("PUT", &member, json!({"role": "owner"}))
-        .await;
-    let token = invited.expect(201).json()["token"].clone();
-    let accept = format!("/invitations/{}/accept", token.as_str().expect("a token"));
-    let password = json!({"password": "a password of eve"});
-    let accepted = call(&tenant.key, "", "POST", &accept, password).await;
-    accepted.expect(200);
-    let eve = sign_in(&tenant.key, "eve@example.com", "a password of eve").await;
-    for (method, body) in [("GET", Value::Null), ("PATCH", json!({"topics": 1}))] {
-        let stranger = call(&tenant.key, &eve, method, &quotas, body.clone()).await;
-        stranger.problem(404, "not_found");
-        let key = call(&tenant.key, &tenant.key.key, method, &quotas, body).await;
-        key.problem(403, "forbidden");
-    }
-    operator.call("GET", &quotas, Value::Null).await.expect(200);
-    let set = operator.call("PATCH", &quotas, json!({"topics": 1})).await;
-    assert_eq!(set.expect(200).json()["topics"], 1);
-    // It opens nothing else to them.
-    let closed = operator.call("GET", &organization, Value::Null).await;
-    closed.problem(404, "not_found");
+    let admin = |arguments: &[&str]| {
+        let output = std::process::Command::new(crate::harness::BINARY)
+            .args([
+                "admin",
+                "ceilings",
+                "--database",
+                &server.database(),
+                "--org",
+            ])
+            .args(arguments)
+            .output();
+        output.expect("it starts")
+    };
+    let shown = admin(&[&tenant.organization]);
+    let shown: Value = serde_json::from_slice(&shown.stdout).expect("JSON");
+    assert_eq!(shown["topics"], Value::Null);
+    let set = admin(&[
+        &tenant.organization,
+        "--set",
+        "topics=1",
+        "--set",
+        "tails=null",
+    ]);
+    let set: Value = serde_json::from_slice(&set.stdout).expect("JSON");
+    assert_eq!(set["topics"], 1);
     tenant.key.topic("one", 1).await;
-    let refused = tenant
-        .key
-        .send("PUT", "/topics/two?dry_run=true", "{}")
-        .await;
+    let second = async || {
+        tenant
+            .key
+            .send("PUT", "/topics/two?dry_run=true", "{}")
+            .await
+    };
+    eventually("the ceiling is known", async || {
+        second().await.status == 403
+    })
+    .await;
+    let refused = second().await;
     refused.problem(403, "quota_exceeded");
     assert!(
         refused.text.contains(&tenant.organization),
         "{}",
-        tenant.root
+        refused.text
     );
+    let quotas = format!("/organizations/{}/quotas", tenant.organization);
+    let read = tenant
+        .call("GET", &quotas, Value::Null)
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(read["topics"], 1);
+    for bad in [
+        &["no-such-organization"][..],
+        &[&tenant.organization, "--set", "topics"],
+        &[&tenant.organization, "--set", "topics=-1"],
+        &[&tenant.organization, "--set", "colours=3"],
+    ] {
+        let output = admin(bad);
+        assert_eq!(output.status.code(), Some(2), "{bad:?}");
+        assert!(
+            output.stdout.is_empty() && !output.stderr.is_empty(),
+            "{bad:?}"
+        );
+    }
 }

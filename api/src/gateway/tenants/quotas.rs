@@ -40,7 +40,7 @@ impl Gateway {
     }
 
     /// Changes what an organization may use. What operators set is its ceiling, under which others
-    /// may set what they like.
+    /// may set what they like; what others have set before gives way to it.
     ///
     /// # Errors
     /// 403 above the ceiling.
@@ -52,15 +52,16 @@ impl Gateway {
         wanted: &LimitsChange,
     ) -> Result<Quotas, Problem> {
         let mut change = self.change().await?;
-        let layer = if by_operator {
-            Layer::Service
+        if by_operator {
+            let ceilings = change.set_ceilings(&organization.id, wanted).await;
+            ceilings.map_err(unavailable)?;
         } else {
             let rows = QuotaRow::of(&mut change, &organization.id).await;
             let ceiling = Limits::of_rows(&rows.map_err(unavailable)?, Layer::Service);
             check_under(&ceiling, wanted)?;
-            Layer::Organization
-        };
-        set(&mut change, layer, &organization.id, wanted).await?;
+            let set = change.set_limits(Layer::Organization, &organization.id, wanted);
+            set.await.map_err(unavailable)?;
+        }
         let quotas = self.quotas_of(&mut change, &organization.allowance).await?;
         let touched = change.touch(Kind::Organization, &organization.id).await;
         touched.map_err(unavailable)?;
@@ -81,7 +82,8 @@ impl Gateway {
         wanted: &LimitsChange,
     ) -> Result<Quotas, Problem> {
         let mut change = self.change().await?;
-        set(&mut change, Layer::Project, &project.id, wanted).await?;
+        let set = change.set_limits(Layer::Project, &project.id, wanted);
+        set.await.map_err(unavailable)?;
         let quotas = self.quotas_of(&mut change, &project.allowance).await?;
         let touched = change.touch(Kind::Project, &project.id).await;
         touched.map_err(unavailable)?;
@@ -202,20 +204,6 @@ fn check_under(ceiling: &Limits, wanted: &LimitsChange) -> Result<(), Problem> {
                 ),
             ));
         }
-    }
-    Ok(())
-}
-
-async fn set(
-    change: &mut Change,
-    layer: Layer,
-    id: &str,
-    wanted: &LimitsChange,
-) -> Result<(), Problem> {
-    for (resource, limit) in wanted.named() {
-        let amount = limit.map(|limit| i64::try_from(limit).unwrap_or(i64::MAX));
-        let written = QuotaRow::set(change, layer, id, resource.name(), amount).await;
-        written.map_err(unavailable)?;
     }
     Ok(())
 }

@@ -164,9 +164,6 @@ fn describe(catalog: &Catalog, caller: &Caller) -> Me {
     let may = |row: &&Permission| match row.who {
         Who::Anyone => false,
         Who::Member(least) => highest >= Some(least) && caller.allows(row, None),
-        Who::MemberOrOperator(least) => {
-            (highest >= Some(least) || caller.is_operator(catalog)) && caller.allows(row, None)
-        }
         Who::MemberOrSelf(_) => highest.is_some() && caller.allows(row, None),
         Who::SignedIn | Who::Operator => caller.check_at_large(catalog, row).is_ok(),
     };
