@@ -143,10 +143,6 @@ pub const USAGE_BATCH: usize = 500;
 pub const USAGE_POINTS_MAX: usize = 10_000;
 /// How long usage is kept.
 pub const USAGE_KEPT: Duration = Duration::from_secs(400 * 24 * 3_600);
-/// How long an organization counts as active after its last request.
-pub const NEIGHBOURS_REMEMBERED: Duration = Duration::from_secs(10);
-/// Bytes of one organization on the way to the disk or the network while others are active.
-pub const LANE_BYTES_MAX: usize = 1 << 20;
 /// How often it is measured how much a tenant with a quota of it stores.
 pub const STORED_BYTES_MEASURED: Duration = Duration::from_secs(2);
 /// When to ask again where a quota is nothing at all: it may have been raised.
