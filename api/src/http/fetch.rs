@@ -16,9 +16,10 @@ use super::{
 };
 use crate::{
     auth::permissions::{FetchPartition, FetchTopic},
-    gateway::{Cursor, Held, Position, Start},
+    gateway::{Cursor, Held, Position, ReadLimits, Start},
+    limits::TURN_FETCH_BYTES,
     problem::Problem,
-    quota::Resource,
+    quota::{Layers, Resource, Turn},
 };
 
 const LIMITS: [&str; 5] = [
@@ -60,6 +61,7 @@ pub async fn fetch_partition(
     let partition = call.partition()?;
     let layers = call.access.layers();
     layers.check(Resource::EgressBytesPerSecond)?;
+    let _turn = turn(layers, &limits).await?;
     let gateway = &app.gateway;
     let offset = gateway.offset_of(&call.topic, partition, position).await?;
     let page = gateway
@@ -103,6 +105,7 @@ pub async fn fetch_topic(
         .unwrap_or(Position::Start(Start::Earliest));
     let layers = call.access.layers();
     layers.check(Resource::EgressBytesPerSecond)?;
+    let _turn = turn(layers, &limits).await?;
     let mut cursor = start(&app, &call, params.text("cursor"), position).await?;
     let project = &call.access.project;
     let page = app
@@ -114,6 +117,14 @@ pub async fn fetch_topic(
     layers.charge(Resource::EgressBytesPerSecond, page.payload_bytes);
     let (body, held) = page.into_json(Some(&cursor.seal(project)));
     Ok(held_json(body, held))
+}
+
+/// A turn for a fetch. One that waits for records would keep others of its organization waiting too.
+async fn turn(layers: Layers<'_>, limits: &ReadLimits) -> Result<Option<Turn>, Problem> {
+    if !limits.wait.is_zero() {
+        return Ok(None);
+    }
+    layers.turn(TURN_FETCH_BYTES).await.map(Some)
 }
 
 /// The cursor that a read of all partitions starts with.

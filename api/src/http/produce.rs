@@ -48,6 +48,8 @@ pub async fn produce_records(
         return Err(discard_refused(request, problem).await);
     }
     let body = read_body(&app, request, BODY_BYTES_MAX).await?;
+    // A slow upload keeps nobody waiting.
+    let _turn = call.access.layers().turn(body.bytes.len()).await?;
     let (encoded, acks) = app.gateway.encode_body(&call.topic, &body.bytes, key)?;
     answer(&app, &call, encoded, acks).await
 }

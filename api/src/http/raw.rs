@@ -67,6 +67,7 @@ pub async fn produce_raw(
         return Err(discard_refused(request, problem).await);
     }
     let body = read_body(&app, request, RECORD_BYTES.1 as usize).await?;
+    let _turn = call.access.layers().turn(body.bytes.len()).await?;
     let is_json = content_type
         .as_ref()
         .is_some_and(|value| is_json_type(value.as_bytes()));
