@@ -375,15 +375,14 @@ impl Load {
         if let Some(encoded) = encoded {
             let (count, bytes) = (record_lines.len() as u64, encoded.payload_bytes as u64);
             let gateway = &self.app.gateway;
-            let written = match self.call.check_stored(&self.app) {
-                Ok(()) => {
-                    gateway
-                        .produce(&self.call.topic, encoded, Acks::Quorum)
-                        .await
-                }
-                Err(problem) => Err(problem),
+            let written = async {
+                self.call.check_stored(&self.app)?;
+                let turn = self.call.access.layers().turn(bytes as usize).await?;
+                let topic = &self.call.topic;
+                turn.work(gateway.produce(topic, encoded, Acks::Quorum))
+                    .await
             };
-            match written {
+            match written.await {
                 Ok(written) => {
                     self.app.metrics.records_in.inc_by(count);
                     self.app.metrics.bytes_in.inc_by(bytes);

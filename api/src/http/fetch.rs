@@ -16,9 +16,10 @@ use super::{
 };
 use crate::{
     auth::permissions::{FetchPartition, FetchTopic},
-    gateway::{Cursor, Held, Position, Start},
+    gateway::{Cursor, Held, Position, ReadLimits, Start},
+    limits::TURN_FETCH_BYTES,
     problem::Problem,
-    quota::Resource,
+    quota::{Layers, Resource, Turn},
 };
 
 const LIMITS: [&str; 5] = [
@@ -60,10 +61,11 @@ pub async fn fetch_partition(
     let partition = call.partition()?;
     let layers = call.access.layers();
     layers.check(Resource::EgressBytesPerSecond)?;
+    let turn = turn(layers, &limits).await?;
     let gateway = &app.gateway;
     let offset = gateway.offset_of(&call.topic, partition, position).await?;
     let fetched = gateway.fetch_partition(&call.topic, partition, offset, &limits);
-    let page = while_allowed(&app, &call, fetched).await?;
+    let page = turn.work(while_allowed(&app, &call, fetched)).await?;
     app.metrics.records_out.inc_by(page.record_count as u64);
     let meter = &call.topic.meter;
     meter.sent(page.record_count, page.payload_bytes);
@@ -102,11 +104,12 @@ pub async fn fetch_topic(
         .unwrap_or(Position::Start(Start::Earliest));
     let layers = call.access.layers();
     layers.check(Resource::EgressBytesPerSecond)?;
+    let turn = turn(layers, &limits).await?;
     let mut cursor = start(&app, &call, params.text("cursor"), position).await?;
     let project = &call.access.project;
     let gateway = &app.gateway;
     let fetched = gateway.fetch_topic(&call.topic, project, &mut cursor, &limits);
-    let page = while_allowed(&app, &call, fetched).await?;
+    let page = turn.work(while_allowed(&app, &call, fetched)).await?;
     app.metrics.records_out.inc_by(page.record_count as u64);
     let meter = &call.topic.meter;
     meter.sent(page.record_count, page.payload_bytes);
@@ -138,6 +141,14 @@ async fn while_allowed<T>(
             Ok(()) = changes.changed() => call.check(app)?,
         }
     }
+}
+
+/// A turn for a fetch. One that waits for records would keep others of its organization waiting too.
+async fn turn(layers: Layers<'_>, limits: &ReadLimits) -> Result<Turn, Problem> {
+    if !limits.wait.is_zero() {
+        return Ok(Turn::default());
+    }
+    layers.turn(TURN_FETCH_BYTES).await
 }
 
 /// The cursor that a read of all partitions starts with.

@@ -48,8 +48,13 @@ pub async fn produce_records(
         return Err(discard_refused(request, problem).await);
     }
     let body = read_body(&app, request, BODY_BYTES_MAX).await?;
-    let (encoded, acks) = app.gateway.encode_body(&call.topic, &body.bytes, key)?;
-    answer(&app, &call, encoded, acks).await
+    // A slow upload keeps nobody waiting.
+    let turn = call.access.layers().turn(body.bytes.len()).await?;
+    let written = async {
+        let (encoded, acks) = app.gateway.encode_body(&call.topic, &body.bytes, key)?;
+        answer(&app, &call, encoded, acks).await
+    };
+    turn.work(written).await
 }
 
 /// The request's `Idempotency-Key`, if it has one.

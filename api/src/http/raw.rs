@@ -67,6 +67,7 @@ pub async fn produce_raw(
         return Err(discard_refused(request, problem).await);
     }
     let body = read_body(&app, request, RECORD_BYTES.1 as usize).await?;
+    let turn = call.access.layers().turn(body.bytes.len()).await?;
     let is_json = content_type
         .as_ref()
         .is_some_and(|value| is_json_type(value.as_bytes()));
@@ -95,8 +96,11 @@ pub async fn produce_raw(
         timestamp_ms: None,
         partition,
     };
-    let encoded = app.gateway.encode_record(&call.topic, &record, key)?;
-    answer(&app, &call, encoded, Acks::Quorum).await
+    let written = async {
+        let encoded = app.gateway.encode_record(&call.topic, &record, key)?;
+        answer(&app, &call, encoded, Acks::Quorum).await
+    };
+    turn.work(written).await
 }
 
 fn is_json_type(content_type: &[u8]) -> bool {

@@ -1,11 +1,21 @@
 //! What one organization, project or key may use, and uses.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
-use super::{Limits, Resource, bucket::Bucket, now, recent::Recent, stored::Stored};
+use super::{
+    Limits, Resource,
+    bucket::Bucket,
+    now,
+    recent::Recent,
+    stored::Stored,
+    turns::{Crowd, Turns},
+};
 
 /// No limit.
 const UNLIMITED: u64 = u64::MAX;
@@ -48,6 +58,8 @@ pub struct Allowance {
     pub(super) stored: Stored,
     connections: AtomicU64,
     tails: AtomicU64,
+    /// What an organization has under way.
+    pub(super) turns: Turns,
 }
 
 #[derive(Debug, Default)]
@@ -57,8 +69,13 @@ struct Rate {
 }
 
 impl Allowance {
-    /// An unlimited one.
+    /// An unlimited one of somebody who is alone.
     pub fn new(owner: Owner, name: &str) -> Self {
+        Self::among(Arc::default(), owner, name)
+    }
+
+    /// An unlimited one.
+    pub(super) fn among(crowd: Arc<Crowd>, owner: Owner, name: &str) -> Self {
         Self {
             owner,
             name: name.to_owned(),
@@ -67,6 +84,7 @@ impl Allowance {
             stored: Stored::default(),
             connections: AtomicU64::default(),
             tails: AtomicU64::default(),
+            turns: Turns::new(crowd),
         }
     }
 

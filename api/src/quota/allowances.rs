@@ -7,7 +7,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::{Allowance, Owner};
+use super::{Allowance, Owner, turns::Crowd};
 
 /// Keeps one allowance for each owner, for as long as somebody holds it: reading metadata anew, or
 /// making again what was deleted, gives nobody a fresh bucket, and forgets no open connection.
@@ -19,6 +19,7 @@ struct Known {
     by_owner: HashMap<(Owner, String), Weak<Allowance>>,
     /// How many there may be before those that nobody holds are forgotten.
     forget_at: usize,
+    crowd: Arc<Crowd>,
 }
 
 impl Allowances {
@@ -30,9 +31,10 @@ impl Allowances {
             known.by_owner.retain(|_, held| held.strong_count() > 0);
             known.forget_at = 2 * known.by_owner.len() + 64;
         }
+        let crowd = known.crowd.clone();
         let place = known.by_owner.entry((owner, id)).or_default();
         place.upgrade().unwrap_or_else(|| {
-            let allowance = Arc::new(Allowance::new(owner, name));
+            let allowance = Arc::new(Allowance::among(crowd, owner, name));
             *place = Arc::downgrade(&allowance);
             allowance
         })

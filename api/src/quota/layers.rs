@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     Allowance, Resource, now,
     slots::{Open, Slot},
+    turns::Turn,
 };
 use crate::{
     limits::QUOTA_RETRY,
@@ -68,6 +69,7 @@ impl<'a> Layers<'a> {
                 return Err(refusal(allowance, requests, wait));
             }
         }
+        self.organization.turns.note(now);
         Ok(())
     }
 
@@ -109,6 +111,14 @@ impl<'a> Layers<'a> {
         let now = now();
         self.all()
             .for_each(|allowance| allowance.charge(rate, bytes, now));
+    }
+
+    /// Waits for the organization's turn to do something of about so many bytes.
+    ///
+    /// # Errors
+    /// 503 if it has too much under way.
+    pub async fn turn(self, bytes: usize) -> Result<Turn, Problem> {
+        self.organization.turns.take(bytes).await
     }
 
     /// Takes places for a tail.

@@ -16,6 +16,7 @@ mod recent;
 mod resource;
 mod slots;
 mod stored;
+mod turns;
 
 use std::{
     sync::LazyLock,
@@ -27,6 +28,7 @@ pub use allowances::Allowances;
 pub use layers::{Layers, exceeded};
 pub use resource::{Limits, LimitsChange, Resource, Use};
 pub use slots::{Connection, Slot};
+pub use turns::Turn;
 
 /// Time since this process first asked: it never goes back.
 fn now() -> Duration {
