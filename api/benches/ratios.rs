@@ -9,6 +9,8 @@
 mod contender;
 #[path = "ratios/life.rs"]
 mod life;
+#[path = "ratios/neighbour.rs"]
+mod neighbour;
 #[path = "ratios/rows.rs"]
 mod rows;
 #[path = "ratios/table.rs"]

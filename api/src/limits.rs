@@ -152,12 +152,12 @@ pub const QUOTA_SLEEP_MAX: Duration = Duration::from_secs(1);
 /// How long a node counts as crowded after another organization called: who calls now and then finds it
 /// ready too.
 pub const CROWDED_FOR: Duration = Duration::from_secs(10);
-/// What one organization may have under way on a crowded node: so many small requests, or so many times
-/// [`TURN_BYTES`].
-pub const TURNS: usize = 64;
-/// Bytes of a request that count as much as a small request.
+/// What one organization may have under way on a crowded node, in units of [`TURN_BYTES`]. It is what
+/// one sync of the journal has to write for it, and others wait for.
+pub const TURNS: usize = 16;
+/// Bytes of a unit; a request is one unit at least.
 pub const TURN_BYTES: usize = 16 << 10;
 /// What a fetch counts for, whose bytes are not known beforehand.
-pub const TURN_FETCH_BYTES: usize = 8 * TURN_BYTES;
+pub const TURN_FETCH_BYTES: usize = 4 * TURN_BYTES;
 /// Largest offset that JSON carries without loss.
 pub const OFFSET_MAX: u64 = (1 << 53) - 1;

@@ -28,6 +28,24 @@ pub enum Contender {
     Noop,
 }
 
+/// Somebody who may use a project.
+pub struct Tenant {
+    base_url: String,
+    key: String,
+}
+
+/// Which load generator the processor is for, where several run: what one of them waits for it is not
+/// the server's.
+#[derive(Debug, Clone, Copy)]
+pub enum Load {
+    /// There is one.
+    Plain,
+    /// It gets what the other leaves.
+    Patient,
+    /// It goes first, which takes root's rights.
+    Urgent,
+}
+
 /// Executables and habits of a run.
 pub struct Setup {
     headwater: PathBuf,
@@ -136,15 +154,48 @@ impl Setup {
         Ok(server)
     }
 
+    /// Makes another organization on a server.
+    pub fn neighbour(&self, server: &Server) -> Outcome<Tenant> {
+        let database = server.data.path.join("data/metadata.db");
+        let output = Command::new(&self.headwater)
+            .args(["admin", "bootstrap", "--org", "neighbour"])
+            .args(["--project", "neighbour", "--email", "neighbour@example.com"])
+            .arg("--database")
+            .arg(format!("sqlite://{}", database.display()))
+            .output()?;
+        let made: Value = serde_json::from_slice(&output.stdout)?;
+        let text = |name: &str| made[name].as_str().unwrap_or_default();
+        // The server hears of it within a second.
+        thread::sleep(Duration::from_secs(2));
+        Ok(Tenant {
+            base_url: format!("http://{}{}", server.address, text("base_path")),
+            key: text("api_key").to_owned(),
+        })
+    }
+
     /// Runs `headwater bench` against a server and gives its report.
     pub fn bench(&self, server: &Server, arguments: &[&str]) -> Outcome<Value> {
-        let output = self
-            .command(&self.headwater, "1")
+        self.bench_as(&server.tenant(), Load::Plain, arguments)
+    }
+
+    /// The same as one of several tenants.
+    pub fn bench_as(&self, tenant: &Tenant, load: Load, arguments: &[&str]) -> Outcome<Value> {
+        let mut command = match load {
+            Load::Plain => self.command(&self.headwater, "1"),
+            Load::Patient => self.command(Path::new("nice"), "1"),
+            Load::Urgent => self.command(Path::new("chrt"), "1"),
+        };
+        match load {
+            Load::Plain => {}
+            Load::Patient => drop(command.args(["-n", "10"]).arg(&self.headwater)),
+            Load::Urgent => drop(command.args(["--fifo", "10"]).arg(&self.headwater)),
+        }
+        let output = command
             .arg("bench")
             .args(arguments)
             .arg("--json")
-            .env("HEADWATER_URL", &server.base_url)
-            .env("HEADWATER_KEY", &server.key)
+            .env("HEADWATER_URL", &tenant.base_url)
+            .env("HEADWATER_KEY", &tenant.key)
             .output()?;
         let said = String::from_utf8_lossy(&output.stderr);
         if !output.status.success() {
@@ -221,6 +272,14 @@ impl Drop for Server {
 }
 
 impl Server {
+    /// Its first tenant.
+    pub fn tenant(&self) -> Tenant {
+        Tenant {
+            base_url: self.base_url.clone(),
+            key: self.key.clone(),
+        }
+    }
+
     /// The id of its process.
     pub fn pid(&self) -> String {
         self.child.id().to_string()

@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::Outcome;
 use crate::contender::{Contender, Setup};
 use crate::life;
+use crate::neighbour;
 use crate::table::{Line, Target, median};
 
 /// One row: a measurement that can be asked for by name.
@@ -132,6 +133,7 @@ pub const ROWS: &[Row] = &[
         name: "spread-2000",
         kind: Kind::Spread,
     },
+    other!("neighbour", neighbour::beside),
     other!("idle", life::idle),
     other!("memory-2000", life::memory_of_partitions),
     other!("start-empty", life::start_empty),
