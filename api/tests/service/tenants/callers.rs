@@ -28,7 +28,6 @@ pub struct Caller {
 /// Everybody that the walk sends.
 pub async fn callers(engine: Engine, tenant: &Tenant) -> Vec<Caller> {
     let owner = &tenant.owner.api;
-    let stranger = || Api::stranger(owner.root.clone()).in_project(&tenant.project);
     let ready_key = async |by: &Api| {
         let name = unique("walked-key");
         make_key(
@@ -58,16 +57,16 @@ pub async fn callers(engine: Engine, tenant: &Tenant) -> Vec<Caller> {
             key,
         });
     };
-    add("no credential", stranger(), Who::Nobody, &owners_key);
+    add("no credential", tenant.stranger(), Who::Nobody, &owners_key);
     add(
         "garbage",
-        stranger().with_key("hw_0123456789abcdef_nothing"),
+        tenant.stranger().with_key("hw_0123456789abcdef_nothing"),
         Who::Nobody,
         &owners_key,
     );
     add(
         "an expired key",
-        expired_key(tenant, &stranger()).await,
+        expired_key(tenant, &tenant.stranger()).await,
         Who::Nobody,
         &owners_key,
     );

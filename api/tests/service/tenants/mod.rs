@@ -12,7 +12,7 @@ mod keys;
 mod operations;
 mod organizations;
 mod outages;
-mod people;
+pub mod people;
 mod permissions;
 mod projects;
 mod quota_rates;
