@@ -71,8 +71,15 @@ pub async fn callers(engine: Engine, tenant: &Tenant) -> Vec<Caller> {
         &owners_key,
     );
     let others = |api: &Api| api.in_project(&tenant.project);
+    let owner_elsewhere = other.person("owner").await;
     add(
         "another owner",
+        others(&owner_elsewhere.api),
+        Who::Stranger,
+        &owners_key,
+    );
+    add(
+        "another operator",
         others(&other.owner.api),
         Who::Stranger,
         &owners_key,
@@ -162,6 +169,10 @@ impl Caller {
         match &self.who {
             Who::Nobody => false,
             Who::Stranger if self.name == "another key" => at_large && operation.keys == Keys::Any,
+            // Who operates the service does so wherever they are a member.
+            Who::Stranger if self.name == "another operator" => {
+                at_large || matches!(operation.least, Least::Operator)
+            }
             Who::Stranger => at_large,
             Who::Role(role) => operation.least.lets(role),
             Who::Key(_) if self.is_elsewhere() => at_large && operation.keys == Keys::Any,
