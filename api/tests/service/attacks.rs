@@ -360,9 +360,8 @@ async fn waiting_readers_hear_of_changes_to_their_topic() {
     answer.problem(404, "topic_not_found");
 
     let growing = api.topic("growing", 1).await;
-    let request = api.request("GET", &format!("{growing}/tail.ndjson"));
-    let response = soon("the tail opens", request.send()).await;
-    let mut tail = Lines::new(response.expect("an answer"));
+    let tail = format!("{growing}/tail.ndjson");
+    let mut tail = soon("the tail opens", Lines::open(&api, &tail)).await;
     let patch = api.send("PATCH", &growing, r#"{"partitions":3}"#).await;
     patch.expect(200);
     let body = r#"{"records":[{"partition":2,"value":"new"}]}"#;

@@ -299,6 +299,13 @@ impl Reply {
             .map(|value| value.to_str().expect("a readable header"))
     }
 
+    /// What is set as the cookie of this name, with its attributes.
+    pub fn set_cookie(&self, name: &str) -> Option<&str> {
+        let values = self.headers.get_all("set-cookie").iter();
+        let mut texts = values.map(|value| value.to_str().expect("text"));
+        texts.find(|text| text.starts_with(&format!("{name}=")))
+    }
+
     /// A string member at the top, found without parsing the values inside.
     #[track_caller]
     pub fn json_member(&self, name: &str) -> String {

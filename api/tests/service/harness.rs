@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -350,6 +350,13 @@ impl Drop for Server {
     }
 }
 
+/// Runs `headwater admin`, rightly or wrongly.
+pub fn admin(arguments: &[&str]) -> Output {
+    let mut command = Command::new(BINARY);
+    let output = command.arg("admin").args(arguments).output();
+    output.expect("it starts")
+}
+
 /// Runs `headwater admin bootstrap`; what it prints.
 pub async fn bootstrap_on(database: &str, organization: &str, project: &str, email: &str) -> Value {
     let output = tokio::process::Command::new(BINARY)
@@ -396,6 +403,12 @@ async fn started_once(
         })
     });
     server.await.expect("the shared server starts")
+}
+
+/// The middle of several measurements.
+pub fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
 }
 
 /// Waits for a condition that only polling can see.

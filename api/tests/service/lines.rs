@@ -7,6 +7,7 @@ use futures_util::{Stream, StreamExt};
 use reqwest::Response;
 use tokio::sync::mpsc;
 
+use crate::client::Api;
 use crate::harness::soon;
 
 /// The lines of a response that is still arriving.
@@ -24,6 +25,13 @@ pub struct Event {
 }
 
 impl Lines {
+    /// Opens a tail.
+    pub async fn open(api: &Api, path: &str) -> Self {
+        let response = api.request("GET", path).send().await.expect("an answer");
+        assert_eq!(response.status(), 200);
+        Self::new(response)
+    }
+
     pub fn new(response: Response) -> Self {
         Self {
             chunks: Box::pin(response.bytes_stream()),

@@ -25,7 +25,6 @@ mod json;
 mod lines;
 mod oidc;
 mod postgres;
-mod quota_pace;
 mod raw_http;
 mod readme;
 mod tenants;

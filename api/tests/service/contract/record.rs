@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::harness::{shared, unique};
 use crate::json;
+use crate::lines::Lines;
 
 /// Values that a parser in between would change.
 const VERBATIM: &[&str] = &[
@@ -66,12 +67,7 @@ async fn one_line_formats_keep_one_line_a_record() {
         "{\"records\":[{\"value\":{\"a\":\n[1,\r\n\"x\\ny\"]}}]}",
     )
     .await;
-    let mut tail = crate::lines::Lines::new(
-        api.request("GET", &format!("{path}/tail.ndjson?from=earliest"))
-            .send()
-            .await
-            .unwrap(),
-    );
+    let mut tail = Lines::open(&api, &format!("{path}/tail.ndjson?from=earliest")).await;
     let line = tail.next().await.unwrap();
     assert_eq!(
         json::member(&line, "value"),

@@ -4,16 +4,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::client::{Api, Row};
+use crate::client::Row;
 use crate::harness::{Server, shared, unique};
 use crate::json;
 use crate::lines::Lines;
-
-async fn open(api: &Api, url: &str) -> Lines {
-    let response = api.request("GET", url).send().await.expect("an answer");
-    assert_eq!(response.status(), 200);
-    Lines::new(response)
-}
 
 fn event_rows(data: &str) -> Vec<Row> {
     json::elements(json::member(data, "records").expect("records"))
@@ -104,7 +98,7 @@ async fn sse_reads_everything_from_a_position() {
     )
     .await
     .expect(200);
-    let mut tail = open(&api, &format!("{path}/tail?from=earliest")).await;
+    let mut tail = Lines::open(&api, &format!("{path}/tail?from=earliest")).await;
     let mut values = Vec::new();
     while values.len() < 2_000 {
         let event = tail.event_named("records").await;
@@ -116,7 +110,7 @@ async fn sse_reads_everything_from_a_position() {
     }
     values.sort_unstable();
     assert_eq!(values, (0..2_000).collect::<Vec<_>>());
-    let mut last = open(&api, &format!("{path}/tail?from=tail-1")).await;
+    let mut last = Lines::open(&api, &format!("{path}/tail?from=tail-1")).await;
     assert!(!event_rows(&last.event_named("records").await.data).is_empty());
 }
 
@@ -144,7 +138,7 @@ async fn ndjson_gives_a_cursor_after_each_batch() {
     assert_eq!(rows[0].value, "3");
     drop(tail);
 
-    let mut resumed = open(&api, &format!("{path}/tail.ndjson?cursor={cursor}")).await;
+    let mut resumed = Lines::open(&api, &format!("{path}/tail.ndjson?cursor={cursor}")).await;
     let (rows, cursor) = records_and_cursor(&mut resumed, 1).await;
     assert_eq!(
         rows.iter()
@@ -165,7 +159,7 @@ async fn base64_is_for_tails_too() {
     let path = api.topic(&unique("tail-64"), 1).await;
     api.produce(&path, r#"{"records":[{"key":"k","value":"v"}]}"#)
         .await;
-    let mut tail = open(
+    let mut tail = Lines::open(
         &api,
         &format!("{path}/tail.ndjson?from=earliest&encoding=base64"),
     )
@@ -186,12 +180,12 @@ async fn quiet_tails_have_a_heartbeat() {
     let api = shared().await;
     let path = api.topic(&unique("quiet"), 1).await;
     let sse = async {
-        let mut tail = open(&api, &format!("{path}/tail")).await;
+        let mut tail = Lines::open(&api, &format!("{path}/tail")).await;
         let event = tail.event().await.expect("an event");
         assert_eq!(event.name, "heartbeat");
     };
     let ndjson = async {
-        let mut tail = open(&api, &format!("{path}/tail.ndjson")).await;
+        let mut tail = Lines::open(&api, &format!("{path}/tail.ndjson")).await;
         // The cursor that it starts from may come at once; the heartbeat is the one after it.
         let line = tail.next().await.expect("a line");
         let cursor: Value = serde_json::from_str(&line).expect("JSON");
@@ -206,7 +200,7 @@ async fn quiet_tails_have_a_heartbeat() {
 async fn a_deleted_topic_ends_its_tails() {
     let api = shared().await;
     let path = api.topic(&unique("ended"), 1).await;
-    let mut sse = open(&api, &format!("{path}/tail")).await;
+    let mut sse = Lines::open(&api, &format!("{path}/tail")).await;
     api.send("DELETE", &path, "").await.expect(204);
     let event = sse.event_named("error").await;
     let problem: Value = serde_json::from_str(&event.data).unwrap();
@@ -219,8 +213,8 @@ async fn a_stopping_server_says_goodbye() {
     let mut server = Server::start().await;
     let api = server.api();
     let path = api.topic("goodbye", 1).await;
-    let mut sse = open(&api, &format!("{path}/tail")).await;
-    let mut ndjson = open(&api, &format!("{path}/tail.ndjson")).await;
+    let mut sse = Lines::open(&api, &format!("{path}/tail")).await;
+    let mut ndjson = Lines::open(&api, &format!("{path}/tail.ndjson")).await;
     let poll = tokio::spawn({
         let (api, url) = (
             api.clone(),

@@ -91,12 +91,7 @@ fn assert_offsets_without_holes(rows: &[Row]) {
 
 /// Everything by `tail.ndjson` from the start, until as many records have come as there are.
 async fn read_by_tail(api: &Api, topic: &str) -> Vec<Row> {
-    let response = api
-        .request("GET", &format!("{topic}/tail.ndjson?from=earliest"))
-        .send()
-        .await
-        .expect("a tail");
-    let mut lines = Lines::new(response);
+    let mut lines = Lines::open(api, &format!("{topic}/tail.ndjson?from=earliest")).await;
     let mut rows = Vec::with_capacity(FLIGHTS);
     while rows.len() < FLIGHTS {
         let line = lines.next().await.expect("the tail goes on");

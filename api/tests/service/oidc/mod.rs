@@ -7,8 +7,11 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::client::{Api, Reply, reply};
+use crate::client::{Reply, reply};
 use crate::harness::{BINARY, Server, eventually, free_port, shared};
+use crate::tenants::people::{
+    Tenant, accept, access_token, refresh, refresh_cookie, sign_in, try_sign_in,
+};
 use browser::Browser;
 use provider::{Provider, SECRET};
 
@@ -20,7 +23,7 @@ const PASSWORD: &str = "correct horse battery";
 struct Service {
     server: Server,
     provider: Provider,
-    owner: Api,
+    tenant: Tenant,
 }
 
 impl Service {
@@ -42,15 +45,11 @@ impl Service {
             .with("HEADWATER_LOG_LEVEL", "trace")
             .started()
             .await;
-        let credentials = server.credentials();
-        let text = |name: &str| credentials[name].as_str().expect(name);
-        let stranger = Api::stranger(server.root());
-        let signed_in = by_password(&stranger, text("email"), text("password")).await;
-        let owner = stranger.with_key(&access_token(&signed_in.expect(200)));
+        let tenant = Tenant::of_dev(&server).await;
         Self {
             server,
             provider,
-            owner,
+            tenant,
         }
     }
 
@@ -58,19 +57,8 @@ impl Service {
         format!("{}/v1/sessions/oidc/{path}", self.server.root())
     }
 
-    fn stranger(&self) -> Api {
-        Api::stranger(self.server.root())
-    }
-
-    /// Invites an address; the token.
     async fn invite(&self, email: &str) -> String {
-        let path = format!("/organizations/demo/members/{email}");
-        let body = json!({"role": "developer"});
-        let invited = self.owner.manage("PUT", &path, body).await.expect(201);
-        invited.json()["token"]
-            .as_str()
-            .expect("a token")
-            .to_owned()
+        self.tenant.invite(email, "developer").await
     }
 
     /// Signs in through `name` as `login`; the callback's answer.
@@ -82,33 +70,18 @@ impl Service {
 
     /// What `/me` says to the bearer of a sign-in's token.
     async fn me(&self, signed_in: &Reply) -> Value {
-        self.stranger()
+        self.tenant
+            .stranger()
             .with_key(&access_token(signed_in))
             .see("/me")
             .await
     }
 
     async fn events(&self, query: &str) -> Vec<Value> {
-        let path = format!("/organizations/demo/audit-events?action=finishOidc&{query}");
-        let page = self.owner.see(&path).await;
+        let path = format!("/audit-events?action=finishOidc&{query}");
+        let page = self.tenant.owner.api.see(&self.tenant.path(&path)).await;
         page["events"].as_array().expect("events").clone()
     }
-}
-
-async fn by_password(api: &Api, email: &str, password: &str) -> Reply {
-    let body = json!({"email": email, "password": password});
-    api.manage("POST", "/sessions", body).await
-}
-
-fn access_token(reply: &Reply) -> String {
-    let body = reply.json();
-    body["access_token"].as_str().expect("a token").to_owned()
-}
-
-fn set_cookie<'a>(reply: &'a Reply, name: &str) -> Option<&'a str> {
-    let values = reply.headers.get_all("set-cookie").iter();
-    let mut texts = values.map(|value| value.to_str().expect("text"));
-    texts.find(|text| text.starts_with(&format!("{name}=")))
 }
 
 #[tokio::test]
@@ -121,7 +94,7 @@ async fn an_invited_person_signs_in_and_comes_again() {
     let place = begun.header("location").expect("a place");
     assert!(place.starts_with(&service.provider.issuer), "{place}");
     assert_eq!(begun.header("cache-control"), Some("no-store"));
-    let cookie = set_cookie(&begun, STATE_COOKIE).expect("a cookie");
+    let cookie = begun.set_cookie(STATE_COOKIE).expect("a cookie");
     let (_, attributes) = cookie.split_once(';').expect("attributes");
     assert_eq!(
         attributes.trim(),
@@ -138,9 +111,9 @@ async fn an_invited_person_signs_in_and_comes_again() {
     );
     assert_eq!(body.as_object().expect("an object").len(), 3);
     assert_eq!(signed_in.header("cache-control"), Some("no-store"));
-    let refresh = set_cookie(&signed_in, REFRESH_COOKIE).expect("a cookie");
-    assert!(refresh.ends_with("; Path=/v1/sessions; HttpOnly; SameSite=Strict"));
-    let over = set_cookie(&signed_in, STATE_COOKIE).expect("the cookie ends");
+    let cookie = signed_in.set_cookie(REFRESH_COOKIE).expect("a cookie");
+    assert!(cookie.ends_with("; Path=/v1/sessions; HttpOnly; SameSite=Strict"));
+    let over = signed_in.set_cookie(STATE_COOKIE).expect("the cookie ends");
     assert!(over.starts_with("headwater_oidc=; Max-Age=0;"), "{over}");
     assert_eq!(browser.cookie(&service.server.root(), STATE_COOKIE), None);
 
@@ -160,23 +133,19 @@ async fn an_invited_person_signs_in_and_comes_again() {
         )
     );
     // The invitation is still theirs to accept.
-    let person = service.stranger().with_key(&access_token(&signed_in));
-    let accept = format!("/invitations/{token}/accept");
-    person.manage("POST", &accept, json!({})).await.expect(200);
+    let person = service
+        .tenant
+        .stranger()
+        .with_key(&access_token(&signed_in));
+    accept(&person, &token, None).await.expect(200);
     assert_eq!(
         service.me(&signed_in).await["organizations"][0]["id"],
-        "demo"
+        service.tenant.organization
     );
 
     let cookie = browser.cookie(&service.server.root(), REFRESH_COOKIE);
-    let refreshed = service
-        .stranger()
-        .managing("POST", "/sessions/refresh", Value::Null)
-        .header(
-            "cookie",
-            format!("{REFRESH_COOKIE}={}", cookie.expect("it")),
-        );
-    reply(refreshed).await.expect(200);
+    let refreshed = refresh(&service.tenant.stranger(), &cookie.expect("it")).await;
+    refreshed.expect(200);
 
     // Known by now, also to the other client of the same provider, and from another browser.
     for (browser, name) in [(&mut browser, "corp"), (&mut Browser::new(), "public")] {
@@ -191,9 +160,9 @@ async fn an_invited_person_signs_in_and_comes_again() {
     );
 
     // An account without a password cannot be signed in to by one.
-    let stranger = service.stranger();
+    let stranger = service.tenant.stranger();
     for password in ["", " ", PASSWORD] {
-        by_password(&stranger, "ada@example.com", password)
+        try_sign_in(&stranger, "ada@example.com", password)
             .await
             .problem(401, "unauthenticated");
     }
@@ -212,15 +181,6 @@ fn parameter(url: &str, name: &str) -> String {
     found.expect("a parameter").1.into_owned()
 }
 
-fn cookie_of(begun: &Reply) -> &str {
-    set_cookie(begun, STATE_COOKIE).expect("a cookie")
-}
-
-fn cookie_value(cookie: &str) -> String {
-    let (pair, _) = cookie.split_once(';').expect("attributes");
-    pair.split_once('=').expect("a value").1.to_owned()
-}
-
 #[tokio::test]
 async fn a_callback_is_of_one_browser_and_works_once() {
     let service = Service::start().await;
@@ -229,7 +189,7 @@ async fn a_callback_is_of_one_browser_and_works_once() {
     let start = service.url("corp/start");
     let refused = |reply: Reply| {
         reply.problem(401, "unauthenticated");
-        assert_eq!(set_cookie(&reply, REFRESH_COOKIE), None);
+        assert_eq!(reply.set_cookie(REFRESH_COOKIE), None);
     };
 
     let mut ada = Browser::new();
@@ -282,7 +242,7 @@ async fn a_callback_is_of_one_browser_and_works_once() {
         browser.set_cookie(&root, STATE_COOKIE, value);
         refused(browser.open(&callback).await);
     }
-    let bearer = service.stranger().with_key(&kept);
+    let bearer = service.tenant.stranger().with_key(&kept);
     bearer
         .manage("GET", "/me", Value::Null)
         .await
@@ -311,7 +271,7 @@ async fn only_who_is_invited_or_known_comes_in() {
     service.invite("ada@example.com").await;
     let refused = async |login: &str| {
         let reply = service.sign_in(&mut Browser::new(), "corp", login).await;
-        assert_eq!(set_cookie(&reply, REFRESH_COOKIE), None);
+        assert_eq!(reply.set_cookie(REFRESH_COOKIE), None);
         let problem = reply.problem(403, "forbidden");
         problem["detail"].as_str().expect("text").to_owned()
     };
@@ -322,10 +282,8 @@ async fn only_who_is_invited_or_known_comes_in() {
     // Operators keep their password, and nothing but it lets them in.
     let why = refused("demo@localhost").await;
     assert!(why.contains("password"), "{why}");
-    let credentials = service.server.credentials();
-    let password = credentials["password"].as_str().expect("a password");
-    let operator = by_password(&service.stranger(), "demo@localhost", password).await;
-    operator.expect(200);
+    let operator = &service.tenant.owner;
+    sign_in(&operator.api, "demo@localhost", &operator.password).await;
     eventually("the refusal is written down", async || {
         let events = service.events("outcome=denied").await;
         let actor = format!("external:{}#demo@localhost", service.provider.issuer);
@@ -337,9 +295,7 @@ async fn only_who_is_invited_or_known_comes_in() {
 
     // An invitation that was withdrawn invites nobody.
     service.invite("bob@example.com").await;
-    let path = "/organizations/demo/members/bob@example.com";
-    let withdrawn = service.owner.manage("DELETE", path, Value::Null).await;
-    withdrawn.expect(204);
+    service.tenant.remove("bob@example.com").await;
     assert_eq!(refused("bob").await, "nobody has invited this address");
 }
 
@@ -348,11 +304,10 @@ async fn the_first_proof_ends_a_password_and_its_sessions() {
     let service = Service::start().await;
     let email = "ada@example.com";
     let token = service.invite(email).await;
-    let stranger = service.stranger();
-    let accept = format!("/invitations/{token}/accept");
-    let accepted = stranger.manage("POST", &accept, json!({"password": PASSWORD}));
-    accepted.await.expect(200);
-    let before = by_password(&stranger, email, PASSWORD).await.expect(200);
+    let stranger = service.tenant.stranger();
+    let accepted = accept(&stranger, &token, Some(PASSWORD)).await;
+    accepted.expect(200);
+    let before = try_sign_in(&stranger, email, PASSWORD).await.expect(200);
     assert_eq!(service.me(&before).await["email"], email);
     // Somebody who only says that the address is theirs changes nothing.
     let mut eve = Browser::new();
@@ -374,15 +329,10 @@ async fn the_first_proof_ends_a_password_and_its_sessions() {
         .manage("GET", "/me", Value::Null)
         .await
         .problem(401, "unauthenticated");
-    let cookie = set_cookie(&before, REFRESH_COOKIE).expect("a cookie");
-    let refresh = stranger
-        .managing("POST", "/sessions/refresh", Value::Null)
-        .header(
-            "cookie",
-            format!("{REFRESH_COOKIE}={}", cookie_value(cookie)),
-        );
-    reply(refresh).await.problem(401, "unauthenticated");
-    by_password(&stranger, email, PASSWORD)
+    let cookie = refresh_cookie(&before).expect("a cookie");
+    let refreshed = refresh(&stranger, &cookie).await;
+    refreshed.problem(401, "unauthenticated");
+    try_sign_in(&stranger, email, PASSWORD)
         .await
         .problem(401, "unauthenticated");
 
@@ -406,16 +356,10 @@ async fn a_browser_is_sent_to_paths_of_the_service_alone() {
     assert_eq!(sent.header("location"), Some("/console?a=b&c"));
     assert_eq!(sent.header("cache-control"), Some("no-store"));
     assert_eq!(sent.text, "");
-    let refresh = browser.cookie(&service.server.root(), REFRESH_COOKIE);
+    let cookie = browser.cookie(&service.server.root(), REFRESH_COOKIE);
     assert_eq!(browser.cookie(&service.server.root(), STATE_COOKIE), None);
-    let request = service
-        .stranger()
-        .managing("POST", "/sessions/refresh", Value::Null)
-        .header(
-            "cookie",
-            format!("{REFRESH_COOKIE}={}", refresh.expect("it")),
-        );
-    let session = reply(request).await.expect(200);
+    let session = refresh(&service.tenant.stranger(), &cookie.expect("it")).await;
+    let session = session.expect(200);
     assert_eq!(service.me(&session).await["email"], "ada@example.com");
 
     for bad in [
@@ -435,7 +379,7 @@ async fn a_browser_is_sent_to_paths_of_the_service_alone() {
             answer.problem(400, "invalid_request")["errors"][0]["pointer"],
             "redirect"
         );
-        assert_eq!(set_cookie(&answer, STATE_COOKIE), None);
+        assert_eq!(answer.set_cookie(STATE_COOKIE), None);
     }
     for query in ["next=/", "redirect=/a&redirect=/b"] {
         let start = service.url(&format!("corp/start?{query}"));
@@ -477,7 +421,8 @@ async fn what_goes_wrong_is_told_apart() {
     let begun = browser
         .open_with(&service.url("corp/start"), "x-forwarded-proto", "https")
         .await;
-    assert!(cookie_of(&begun).ends_with("; Secure"), "{begun:?}");
+    let cookie = begun.set_cookie(STATE_COOKIE).expect("a cookie");
+    assert!(cookie.ends_with("; Secure"), "{begun:?}");
 
     // The provider comes to its end: who is on the way back is told to try again.
     let mut late = Browser::new();

@@ -1,12 +1,12 @@
 //! `headwater admin bootstrap`: the way in, as often as one likes, on either engine.
 
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::{Value, json};
 
 use super::people::{Engine, Tenant, on_both_engines, sign_in, takes_effect};
 use crate::client::Api;
-use crate::harness::{BINARY, Server, unique};
+use crate::harness::{Server, admin, unique};
 use crate::postgres::Postgres;
 
 on_both_engines!(
@@ -15,14 +15,6 @@ on_both_engines!(
     another_address_becomes_an_owner,
     one_address_may_own_several,
 );
-
-fn bootstrap(arguments: &[&str]) -> Output {
-    Command::new(BINARY)
-        .args(["admin", "bootstrap"])
-        .args(arguments)
-        .output()
-        .expect("it starts")
-}
 
 /// The client that a bootstrap's answer makes.
 fn client(server: &Server, made: &Value) -> Api {
@@ -144,7 +136,8 @@ async fn one_address_may_own_several(engine: Engine) {
     );
     // A project of another organization is not taken over.
     let database = server.database();
-    let output = bootstrap(&[
+    let output = admin(&[
+        "bootstrap",
         "--database",
         &database,
         "--org",
@@ -161,7 +154,7 @@ async fn one_address_may_own_several(engine: Engine) {
 /// Exit code 2 and one line that says why (and where the help is), without a word on standard
 /// output.
 #[track_caller]
-fn is_refused(output: &Output, what: &str) {
+pub fn is_refused(output: &Output, what: &str) {
     let said = String::from_utf8_lossy(&output.stderr);
     let said = said.replace("For more information, try '--help'.", "");
     assert_eq!(output.status.code(), Some(2), "{what}: {said}");
@@ -181,7 +174,8 @@ fn bad_input_is_refused_in_one_line() {
         directory.path().join("metadata.db").display()
     );
     let run = |database: &str, organization: &str, project: &str, email: &str| {
-        bootstrap(&[
+        admin(&[
+            "bootstrap",
             "--database",
             database,
             "--org",
@@ -225,7 +219,8 @@ fn bad_input_is_refused_in_one_line() {
 #[test]
 fn a_database_that_cannot_be_reached_is_said_so() {
     let started = std::time::Instant::now();
-    let output = bootstrap(&[
+    let output = admin(&[
+        "bootstrap",
         "--database",
         "postgres://nobody@127.0.0.1:1/none",
         "--org",
@@ -249,7 +244,8 @@ fn an_empty_database_is_migrated_by_whoever_comes_first() {
         .map(|n| {
             let url = url.clone();
             std::thread::spawn(move || {
-                bootstrap(&[
+                admin(&[
+                    "bootstrap",
                     "--database",
                     &url,
                     "--org",

@@ -28,7 +28,6 @@ pub struct Caller {
 /// Everybody that the walk sends.
 pub async fn callers(engine: Engine, tenant: &Tenant) -> Vec<Caller> {
     let owner = &tenant.owner.api;
-    let stranger = || Api::stranger(owner.root.clone()).in_project(&tenant.project);
     let ready_key = async |by: &Api| {
         let name = unique("walked-key");
         make_key(
@@ -58,22 +57,29 @@ pub async fn callers(engine: Engine, tenant: &Tenant) -> Vec<Caller> {
             key,
         });
     };
-    add("no credential", stranger(), Who::Nobody, &owners_key);
+    add("no credential", tenant.stranger(), Who::Nobody, &owners_key);
     add(
         "garbage",
-        stranger().with_key("hw_0123456789abcdef_nothing"),
+        tenant.stranger().with_key("hw_0123456789abcdef_nothing"),
         Who::Nobody,
         &owners_key,
     );
     add(
         "an expired key",
-        expired_key(tenant, &stranger()).await,
+        expired_key(tenant, &tenant.stranger()).await,
         Who::Nobody,
         &owners_key,
     );
     let others = |api: &Api| api.in_project(&tenant.project);
+    let owner_elsewhere = other.person("owner").await;
     add(
         "another owner",
+        others(&owner_elsewhere.api),
+        Who::Stranger,
+        &owners_key,
+    );
+    add(
+        "another operator",
         others(&other.owner.api),
         Who::Stranger,
         &owners_key,
@@ -163,6 +169,10 @@ impl Caller {
         match &self.who {
             Who::Nobody => false,
             Who::Stranger if self.name == "another key" => at_large && operation.keys == Keys::Any,
+            // Who operates the service does so wherever they are a member.
+            Who::Stranger if self.name == "another operator" => {
+                at_large || matches!(operation.least, Least::Operator)
+            }
             Who::Stranger => at_large,
             Who::Role(role) => operation.least.lets(role),
             Who::Key(_) if self.is_elsewhere() => at_large && operation.keys == Keys::Any,

@@ -11,9 +11,7 @@ on_both_engines!(forged_tokens_of_the_service_are_refused);
 
 /// A client from an address of its own, so that no refusal is held against another.
 fn with(tenant: &Tenant, token: &str) -> Api {
-    Api::stranger(tenant.owner.api.root.clone())
-        .in_project(&tenant.project)
-        .with_key(token)
+    tenant.stranger().with_key(token)
 }
 
 async fn is_refused(tenant: &Tenant, what: &str, token: &str) {
@@ -34,10 +32,10 @@ async fn forged_tokens_of_the_service_are_refused(engine: Engine) {
     let api = &tenant.owner.api;
     let url = format!("{}/.well-known/jwks.json", api.root);
     let keys = reply(api.anonymous("GET", &url)).await.expect(200).json();
-    let known = keys["keys"].as_array().expect("keys").iter();
+    let mut known = keys["keys"].as_array().expect("keys").iter();
     let known = known
-        .cloned()
         .find(|key| key["kid"] == header["kid"])
+        .cloned()
         .expect("the key");
     let x = known["x"].as_str().expect("x");
     let public = base64_simd::URL_SAFE_NO_PAD

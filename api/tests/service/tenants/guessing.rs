@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::people::{Engine, Tenant, on_both_engines, sign_in, try_sign_in};
 use crate::client::{Api, Reply};
-use crate::harness::unique;
+use crate::harness::{median, unique};
 
 on_both_engines!(
     a_wrong_secret_is_like_an_unknown_id,
@@ -27,17 +27,12 @@ fn wrong(key: &str, part: usize) -> String {
     parts.join("_")
 }
 
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[times.len() / 2]
-}
-
 async fn a_wrong_secret_is_like_an_unknown_id(engine: Engine) {
     let tenant = Tenant::new(engine).await;
     let (mut secrets, mut ids) = (Vec::new(), Vec::new());
     for _ in 0..100 {
         // Few tries from each address: this is about answers, not about limits.
-        let api = Api::stranger(tenant.key.root.clone()).in_project(&tenant.project);
+        let api = tenant.stranger();
         api.get("/topics").await.problem(401, "unauthenticated");
         let mut answers = Vec::new();
         for (part, times) in [(2, &mut secrets), (1, &mut ids)] {
@@ -99,7 +94,7 @@ async fn guessing_keys_is_stopped_and_the_owner_is_not(engine: Engine) {
     let server = engine.own().await;
     let tenant = Tenant::on(&server).await;
     // The owner's key has been good from this very address, the guesser's never.
-    let here = Api::stranger(server.root()).in_project(&tenant.project);
+    let here = tenant.stranger();
     let good = here.with_key(&tenant.key.key);
     good.get("/topics").await.expect(200);
     let id = tenant.key.key.split('_').nth(1).unwrap().to_owned();
@@ -112,7 +107,7 @@ async fn guessing_keys_is_stopped_and_the_owner_is_not(engine: Engine) {
         good.get("/topics").await.expect(200);
     }
     // Elsewhere nobody notices.
-    let elsewhere = Api::stranger(server.root()).in_project(&tenant.project);
+    let elsewhere = tenant.stranger();
     elsewhere
         .with_key(&tenant.key.key)
         .get("/topics")

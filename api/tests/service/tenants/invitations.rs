@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use super::people::{Engine, Tenant, accept, on_both_engines, sign_in, try_sign_in};
-use crate::client::Api;
 use crate::harness::unique;
 
 on_both_engines!(
@@ -17,10 +16,6 @@ on_both_engines!(
     a_dry_run_invites_nobody,
     members_are_listed_in_pages,
 );
-
-fn stranger(tenant: &Tenant) -> Api {
-    Api::stranger(tenant.owner.api.root.clone()).in_project(&tenant.project)
-}
 
 fn address() -> String {
     format!("{}@example.com", unique("invited"))
@@ -45,7 +40,7 @@ async fn an_invitation_makes_an_account_once(engine: Engine) {
     let token = invited["token"].as_str().expect("a token");
     assert!(token.starts_with("hwi_"), "{}", token.len());
 
-    let guest = stranger(&tenant);
+    let guest = tenant.stranger();
     try_sign_in(&guest, &email, PASSWORD)
         .await
         .problem(401, "unauthenticated");
@@ -86,10 +81,10 @@ async fn an_account_joins_another_organization(engine: Engine) {
     let person = first.person("viewer").await;
     let token = second.invite(&person.email, "admin").await;
     // Without a credential the password must be the account's.
-    accept(&stranger(&second), &token, Some("some other password"))
+    accept(&second.stranger(), &token, Some("some other password"))
         .await
         .any_problem();
-    try_sign_in(&stranger(&second), &person.email, "some other password")
+    try_sign_in(&second.stranger(), &person.email, "some other password")
         .await
         .problem(401, "unauthenticated");
     accept(&person.api, &token, None).await.expect(200);
@@ -110,7 +105,7 @@ async fn an_account_joins_another_organization(engine: Engine) {
 
     let third = Tenant::new(engine).await;
     let token = third.invite(&person.email, "viewer").await;
-    accept(&stranger(&third), &token, Some(&person.password))
+    accept(&third.stranger(), &token, Some(&person.password))
         .await
         .expect(200);
     person.api.see(&third.path("")).await;
@@ -134,7 +129,7 @@ async fn an_invitation_is_for_its_address(engine: Engine) {
         .await;
     answer.problem(404, "not_found");
     // It is still there for whom it was meant.
-    accept(&stranger(&tenant), &token, Some(PASSWORD))
+    accept(&tenant.stranger(), &token, Some(PASSWORD))
         .await
         .expect(200);
 }
@@ -150,7 +145,7 @@ async fn a_new_invitation_ends_the_old_one(engine: Engine) {
         .json();
     let new = again["token"].as_str().expect("a new token");
     assert_ne!(new, old);
-    let guest = stranger(&tenant);
+    let guest = tenant.stranger();
     accept(&guest, &old, Some(PASSWORD))
         .await
         .problem(404, "not_found");
@@ -163,7 +158,7 @@ async fn a_withdrawn_invitation_is_dead(engine: Engine) {
     let email = address();
     let token = tenant.invite(&email, "viewer").await;
     tenant.remove(&email).await;
-    let guest = stranger(&tenant);
+    let guest = tenant.stranger();
     let withdrawn = accept(&guest, &token, Some(PASSWORD)).await;
     withdrawn.problem(404, "not_found");
     let unknown = accept(&guest, &format!("hwi_{}", "0".repeat(64)), Some(PASSWORD)).await;
@@ -299,7 +294,7 @@ async fn a_dry_run_invites_nobody(engine: Engine) {
         .manage("DELETE", &dry, Value::Null)
         .await
         .expect(204);
-    let joined = accept(&stranger(&tenant), &token, Some(PASSWORD))
+    let joined = accept(&tenant.stranger(), &token, Some(PASSWORD))
         .await
         .expect(200)
         .json();

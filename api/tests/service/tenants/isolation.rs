@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::json;
 
 use super::people::{Engine, Tenant, on_both_engines};
+use super::quotas::RECORD;
 use crate::client::{Api, reply};
 use crate::harness::soon;
 use crate::lines::Lines;
@@ -31,13 +32,8 @@ async fn work(api: Api, whose: String, stop: Arc<AtomicBool>) -> u64 {
                 .map(|m| json!({"key": "k", "value": format!("{whose}:{n}:{m}")}))
                 .collect();
             let body = json!({"records": records}).to_string();
-            let sent = reply(
-                api.request("POST", &format!("{path}/records"))
-                    .header("content-type", "application/json")
-                    .header("idempotency-key", format!("same-key-{n}"))
-                    .body(body),
-            );
-            assert_eq!(sent.await.expect(200).json()["duplicate"], false, "{whose}");
+            let sent = api.produce_once(path, &format!("same-key-{n}"), body).await;
+            assert_eq!(sent.expect(200).json()["duplicate"], false, "{whose}");
             written += 20;
         }
         let rows = api.read_by_cursor(path).await;
@@ -70,14 +66,8 @@ async fn the_same_names_never_mix_under_load(engine: Engine) {
     // A tail over the deletions of the others sees its own records only.
     let watched = second.key.topic("shared-tail", 1).await;
     first.key.topic("shared-tail", 1).await;
-    let mut tail = Lines::new(
-        second
-            .key
-            .request("GET", &format!("{watched}/tail.ndjson?from=earliest"))
-            .send()
-            .await
-            .unwrap(),
-    );
+    let tail = format!("{watched}/tail.ndjson?from=earliest");
+    let mut tail = Lines::open(&second.key, &tail).await;
     for n in 0..200 {
         first
             .key
@@ -171,12 +161,14 @@ async fn names_of_others_are_not_confirmed(engine: Engine) {
         "/topics",
         "/topics/known-here",
         "/topics/known-here/records",
+        "/topics/known-here/tail",
         "/topics/absent",
         "/nonsense",
     ] {
         let theirs = second.key.in_project(&first.project).get(path).await;
         let nobodys = absent.get(path).await;
-        assert_eq!(theirs.status, nobodys.status);
+        theirs.problem(404, "not_found");
+        nobodys.problem(404, "not_found");
         assert_eq!(
             theirs.timeless().to_string().replace(&first.project, "P"),
             nobodys
@@ -186,6 +178,12 @@ async fn names_of_others_are_not_confirmed(engine: Engine) {
             "{path}"
         );
     }
+    let own = second.key.get("/topics/known-here").await;
+    own.problem(404, "topic_not_found");
+    let write = second.key.in_project(&first.project);
+    let write = write.send("POST", "/topics/known-here/records", RECORD);
+    write.await.problem(404, "not_found");
+    assert_eq!(first.key.high_watermarks("/topics/known-here").await, [0]);
     // Metrics are of the service: they name no topic, project or organization.
     let server = engine.shared().await;
     let url = format!("{}/metrics", server.internal_root());

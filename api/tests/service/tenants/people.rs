@@ -107,6 +107,24 @@ impl Tenant {
         }
     }
 
+    /// The one that this `dev` made at its first start.
+    pub async fn of_dev(server: &Server) -> Self {
+        let credentials = server.credentials();
+        let text = |name: &str| credentials[name].as_str().expect(name).to_owned();
+        let stranger = Api::stranger(server.root()).in_project("demo");
+        Self {
+            organization: "demo".to_owned(),
+            project: "demo".to_owned(),
+            owner: sign_in(&stranger, &text("email"), &text("password")).await,
+            key: stranger.with_key(&text("api_key")),
+        }
+    }
+
+    /// Nobody yet, from an address of its own, at the tenant's project.
+    pub fn stranger(&self) -> Api {
+        Api::stranger(self.key.root.clone()).in_project(&self.project)
+    }
+
     /// Its path in the management API.
     pub fn path(&self, rest: &str) -> String {
         format!("/organizations/{}{rest}", self.organization)
@@ -120,7 +138,7 @@ impl Tenant {
     /// A new account that is a member with this role, from an address of its own.
     pub async fn person(&self, role: &str) -> Person {
         let email = format!("{}@example.com", unique(role));
-        let stranger = Api::stranger(self.owner.api.root.clone()).in_project(&self.project);
+        let stranger = self.stranger();
         let token = self.invite(&email, role).await;
         let password = format!("password of {email}");
         let accepted = accept(&stranger, &token, Some(&password)).await.expect(200);
@@ -193,11 +211,10 @@ pub fn everything() -> Value {
 /// Signs in, from where `api` is.
 pub async fn sign_in(api: &Api, email: &str, password: &str) -> Person {
     let answer = try_sign_in(api, email, password).await.expect(200);
-    let token = answer.json()["access_token"].as_str().map(str::to_owned);
     Person {
         email: email.to_owned(),
         password: password.to_owned(),
-        api: api.with_key(&token.expect("an access token")),
+        api: api.with_key(&access_token(&answer)),
         refresh: refresh_cookie(&answer).expect("a refresh cookie"),
     }
 }
@@ -219,10 +236,16 @@ pub async fn refresh(api: &Api, cookie: &str) -> Reply {
 
 /// The refresh token that an answer sets.
 pub fn refresh_cookie(answer: &Reply) -> Option<String> {
-    let cookie = answer.header("set-cookie")?;
+    let cookie = answer.set_cookie("headwater_refresh")?;
     let (pair, _) = cookie.split_once(';').unwrap_or((cookie, ""));
-    let value = pair.strip_prefix("headwater_refresh=")?;
+    let (_, value) = pair.split_once('=')?;
     (!value.is_empty()).then(|| value.to_owned())
+}
+
+/// The access token of an answer to a sign-in.
+#[track_caller]
+pub fn access_token(answer: &Reply) -> String {
+    answer.json_member("access_token")
 }
 
 /// Accepts an invitation, with a password or as the signed-in caller.

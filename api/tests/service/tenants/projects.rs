@@ -98,13 +98,7 @@ async fn deletion_ends_the_tails_that_are_open(engine: Engine) {
     let mut tails = Vec::new();
     for api in [&owner, &key] {
         for call in ["tail", "tail.ndjson"] {
-            let response = api
-                .request("GET", &format!("{path}/{call}?from=earliest"))
-                .send()
-                .await
-                .unwrap();
-            assert_eq!(response.status(), 200);
-            tails.push(Lines::new(response));
+            tails.push(Lines::open(api, &format!("{path}/{call}?from=earliest")).await);
         }
     }
     key.produce(&path, r#"{"records":[{"value":"seen"}]}"#)

@@ -54,7 +54,7 @@ pub fn is_rate_refusal(answer: &Reply, quota: &str, whose: &str) {
 
 /// Asserts a refusal of a count: no use to try again.
 #[track_caller]
-fn is_count_refusal(answer: &Reply, quota: &str, whose: &str) {
+pub fn is_count_refusal(answer: &Reply, quota: &str, whose: &str) {
     let problem = answer.problem(403, "quota_exceeded");
     assert_eq!(
         (&problem["retryable"], &problem["outcome"]),
@@ -214,11 +214,7 @@ async fn connections_come_back_when_they_close(engine: Engine) {
     let tenant = Tenant::new(engine).await;
     tenant.key.topic("held", 1).await;
     limit(&tenant, json!({"connections": 3})).await;
-    let connected = || {
-        Api::stranger(tenant.key.root.clone())
-            .with_key(&tenant.key.key)
-            .in_project(&tenant.project)
-    };
+    let connected = || tenant.stranger().with_key(&tenant.key.key);
     for _ in 0..2 {
         // Each keeps its connection; only the project's own clients count.
         let mut held = Vec::new();

@@ -38,9 +38,7 @@ impl Going {
         let mut tails = Vec::new();
         for call in ["tail", "tail.ndjson"] {
             let url = format!("{path}/{call}?from=latest");
-            let response = api.request("GET", &url).send().await.expect("an answer");
-            assert_eq!(response.status(), 200);
-            tails.push(Lines::new(response));
+            tails.push(Lines::open(api, &url).await);
         }
         let (lines, body) = open_body();
         lines.send("{\"value\":\"going\"}\n".into()).await.unwrap();

@@ -10,22 +10,22 @@ use crate::postgres::Postgres;
 use super::people::sign_in;
 
 /// The database itself, for what no call shows.
-struct Database(AnyPool);
+pub(super) struct Database(AnyPool);
 
 impl Database {
-    async fn open(url: &str) -> Self {
+    pub(super) async fn open(url: &str) -> Self {
         sqlx::any::install_default_drivers();
         Self(AnyPool::connect(url).await.expect("the database opens"))
     }
 
-    async fn run(&self, sql: &str) {
+    pub(super) async fn run(&self, sql: &str) {
         sqlx::query(sqlx::AssertSqlSafe(sql))
             .execute(&self.0)
             .await
             .expect(sql);
     }
 
-    async fn text(&self, sql: &str) -> Vec<String> {
+    pub(super) async fn text(&self, sql: &str) -> Vec<String> {
         sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
             .fetch_all(&self.0)
             .await
@@ -33,7 +33,7 @@ impl Database {
     }
 
     /// Every table and column but sqlx's own.
-    async fn columns(&self, sqlite: bool) -> Vec<String> {
+    pub(super) async fn columns(&self, sqlite: bool) -> Vec<String> {
         let sql = if sqlite {
             "SELECT m.name || '.' || c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c \
              WHERE m.type = 'table' AND m.name NOT LIKE '\\_sqlx%' ESCAPE '\\' \

@@ -6,7 +6,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::people::{
-    Engine, Tenant, accept, everything, make_key, refresh, refresh_cookie, try_sign_in,
+    Engine, Tenant, accept, access_token, everything, make_key, refresh, refresh_cookie,
+    try_sign_in,
 };
 use crate::client::{Reply, reply};
 use crate::harness::{Server, eventually};
@@ -105,7 +106,7 @@ async fn plant(tenant: &Tenant) -> (Vec<Secret>, Vec<Reply>) {
         .expect(200)
         .json();
     let token = invited["token"].as_str().unwrap().to_owned();
-    let guest = crate::client::Api::stranger(api.root.clone()).in_project(&tenant.project);
+    let guest = tenant.stranger();
     let chosen = "a planted password of some length";
     errors.push(accept(&guest, &dead, Some(chosen)).await);
     accept(&guest, &token, Some(chosen)).await.expect(200);
@@ -120,7 +121,7 @@ async fn plant(tenant: &Tenant) -> (Vec<Secret>, Vec<Reply>) {
     let session = try_sign_in(&guest, email, chosen).await.expect(200);
     let first = refresh_cookie(&session).unwrap();
     let renewed = refresh(&guest, &first).await.expect(200);
-    let access = renewed.json()["access_token"].as_str().unwrap().to_owned();
+    let access = access_token(&renewed);
     let person = guest.with_key(&access);
     let new = "another planted password, as long";
     let body = json!({"current_password": chosen, "new_password": new});

@@ -1,16 +1,16 @@
 //! Signing in, staying in, going out: cookies, rotation, and what ends a session.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
 use super::people::{
-    Engine, Person, Tenant, on_both_engines, refresh, refresh_cookie, sign_in, takes_effect,
-    try_sign_in,
+    Engine, Person, Tenant, access_token, on_both_engines, refresh, refresh_cookie, sign_in,
+    takes_effect, try_sign_in,
 };
 use super::tokens::part;
 use crate::client::{Api, reply};
-use crate::harness::unique;
+use crate::harness::{median, unique};
 
 on_both_engines!(
     a_session_is_a_token_and_a_cookie,
@@ -112,7 +112,7 @@ async fn refreshing_rotates_the_cookie(engine: Engine) {
         let new = refresh_cookie(&answer).expect("a new cookie");
         assert_ne!(new, cookie);
         cookie = new;
-        let token = answer.json()["access_token"].as_str().unwrap().to_owned();
+        let token = access_token(&answer);
         person.api.with_key(&token).get("/topics").await.expect(200);
     }
     person.api.get("/topics").await.expect(200);
@@ -146,9 +146,7 @@ async fn a_reused_cookie_ends_the_session(engine: Engine) {
     let other = sign_in(&person.api, &person.email, &person.password).await;
     let renewed = refresh(&person.api, &person.refresh).await.expect(200);
     let thief = refresh_cookie(&renewed).expect("a cookie");
-    let newer = person
-        .api
-        .with_key(renewed.json()["access_token"].as_str().unwrap());
+    let newer = person.api.with_key(&access_token(&renewed));
     newer.get("/topics").await.expect(200);
     refresh(&person.api, &person.refresh)
         .await
@@ -241,12 +239,6 @@ async fn a_new_password_ends_the_other_sessions(engine: Engine) {
     sign_in(&person.api, &person.email, "a new long password").await;
 }
 
-/// The middle of several measurements.
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[times.len() / 2]
-}
-
 async fn an_unknown_address_answers_like_a_wrong_password(engine: Engine) {
     let tenant = Tenant::new(engine).await;
     let root = &tenant.owner.api.root;
@@ -314,7 +306,7 @@ async fn sessions_outlive_a_restart(engine: Engine) {
     server.restart().await;
     // The key that signs is the process's own: an old token may be good or not, a cookie is.
     let renewed = refresh(&person.api, &person.refresh).await.expect(200);
-    let token = renewed.json()["access_token"].as_str().unwrap().to_owned();
+    let token = access_token(&renewed);
     person.api.with_key(&token).get("/topics").await.expect(200);
     refresh(&person.api, &person.refresh)
         .await

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::people::{Engine, Tenant, on_both_engines};
 use crate::client::Api;
 use crate::harness::eventually;
+use crate::lines::Lines;
 
 on_both_engines!(
     what_was_sent_and_read_is_counted,
@@ -16,19 +17,20 @@ on_both_engines!(
 );
 
 /// A record whose payload (key, value, headers) is known: 4 + 10 + 6 + 5 bytes.
-const RECORD: &str = r#"{"key":"key1","value":"12345678","headers":{"header":"12345"}}"#;
-const RECORD_BYTES: u64 = 25;
+pub const RECORD: &str = r#"{"key":"key1","value":"12345678","headers":{"header":"12345"}}"#;
+pub const RECORD_BYTES: u64 = 25;
 /// How far usage may be behind.
 const BEHIND: Duration = Duration::from_secs(10);
 
-async fn send(api: &Api, path: &str, records: u64) {
+/// Writes so many of them.
+pub async fn send(api: &Api, path: &str, records: u64) {
     let many: Vec<_> = (0..records).map(|_| RECORD).collect();
     api.produce(path, format!("{{\"records\":[{}]}}", many.join(",")))
         .await;
 }
 
 /// The sum of one column over a series.
-fn sum(usage: &Value, column: &str) -> u64 {
+pub fn sum(usage: &Value, column: &str) -> u64 {
     let series = usage["series"].as_array().expect("a series");
     series
         .iter()
@@ -36,7 +38,8 @@ fn sum(usage: &Value, column: &str) -> u64 {
         .sum()
 }
 
-async fn usage(tenant: &Tenant, query: &str) -> Value {
+/// What the tenant's project used.
+pub async fn usage(tenant: &Tenant, query: &str) -> Value {
     tenant
         .owner
         .api
@@ -45,7 +48,7 @@ async fn usage(tenant: &Tenant, query: &str) -> Value {
 }
 
 /// Waits for a sum, and asserts that it is not passed.
-async fn reaches(tenant: &Tenant, query: &str, column: &str, expected: u64) {
+pub async fn reaches(tenant: &Tenant, query: &str, column: &str, expected: u64) {
     let started = std::time::Instant::now();
     eventually(&format!("{column} of {query} is {expected}"), async || {
         let seen = usage(tenant, query).await;
@@ -136,14 +139,8 @@ async fn what_was_sent_and_read_is_counted(engine: Engine) {
     })
     .await;
     // A tail counts what it delivers.
-    let mut tail = crate::lines::Lines::new(
-        tenant
-            .key
-            .request("GET", &format!("{first}/tail.ndjson?from=earliest"))
-            .send()
-            .await
-            .unwrap(),
-    );
+    let tail = format!("{first}/tail.ndjson?from=earliest");
+    let mut tail = Lines::open(&tenant.key, &tail).await;
     for _ in 0..10 {
         assert!(tail.next().await.expect("a line").contains("key1"));
     }
@@ -260,6 +257,7 @@ async fn steps_add_up(engine: Engine) {
         "?step=week",
         "?from=yesterday",
         "?to=x",
+        "?topic=",
         "?unknown=1",
         "?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z",
     ] {
