@@ -87,11 +87,11 @@ pub const SIGNING_KEY_ROTATION: Duration = Duration::from_secs(24 * 3_600);
 pub const INVITATION_LIFE: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// A password, in characters: shortest and longest.
 pub const PASSWORD_LENGTH: (usize, usize) = (12, 256);
-/// Passwords that are hashed at the same time.
-pub const PASSWORDS_AT_ONCE: usize = 2;
+/// Passwords that are hashed at the same time, at most; a quarter of the processors.
+pub const PASSWORDS_AT_ONCE: usize = 4;
 /// How long a sign-in waits for its turn to be hashed.
 pub const PASSWORD_WAIT: Duration = Duration::from_secs(5);
-/// How often somebody may be wrong.
+/// How often something may happen, such as somebody being wrong.
 #[derive(Debug, Clone, Copy)]
 pub struct Tries {
     /// So many times,
@@ -159,5 +159,18 @@ pub const TURNS: usize = 16;
 pub const TURN_BYTES: usize = 16 << 10;
 /// What a fetch counts for, whose bytes are not known beforehand.
 pub const TURN_FETCH_BYTES: usize = 4 * TURN_BYTES;
+/// How long a change of metadata waits for those before it.
+pub const CHANGE_WAIT: Duration = Duration::from_secs(6);
+/// Topics whose data is removed before their deletion is answered; more go in the background.
+pub const REMOVED_AT_ONCE: usize = 16;
+/// Denied calls of one organization that are written down; others are counted in the service's log.
+pub const DENIED: Tries = Tries {
+    wrong_max: 200,
+    window: Duration::from_secs(10),
+};
+/// Organizations whose logs one refusal is written into, of a caller who is in many.
+pub const DENIED_LOGS_MAX: usize = 5;
+/// How often notes are tried to be written while the metadata database is away.
+pub const NOTE_TRIES: usize = 20;
 /// Largest offset that JSON carries without loss.
 pub const OFFSET_MAX: u64 = (1 << 53) - 1;

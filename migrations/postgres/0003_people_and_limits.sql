@@ -131,3 +131,20 @@ CREATE TABLE audit_events (
     request_id      TEXT   NOT NULL
 );
 CREATE INDEX audit_events_by_organization ON audit_events (organization_id, id);
+
+-- Pages of lists go on after a text, so texts must sort by their bytes, whatever the database's locale.
+DO $$
+DECLARE
+    known RECORD;
+BEGIN
+    FOR known IN
+        SELECT table_name, column_name FROM information_schema.columns
+        WHERE table_schema = current_schema() AND data_type = 'text'
+        AND table_name <> '_sqlx_migrations'
+    LOOP
+        EXECUTE format(
+            'ALTER TABLE %I ALTER COLUMN %I TYPE TEXT COLLATE "C"',
+            known.table_name, known.column_name
+        );
+    END LOOP;
+END $$;

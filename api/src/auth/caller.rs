@@ -105,6 +105,24 @@ impl Caller {
         }
     }
 
+    /// The caller as they are now, if their credential is still good.
+    ///
+    /// # Errors
+    /// 401 if it is not.
+    pub fn again(&self, catalog: &Catalog, now_ms: i64) -> Result<Self, Problem> {
+        match self {
+            // With the scopes of now.
+            Self::Key(key) => {
+                let same = |known: &Key| known.secret_sha256 == key.secret_sha256;
+                Self::with_key(catalog, &key.id, same, now_ms)
+            }
+            other => {
+                other.still_good(catalog, now_ms)?;
+                Ok(other.clone())
+            }
+        }
+    }
+
     /// How long the credential is good by itself.
     pub fn expires_in(&self, now_ms: i64) -> Duration {
         let expires_at_ms = match self {
@@ -223,7 +241,10 @@ impl Caller {
             return Err(Problem::new(Code::NotFound, "no such organization"));
         };
         self.check_scopes(row, None)?;
-        let about_self = matches!(self, Self::User(user) if about == Some(&user.email));
+        let about_self = matches!(
+            self,
+            Self::User(user) if about.is_some_and(|about| about.eq_ignore_ascii_case(&user.email))
+        );
         self.check_role(role, row, about_self)?;
         Ok((organization, role))
     }
@@ -368,19 +389,7 @@ impl Access {
         now_ms: i64,
     ) -> Result<(), Problem> {
         check_current(catalog)?;
-        let caller = match &self.caller {
-            // With the scopes of now.
-            Caller::Key(key) => Caller::with_key(
-                catalog,
-                &key.id,
-                |known| known.secret_sha256 == key.secret_sha256,
-                now_ms,
-            )?,
-            other => {
-                other.still_good(catalog, now_ms)?;
-                other.clone()
-            }
-        };
+        let caller = self.caller.again(catalog, now_ms)?;
         caller.open_project(catalog, row, &self.project.id, Some(name))?;
         Ok(())
     }

@@ -83,6 +83,23 @@ impl<K: std::hash::Hash + Eq + Clone> Guesses<K> {
         window.wrong = window.wrong.saturating_add(1);
     }
 
+    /// Counts a try as wrong until it turns out right.
+    ///
+    /// # Errors
+    /// As [`Guesses::check`]; then it does not count.
+    pub fn attempt(&self, who: &K, now_ms: i64) -> Result<(), Problem> {
+        self.check(who, now_ms)?;
+        self.wrong(who, now_ms);
+        Ok(())
+    }
+
+    /// Takes back a try that was counted and was not wrong.
+    pub fn take_back(&self, who: &K) {
+        if let Some(window) = self.windows.lock().get_mut(who) {
+            window.wrong = window.wrong.saturating_sub(1);
+        }
+    }
+
     /// Forgets the wrong tries of somebody who knew it after all.
     pub fn right(&self, who: &K) {
         self.windows.lock().remove(who);

@@ -16,7 +16,7 @@ mod tests;
 
 pub use authority::{Authority, UsedKey};
 pub use caller::{Access, Caller};
-pub use guesses::place;
+pub use guesses::{Guesses, place};
 pub use passwords::check_new_password;
 pub use permissions::{Operation, Permission, Role};
 pub use scopes::Scope;

@@ -1,9 +1,10 @@
 //! Passwords: hashed off the runtime's threads, a few at a time, unknown people like known ones.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, mpsc};
 
 use argon2::{Argon2, PasswordHash, PasswordVerifier};
-use tokio::sync::Semaphore;
+use parking_lot::Mutex;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::secrets::{hash_password, random_password};
 use crate::{
@@ -11,14 +12,40 @@ use crate::{
     problem::{Code, Problem},
 };
 
-/// Hashes and checks passwords. Each takes 19 MiB and a core for tens of milliseconds, so the
-/// number of those under way is bounded.
+/// Hashes and checks passwords. Each takes 19 MiB and a core for tens of milliseconds, so there are few
+/// threads for it, which keep that memory to themselves: spread over a runtime's threads it would be
+/// held by all of them.
 #[derive(Clone)]
-pub struct Passwords(Arc<Semaphore>);
+pub struct Passwords {
+    turns: Arc<Semaphore>,
+    work: mpsc::Sender<Work>,
+}
+
+type Work = Box<dyn FnOnce() + Send>;
 
 impl Default for Passwords {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(PASSWORDS_AT_ONCE)))
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = (processors / 4).clamp(1, PASSWORDS_AT_ONCE);
+        let (work, taken) = mpsc::channel::<Work>();
+        let taken = Arc::new(Mutex::new(taken));
+        for _ in 0..threads {
+            let taken = taken.clone();
+            std::thread::spawn(move || {
+                loop {
+                    let next = taken.lock().recv();
+                    match next {
+                        Ok(work) => work(),
+                        // Nobody is left who could ask.
+                        Err(_) => return,
+                    }
+                }
+            });
+        }
+        Self {
+            turns: Arc::new(Semaphore::new(threads)),
+            work,
+        }
     }
 }
 
@@ -60,19 +87,23 @@ impl Passwords {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        let permit = tokio::time::timeout(PASSWORD_WAIT, self.0.clone().acquire_owned()).await;
-        let Ok(Ok(permit)) = permit else {
+        let turn = tokio::time::timeout(PASSWORD_WAIT, self.turns.clone().acquire_owned()).await;
+        let Ok(Ok(turn)) = turn else {
             return Err(Problem::new(
                 Code::Overloaded,
                 "too many people are signing in at once",
             ));
         };
-        let work = tokio::task::spawn_blocking(move || {
-            let done = work();
-            drop(permit);
-            done
-        });
-        work.await
+        let (done, answer) = oneshot::channel();
+        let sent = self.work.send(Box::new(move || {
+            let worked = work();
+            drop(turn);
+            // Whoever asked may have gone.
+            let _ = done.send(worked);
+        }));
+        sent.map_err(|error| Problem::internal("a password cannot be checked", error))?;
+        answer
+            .await
             .map_err(|error| Problem::internal("a password cannot be checked", error))
     }
 }

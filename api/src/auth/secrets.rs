@@ -55,7 +55,7 @@ pub fn sha256_hex(secret: &str) -> String {
 /// A path without what may be a credential in the wrong place, for logs: only its kind is left.
 pub fn without_secrets(path: &str) -> String {
     let segments = path.split('/').map(|segment| {
-        let kinds = ["hw_", "hwi_", "hwr_"];
+        let kinds = ["hw_", "hwi_", "hwr_", "eyJ"];
         let kind = kinds.into_iter().find(|kind| segment.starts_with(kind));
         kind.unwrap_or(segment)
     });

@@ -180,13 +180,14 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
     }
     following.abort();
     rotating.abort();
-    let closed = tokio::task::spawn_blocking(move || node.close()).await;
-    // What was used and refused last is written down too; a database that hangs has its time.
+    // What was used and refused last is written down too, while the log still tells what is stored; a
+    // database that hangs has its time.
     drop(stop_metering);
     notes.leave(Note::Last);
     if let Err(error) = metering.await {
         tracing::error!(%error, "the last usage is not written down");
     }
+    let closed = tokio::task::spawn_blocking(move || node.close()).await;
     if let Err(error) = writing.await {
         tracing::error!(%error, "refused calls and used keys are not written down");
     }

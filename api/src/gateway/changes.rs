@@ -2,16 +2,42 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use super::Gateway;
+use super::{Gateway, in_time};
 use crate::{
-    limits::METADATA_TIMEOUT,
+    auth::{Access, Caller, Permission, Role},
+    limits::{CHANGE_WAIT, REMOVED_AT_ONCE},
     metadata::{Change, store::AuditRow},
     problem::{Code, Problem},
 };
 
-/// Who wants to change what, from where.
+/// What a call was let in for, to be asked again when its change begins: between the two lie a body
+/// and other changes.
+#[derive(Clone)]
+pub struct Standing {
+    /// Who.
+    pub caller: Caller,
+    /// For what.
+    pub permission: Permission,
+    /// Where.
+    pub place: Place,
+}
+
+/// What a call is about.
 #[derive(Debug, Clone)]
+pub enum Place {
+    /// No organization in particular.
+    AtLarge,
+    /// An organization, and a person in it.
+    Organization(String, Option<String>),
+    /// A project, and a topic or group in it.
+    Project(String, Option<String>),
+}
+
+/// Who wants to change what, from where.
+#[derive(Clone)]
 pub struct Intent {
+    /// What the caller was let in for; nothing where the call proves itself.
+    pub standing: Option<Standing>,
     /// As the audit log names them.
     pub actor: String,
     /// Where the request came from.
@@ -34,13 +60,18 @@ impl Intent {
         at_ms: i64,
         order: i64,
     ) -> AuditRow {
+        // Names out of a request: bounded, on one line, and such that every database takes them.
+        let plain = |text: &str, most: usize| -> String {
+            let plain = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+            text.chars().map(plain).take(most).collect()
+        };
         AuditRow {
             id: format!("{at_ms:013}-{order:016x}-{:08x}", rand::random::<u32>()),
             organization_id: organization.to_owned(),
             at: at_ms,
-            actor: self.actor.clone(),
+            actor: plain(&self.actor, 512),
             action: self.action.to_owned(),
-            target: target.to_owned(),
+            target: plain(target, 512),
             outcome: outcome.to_owned(),
             source_ip: self.source_ip.to_canonical().to_string(),
             request_id: self.request_id.to_string(),
@@ -49,10 +80,85 @@ impl Intent {
 }
 
 impl Gateway {
+    /// Begins a change of metadata, after those that are under way, if who wants it still may. What
+    /// they and their organization are then stays so until it ends.
+    pub(super) async fn begin(&self, intent: &Intent) -> Result<Change, Problem> {
+        Ok(self.begin_with_role(intent).await?.0)
+    }
+
+    /// The same in an organization, with what the caller is in it.
+    pub(super) async fn begin_with_role(
+        &self,
+        intent: &Intent,
+    ) -> Result<(Change, Option<Role>), Problem> {
+        let (change, standing) = self.begin_again(intent).await?;
+        let Some(Standing {
+            caller,
+            permission,
+            place,
+        }) = standing
+        else {
+            return Ok((change, None));
+        };
+        let role = match &place {
+            Place::AtLarge => {
+                caller.check_at_large(&self.catalog, &permission)?;
+                None
+            }
+            Place::Organization(id, about) => {
+                let about = about.as_deref();
+                let (_, role) = caller.open_organization(&self.catalog, &permission, id, about)?;
+                Some(role)
+            }
+            Place::Project(id, name) => {
+                let name = name.as_deref();
+                let access = caller.open_project(&self.catalog, &permission, id, name)?;
+                Some(access.role)
+            }
+        };
+        Ok((change, role))
+    }
+
+    /// The same in a project, with what the caller may there.
+    pub(super) async fn begin_in_project(
+        &self,
+        intent: &Intent,
+    ) -> Result<(Change, Access), Problem> {
+        let (change, standing) = self.begin_again(intent).await?;
+        match standing {
+            Some(Standing {
+                caller,
+                permission,
+                place: Place::Project(id, name),
+            }) => {
+                let name = name.as_deref();
+                let access = caller.open_project(&self.catalog, &permission, &id, name)?;
+                Ok((change, access))
+            }
+            _ => Err(Problem::internal("a change has no project", intent.action)),
+        }
+    }
+
+    async fn begin_again(&self, intent: &Intent) -> Result<(Change, Option<Standing>), Problem> {
+        let mut change = self.change().await?;
+        let Some(standing) = &intent.standing else {
+            return Ok((change, None));
+        };
+        let heard = in_time(self.catalog.catch_up_in(&mut change, self.broker_id)).await;
+        self.catalog.leave_dead(heard.map_err(unavailable)?);
+        let now_ms = self.clock.now_ms();
+        let caller = standing.caller.again(&self.catalog, now_ms)?;
+        let standing = Standing {
+            caller,
+            ..standing.clone()
+        };
+        Ok((change, Some(standing)))
+    }
+
     /// Begins a change of metadata, after those that are under way.
     pub(super) async fn change(&self) -> Result<Change, Problem> {
         let begun = self.store.change(self.clock.now_ms());
-        match tokio::time::timeout(METADATA_TIMEOUT, begun).await {
+        match tokio::time::timeout(CHANGE_WAIT, begun).await {
             Ok(begun) => begun.map_err(unavailable),
             Err(error) => Err(unavailable(error)),
         }
@@ -85,7 +191,11 @@ impl Gateway {
             )
         })?;
         match self.catch_up().await {
-            Ok(dead_topics) => self.remove_topics(dead_topics).await,
+            Ok(dead_topics) if dead_topics.len() <= REMOVED_AT_ONCE => {
+                self.remove_topics(dead_topics).await;
+            }
+            // The answer does not wait for so many; who follows the feed removes them.
+            Ok(dead_topics) => self.catalog.leave_dead(dead_topics),
             Err(error) => tracing::warn!(%error, "a change is made, and not yet known here"),
         }
         Ok(())

@@ -33,7 +33,7 @@ use crate::{
 };
 
 pub use budget::{Budget, Held};
-pub use changes::Intent;
+pub use changes::{Intent, Place, Standing};
 pub use cursor::Cursor;
 pub use encode::{Encoded, Encoder, partition_out_of_range};
 pub use fetch::{JSON_PREFIX, OnOutOfRange, ReadLimits};
@@ -101,7 +101,8 @@ impl Gateway {
         let mut failing = false;
         loop {
             let followed = tokio::select! {
-                _ = ticks.tick() => self.catch_up().await.map(|dead_topics| {
+                _ = ticks.tick() => self.catch_up().await.map(|mut dead_topics| {
+                    dead_topics.extend(self.catalog.take_dead());
                     if !dead_topics.is_empty() {
                         // What is revoked meanwhile must not wait for a disk.
                         let gateway = self.clone();

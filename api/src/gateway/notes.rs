@@ -13,8 +13,8 @@ use tokio::sync::mpsc;
 
 use super::{Gateway, Intent};
 use crate::{
-    auth::UsedKey,
-    limits::{METADATA_TIMEOUT, NOTES_MAX},
+    auth::{Guesses, UsedKey},
+    limits::{DENIED, METADATA_TIMEOUT, NOTE_TRIES, NOTES_MAX},
     metadata::store::{AuditFilter, AuditRow, KeyRow, Store, StoreError},
     problem::Problem,
 };
@@ -38,6 +38,8 @@ pub enum Note {
 pub struct Notes {
     sender: mpsc::Sender<Note>,
     dropped: Arc<AtomicU64>,
+    /// Refusals of each organization lately: one that is refused very often takes no room from others.
+    refused: Arc<Guesses<String>>,
 }
 
 /// Notes that wait to be written.
@@ -55,7 +57,13 @@ impl Notes {
             receiver,
             dropped: dropped.clone(),
         };
-        (Self { sender, dropped }, unwritten)
+        let refused = Arc::new(Guesses::new(DENIED));
+        let notes = Self {
+            sender,
+            dropped,
+            refused,
+        };
+        (notes, unwritten)
     }
 
     /// Leaves a note; `false` if there is no room.
@@ -72,6 +80,11 @@ impl Gateway {
     /// Has a refusal written into an organization's audit log.
     pub fn note_denied(&self, intent: &Intent, organization: &str, target: &str) {
         let at_ms = self.clock.now_ms();
+        let organization_id = organization.to_owned();
+        if self.notes.refused.attempt(&organization_id, at_ms).is_err() {
+            self.notes.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
         // After the changes of the same millisecond, which it was not one of.
         let event = intent.event(organization, target, "denied", at_ms, i64::MAX);
         self.notes.leave(Note::Denied(event));
@@ -107,11 +120,7 @@ impl Unwritten {
                 batch.push(note);
             }
             last = is_last(&batch);
-            let written = tokio::time::timeout(METADATA_TIMEOUT, write(&store, &batch)).await;
-            if let Err(error) = written.unwrap_or_else(|_| Err(StoreError("no answer".into()))) {
-                let count = batch.len();
-                tracing::error!(%error, count, "refused calls and used keys are not written down");
-            }
+            write_all(&store, &mut batch).await;
             let dropped = self.dropped.swap(0, Ordering::Relaxed);
             if dropped > 0 {
                 tracing::error!(dropped, "too many refused calls to write all down");
@@ -119,6 +128,31 @@ impl Unwritten {
             batch.clear();
         }
     }
+}
+
+/// Writes notes, again and again while the database is away. One that it will not take keeps no others
+/// out.
+async fn write_all(store: &Store, batch: &mut Vec<Note>) {
+    for _ in 0..NOTE_TRIES {
+        let written = tokio::time::timeout(METADATA_TIMEOUT, write(store, batch)).await;
+        let written = written.unwrap_or_else(|_| Err(StoreError("no answer in time".into())));
+        let Err(error) = written else {
+            return;
+        };
+        tracing::warn!(%error, "refused calls and used keys are not written down yet");
+        if store.ping().await.is_err() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            continue;
+        }
+        for note in batch.drain(..) {
+            if let Err(error) = write(store, std::slice::from_ref(&note)).await {
+                tracing::error!(%error, "a refused call or a used key is not written down");
+            }
+        }
+        return;
+    }
+    let count = batch.len();
+    tracing::error!(count, "refused calls and used keys are not written down");
 }
 
 async fn write(store: &Store, batch: &[Note]) -> Result<(), StoreError> {

@@ -62,7 +62,7 @@ impl Gateway {
         if let Ok(topic) = self.topic(access, name) {
             return existing(topic, &wanted);
         }
-        let mut change = self.change().await?;
+        let mut change = self.begin(intent).await?;
         let row = TopicRow {
             id: headwater_broker::TopicId(uuid::Uuid::now_v7().into_bytes()).to_string(),
             project_id: access.project.id.clone(),
@@ -115,7 +115,7 @@ impl Gateway {
         if_match: Option<&str>,
     ) -> Result<Arc<Topic>, Problem> {
         check_change(&wanted)?;
-        let mut change = self.change().await?;
+        let mut change = self.begin(intent).await?;
         let topic = self.stored_topic(&mut change, access, name).await?;
         check_version(topic.version, if_match)?;
         if wanted
@@ -177,7 +177,7 @@ impl Gateway {
         name: &str,
         if_match: Option<&str>,
     ) -> Result<(), Problem> {
-        let mut change = self.change().await?;
+        let mut change = self.begin(intent).await?;
         let topic = self.stored_topic(&mut change, access, name).await?;
         check_version(topic.version, if_match)?;
         let (id, at_ms) = (topic.id.to_string(), change.at_ms());
@@ -371,6 +371,14 @@ fn check_change(change: &TopicChange) -> Result<(), Problem> {
     {
         let message = format!("must be at most {DESCRIPTION_BYTES_MAX} bytes");
         return Err(Problem::invalid("/description", "out_of_range", message));
+    }
+    if change
+        .description
+        .as_ref()
+        .is_some_and(|text| text.contains('\0'))
+    {
+        let message = "must not hold NUL";
+        return Err(Problem::invalid("/description", "invalid_value", message));
     }
     change.config.check()?;
     let rule = |pointer: &str, code: &str, message: &str| {

@@ -13,8 +13,8 @@ use http::{HeaderMap, header, request::Parts};
 use super::{params::Params, router::App};
 use crate::{
     auth::{Access, Caller, Operation, Permission, Role, permissions::KeyRule, without_secrets},
-    gateway::{Intent, partition_not_found, topic_not_found},
-    limits::METADATA_TIMEOUT,
+    gateway::{Intent, Place, Standing, partition_not_found, topic_not_found},
+    limits::{DENIED_LOGS_MAX, METADATA_TIMEOUT},
     metadata::{Organization, Topic},
     problem::{Code, Problem},
     quota::{Connection, Layers, Resource},
@@ -64,6 +64,7 @@ impl Asked {
     /// What the audit log will say of a change.
     pub fn intent(&self, actor: String, action: &'static str, dry_run: bool) -> Intent {
         Intent {
+            standing: None,
             actor,
             source_ip: self.peer,
             request_id: self.request_id.clone(),
@@ -76,17 +77,40 @@ impl Asked {
         &self,
         caller: &Caller,
         row: &Permission,
+        place: Place,
         uri: &http::Uri,
     ) -> Result<Intent, Problem> {
         let dry_run = dry_run(uri)?;
-        Ok(self.intent(caller.actor(), row.operation, dry_run))
+        let standing = Standing {
+            caller: caller.clone(),
+            permission: *row,
+            place,
+        };
+        Ok(Intent {
+            standing: Some(standing),
+            ..self.intent(caller.actor(), row.operation, dry_run)
+        })
     }
 
-    /// Has a refusal written down in the log of those whom the caller belongs to.
-    fn refused(&self, app: &App, caller: &Caller, row: &Permission, target: &str) {
+    /// Has a refusal written down: in the log of the organization that it is about, if the caller is
+    /// in it, else in those of the organizations that they are in.
+    fn refused(
+        &self,
+        app: &App,
+        caller: &Caller,
+        row: &Permission,
+        organization: Option<&str>,
+        target: &str,
+    ) {
         let target = without_secrets(target);
         let intent = self.intent(caller.actor(), row.operation, false);
-        for (organization, _) in caller.organizations(&app.gateway.catalog) {
+        let mut theirs = caller.organizations(&app.gateway.catalog);
+        if let Some(about) = organization
+            && theirs.iter().any(|(theirs, _)| theirs.id == about)
+        {
+            theirs.retain(|(theirs, _)| theirs.id == about);
+        }
+        for (organization, _) in theirs.into_iter().take(DENIED_LOGS_MAX) {
             let gateway = &app.gateway;
             gateway.note_denied(&intent, &organization.id, &target);
         }
@@ -128,6 +152,8 @@ pub struct InProject {
     pub access: Access,
     /// The path's topic or key, if it has one. It may be no name at all.
     pub name: Option<String>,
+    /// The same if it is what a key's scopes are asked about.
+    scoped: Option<String>,
     /// The request.
     pub asked: Asked,
     permission: Permission,
@@ -213,7 +239,7 @@ impl<O: Operation> FromRequestParts<App> for May<O, SignedIn> {
         let asked = Asked::of(parts);
         let caller = asked.identify(app, &parts.headers).await?;
         let checked = caller.check_at_large(&app.gateway.catalog, &O::ROW);
-        checked.inspect_err(|_| asked.refused(app, &caller, &O::ROW, target(parts)))?;
+        checked.inspect_err(|_| asked.refused(app, &caller, &O::ROW, None, &target(parts)))?;
         Ok(Self::new(SignedIn {
             caller,
             asked,
@@ -232,8 +258,8 @@ impl<O: Operation> FromRequestParts<App> for May<O, InOrganization> {
         let id = names.organization.unwrap_or_default();
         let about = names.other.as_deref();
         let opened = caller.open_organization(&app.gateway.catalog, &O::ROW, &id, about);
-        let (organization, role) =
-            opened.inspect_err(|_| asked.refused(app, &caller, &O::ROW, target(parts)))?;
+        let (organization, role) = opened
+            .inspect_err(|_| asked.refused(app, &caller, &O::ROW, Some(&id), &target(parts)))?;
         let layers = Layers::of_organization(&organization.allowance);
         admit(&O::ROW, layers, connection(parts))?;
         Ok(Self::new(InOrganization {
@@ -308,10 +334,12 @@ impl<O: Operation> May<O, InTopic> {
     }
 }
 
-/// What a call is about, as the audit log names it.
-fn target(parts: &Parts) -> &str {
-    let path = parts.uri.path();
-    path.strip_prefix("/v1/").unwrap_or(path)
+/// What a call is about, as the audit log names it: its path below `/v1`.
+fn target(parts: &Parts) -> String {
+    let path = parts.uri.path().trim_start_matches('/');
+    let path = path.strip_prefix("v1/").unwrap_or(path);
+    let decoded = percent_encoding::percent_decode_str(path);
+    decoded.decode_utf8_lossy().into_owned()
 }
 
 async fn open_project(
@@ -324,15 +352,23 @@ async fn open_project(
     connection: Option<&Connection>,
 ) -> Result<Access, Problem> {
     let caller = asked.identify(app, headers).await?;
-    let refused = || {
-        let name = name.map_or_else(String::new, |name| format!("/{name}"));
-        asked.refused(app, &caller, row, &format!("projects/{project}{name}"));
+    let refused = |organization: Option<&str>| {
+        let name = match (row.key, name) {
+            (KeyRule::Topic(_), Some(name)) => format!("/topics/{name}"),
+            (KeyRule::Group(_), Some(name)) => format!("/groups/{name}"),
+            _ => String::new(),
+        };
+        let target = format!("projects/{project}{name}");
+        asked.refused(app, &caller, row, organization, &target);
     };
     let access = caller.enter_project(&app.gateway.catalog, project);
-    let access = access.inspect_err(|_| refused())?;
+    let access = access.inspect_err(|_| refused(None))?;
     // What is refused for want of permission counts too.
     admit(row, access.layers(), connection)?;
-    access.may(row, name).inspect_err(|_| refused())?;
+    let organization = Some(access.project.organization.as_str());
+    access
+        .may(row, name)
+        .inspect_err(|_| refused(organization))?;
     Ok(access)
 }
 
@@ -373,7 +409,8 @@ impl SignedIn {
     /// # Errors
     /// 400 for another parameter.
     pub fn intent(&self, uri: &http::Uri) -> Result<Intent, Problem> {
-        self.asked.intent_to(&self.caller, &self.permission, uri)
+        self.asked
+            .intent_to(&self.caller, &self.permission, Place::AtLarge, uri)
     }
 }
 
@@ -383,7 +420,9 @@ impl InOrganization {
     /// # Errors
     /// 400 for another parameter.
     pub fn intent(&self, uri: &http::Uri) -> Result<Intent, Problem> {
-        self.asked.intent_to(&self.caller, &self.permission, uri)
+        let place = Place::Organization(self.organization.id.clone(), self.name.clone());
+        self.asked
+            .intent_to(&self.caller, &self.permission, place, uri)
     }
 }
 
@@ -403,7 +442,8 @@ impl InProject {
         .await?;
         Ok(Self {
             access,
-            name: names.scoped.or(names.other),
+            name: names.scoped.clone().or(names.other),
+            scoped: names.scoped,
             asked,
             permission,
             partition: names.partition,
@@ -424,8 +464,9 @@ impl InProject {
     /// # Errors
     /// 400 for another parameter.
     pub fn intent(&self, uri: &http::Uri) -> Result<Intent, Problem> {
+        let place = Place::Project(self.access.project.id.clone(), self.scoped.clone());
         let caller = &self.access.caller;
-        self.asked.intent_to(caller, &self.permission, uri)
+        self.asked.intent_to(caller, &self.permission, place, uri)
     }
 }
 
@@ -435,8 +476,10 @@ impl InTopic {
     /// # Errors
     /// 400 for another parameter.
     pub fn intent(&self, uri: &http::Uri) -> Result<Intent, Problem> {
+        let name = Some(self.topic.name.clone());
+        let place = Place::Project(self.access.project.id.clone(), name);
         let caller = &self.access.caller;
-        self.asked.intent_to(caller, &self.permission, uri)
+        self.asked.intent_to(caller, &self.permission, place, uri)
     }
 
     /// Looks again whether the caller still may: for what goes on for longer than a moment.

@@ -84,6 +84,9 @@ impl<'a> Params<'a> {
                     "give it once",
                 ));
             }
+            if value.contains('\0') {
+                return Err(Problem::invalid(name, "invalid_value", "must not hold NUL"));
+            }
             params.push((name, value));
         }
         Ok(Self(params))
@@ -161,6 +164,7 @@ impl<'a> Params<'a> {
         let after = self.text("page_token").map(|token| {
             let bytes = base64_simd::URL_SAFE_NO_PAD.decode_to_vec(token).ok();
             let after = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+            let after = after.filter(|after| !after.contains('\0'));
             after.ok_or_else(|| {
                 Problem::invalid(
                     "page_token",

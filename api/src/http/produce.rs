@@ -48,6 +48,8 @@ pub async fn produce_records(
         return Err(discard_refused(request, problem).await);
     }
     let body = read_body(&app, request, BODY_BYTES_MAX).await?;
+    // The body may have taken long.
+    call.check(&app)?;
     // A slow upload keeps nobody waiting.
     let turn = call.access.layers().turn(body.bytes.len()).await?;
     let written = async {

@@ -67,6 +67,8 @@ pub async fn produce_raw(
         return Err(discard_refused(request, problem).await);
     }
     let body = read_body(&app, request, RECORD_BYTES.1 as usize).await?;
+    // The body may have taken long.
+    call.check(&app)?;
     let turn = call.access.layers().turn(body.bytes.len()).await?;
     let is_json = content_type
         .as_ref()

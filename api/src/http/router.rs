@@ -2,8 +2,15 @@
 
 use std::sync::Arc;
 
-use axum::{Router, response::IntoResponse, routing::get};
+use axum::{
+    Router,
+    extract::Request,
+    middleware::Next,
+    response::{IntoResponse, Response},
+    routing::get,
+};
 use headwater_broker::Node;
+use http::Method;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
@@ -16,6 +23,7 @@ use super::{
 };
 use crate::{
     gateway::Gateway,
+    limits::METADATA_TIMEOUT,
     problem::{Code, Problem},
 };
 
@@ -55,6 +63,7 @@ pub fn streaming() -> OpenApiRouter<App> {
 pub fn router(app: App, with_metrics: bool) -> Router {
     let (streaming, _) = streaming().split_for_parts();
     let (management, _) = management().split_for_parts();
+    let management = management.route_layer(axum::middleware::from_fn(bounded_reads));
     let project = streaming.merge(unbuilt::project_routes());
     Router::new()
         .nest("/v1/projects/{project}", project)
@@ -91,4 +100,16 @@ pub fn internal_router(app: App) -> Router {
         .route("/metrics", get(ops::metrics))
         .fallback(async || Problem::new(Code::NotFound, "there is nothing at this path"))
         .with_state(app)
+}
+
+/// Reads of what is managed ask the database, which may hang; changes bound themselves.
+async fn bounded_reads(request: Request, next: Next) -> Response {
+    if request.method() != Method::GET {
+        return next.run(request).await;
+    }
+    let answered = tokio::time::timeout(METADATA_TIMEOUT, next.run(request)).await;
+    answered.unwrap_or_else(|_| {
+        let problem = Problem::new(Code::Unavailable, "the metadata database does not answer");
+        problem.into_response()
+    })
 }

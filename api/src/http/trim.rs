@@ -48,6 +48,7 @@ pub async fn trim_partition(
         partition,
         before_offset,
     } = json_body(&app, request).await?;
+    call.check(&app)?;
     let partitions = call.topic.partitions();
     if partition >= partitions {
         return Err(partition_out_of_range("/partition", partitions));

@@ -69,6 +69,11 @@ struct Rate {
 }
 
 impl Allowance {
+    /// How much is stored about now; now and then one caller measures for all.
+    pub fn stored_bytes(&self, measure: impl FnOnce() -> u64) -> u64 {
+        self.stored.bytes(measure)
+    }
+
     /// An unlimited one of somebody who is alone.
     pub fn new(owner: Owner, name: &str) -> Self {
         Self::among(Arc::default(), owner, name)

@@ -35,24 +35,19 @@ pub struct IssuerSpec {
 }
 
 impl IssuerSpec {
-    fn check(&self, gateway: &Gateway, by: Role) -> Result<(), Problem> {
+    fn check(&self, gateway: &Gateway) -> Result<(), Problem> {
         if self.rules.len() > ISSUERS_MAX {
             let message = format!("must be at most {ISSUERS_MAX}");
             return Err(Problem::invalid("/rules", "out_of_range", message));
         }
-        if !(1..=256).contains(&self.audience.len()) {
-            let message = "must be 1 to 256 bytes";
+        let plain = !self.audience.chars().any(char::is_control);
+        if !plain || !(1..=256).contains(&self.audience.len()) {
+            let message = "must be 1 to 256 bytes on one line";
             return Err(Problem::invalid("/audience", "out_of_range", message));
         }
         jwks::check_issuer(gateway.reach, &self.issuer).map_err(|why| {
             Problem::new(Code::InvalidSetting, "").at("/issuer", "invalid_issuer", why)
         })?;
-        if by < Role::Owner && self.rules.iter().any(|rule| rule.role == Role::Owner) {
-            return Err(Problem::new(
-                Code::Forbidden,
-                "owners are made by owners, by rules too",
-            ));
-        }
         Ok(())
     }
 }
@@ -81,6 +76,7 @@ impl Gateway {
     /// # Errors
     /// 404 if there is none of that name.
     pub async fn read_issuer(&self, organization: &str, name: &str) -> Result<IssuerRow, Problem> {
+        check_name("issuer", name).map_err(|_| not_found("issuer"))?;
         let mut connection = self.connection().await?;
         let row = IssuerRow::get(&mut connection, organization, name).await;
         row.map_err(unavailable)?.ok_or_else(|| not_found("issuer"))
@@ -95,21 +91,21 @@ impl Gateway {
         &self,
         intent: &Intent,
         organization: &str,
-        by: Role,
         name: &str,
         wanted: IssuerSpec,
         if_match: Option<&str>,
     ) -> Result<(IssuerRow, bool), Problem> {
         check_name("issuer", name)?;
-        wanted.check(self, by)?;
-        let mut change = self.change().await?;
+        wanted.check(self)?;
+        let (mut change, by) = self.begin_with_role(intent).await?;
+        check_owners_rules(&wanted.rules, by)?;
         let all = IssuerRow::of_organization(&mut change, organization).await;
         let all = all.map_err(unavailable)?;
         let existing = all.iter().find(|row| row.name == name);
         match existing {
             Some(existing) => {
                 check_version(existing.version, if_match)?;
-                check_owners_rules(existing, by)?;
+                check_owners_rules(&rules_of(existing)?, by)?;
             }
             None if all.len() >= ISSUERS_MAX => {
                 return Err(too_many("issuers of an organization", ISSUERS_MAX as i64));
@@ -142,17 +138,17 @@ impl Gateway {
         &self,
         intent: &Intent,
         organization: &str,
-        by: Role,
         name: &str,
         if_match: Option<&str>,
     ) -> Result<(), Problem> {
-        let mut change = self.change().await?;
+        check_name("issuer", name).map_err(|_| not_found("issuer"))?;
+        let (mut change, by) = self.begin_with_role(intent).await?;
         let row = IssuerRow::get(&mut change, organization, name).await;
         let row = row
             .map_err(unavailable)?
             .ok_or_else(|| not_found("issuer"))?;
         check_version(row.version, if_match)?;
-        check_owners_rules(&row, by)?;
+        check_owners_rules(&rules_of(&row)?, by)?;
         let deleted = IssuerRow::delete(&mut change, organization, name).await;
         deleted.map_err(unavailable)?;
         self.finish_issuer(change, intent, organization, name).await
@@ -172,14 +168,17 @@ impl Gateway {
     }
 }
 
+fn rules_of(row: &IssuerRow) -> Result<Vec<IssuerRule>, Problem> {
+    serde_json::from_str(&row.rules)
+        .map_err(|error| Problem::internal("an issuer's rules cannot be read", error))
+}
+
 /// An issuer that makes owners is the business of owners.
-fn check_owners_rules(row: &IssuerRow, by: Role) -> Result<(), Problem> {
-    let rules: Vec<IssuerRule> = serde_json::from_str(&row.rules)
-        .map_err(|error| Problem::internal("an issuer's rules cannot be read", error))?;
-    if by < Role::Owner && rules.iter().any(|rule| rule.role == Role::Owner) {
+fn check_owners_rules(rules: &[IssuerRule], by: Option<Role>) -> Result<(), Problem> {
+    if by < Some(Role::Owner) && rules.iter().any(|rule| rule.role == Role::Owner) {
         return Err(Problem::new(
             Code::Forbidden,
-            "the issuer makes owners: it is the business of owners",
+            "owners are made by owners, by rules too",
         ));
     }
     Ok(())

@@ -10,9 +10,10 @@ use crate::{
         changes::{check_absent, check_version, unavailable},
         check_name,
     },
-    limits::{KEYS_MAX, SCOPES_MAX},
+    limits::{KEYS_MAX, OFFSET_MAX, SCOPES_MAX},
     metadata::{Change, KeyRow, Kind, not_null},
     problem::{Code, Problem},
+    quota::Resource,
 };
 
 /// What a key shall be.
@@ -45,11 +46,31 @@ pub struct KeyQuotas {
     pub egress_bytes_per_second: Option<u64>,
 }
 
+impl KeyQuotas {
+    fn named(&self) -> [(Resource, Option<u64>); 3] {
+        [
+            (Resource::RequestsPerSecond, self.requests_per_second),
+            (
+                Resource::IngressBytesPerSecond,
+                self.ingress_bytes_per_second,
+            ),
+            (Resource::EgressBytesPerSecond, self.egress_bytes_per_second),
+        ]
+    }
+}
+
 impl KeySpec {
     fn check(&self, now_ms: i64) -> Result<(), Problem> {
         if self.scopes.is_empty() || self.scopes.len() > SCOPES_MAX {
             let message = format!("must be 1 to {SCOPES_MAX} scopes");
             return Err(Problem::invalid("/scopes", "out_of_range", message));
+        }
+        for (resource, limit) in self.quotas.unwrap_or_default().named() {
+            if limit.is_some_and(|limit| limit > OFFSET_MAX) {
+                let pointer = format!("/quotas/{}", resource.name());
+                let message = format!("must be 0 to {OFFSET_MAX}, or null");
+                return Err(Problem::invalid(pointer, "out_of_range", message));
+            }
         }
         for (nth, scope) in self.scopes.iter().enumerate() {
             check_scope(&format!("/scopes/{nth}"), scope)?;
@@ -66,9 +87,15 @@ impl KeySpec {
 }
 
 fn check_scope(pointer: &str, scope: &Scope) -> Result<(), Problem> {
-    if scope.operations.is_empty() {
+    let repeats = (1..scope.operations.len())
+        .any(|nth| scope.operations[..nth].contains(&scope.operations[nth]));
+    if scope.operations.is_empty() || repeats {
         let pointer = format!("{pointer}/operations");
-        return Err(Problem::invalid(pointer, "empty", "name an operation"));
+        return Err(Problem::invalid(
+            pointer,
+            "invalid_value",
+            "name each operation once",
+        ));
     }
     let (field, pattern) = match (&scope.topic, &scope.group) {
         (Some(topic), None) => ("topic", topic),
@@ -121,6 +148,7 @@ impl Gateway {
     /// # Errors
     /// 404 if there is none of that name, 403 if it is another's.
     pub async fn read_key(&self, access: &Access, name: &str) -> Result<KeyRow, Problem> {
+        check_name("key", name).map_err(|_| not_found("key"))?;
         let mut connection = self.connection().await?;
         let row = KeyRow::named(&mut connection, &access.project.id, name).await;
         let row = row.map_err(unavailable)?.ok_or_else(|| not_found("key"))?;
@@ -136,25 +164,25 @@ impl Gateway {
     pub async fn put_key(
         &self,
         intent: &Intent,
-        access: &Access,
         name: &str,
         wanted: KeySpec,
         if_match: Option<&str>,
     ) -> Result<(KeyRow, Option<String>), Problem> {
         check_name("key", name)?;
-        let mut change = self.change().await?;
+        let (mut change, access) = self.begin_in_project(intent).await?;
         wanted.check(change.at_ms())?;
         let maker = access.caller.email().ok_or_else(|| {
             Problem::new(Code::Forbidden, "keys are made by users who signed in here")
         })?;
         let expires_at = wanted.expires_at.map(|at| at.as_millisecond());
-        check_within(access, &wanted.scopes, expires_at)?;
+        check_within(&access, &wanted.scopes, expires_at)?;
+        check_quotas(&access, &wanted.quotas.unwrap_or_default())?;
         let scopes = to_json(&wanted.scopes)?;
         let quotas = to_json(&wanted.quotas.unwrap_or_default())?;
         let existing = KeyRow::named(&mut change, &access.project.id, name).await;
         if let Some(row) = existing.map_err(unavailable)? {
             check_version(row.version, if_match)?;
-            check_mastery(access, &row)?;
+            check_mastery(&access, &row)?;
             let row = KeyRow {
                 scopes,
                 quotas,
@@ -163,7 +191,7 @@ impl Gateway {
                 ..row
             };
             row.update(&mut change).await.map_err(unavailable)?;
-            self.finish_key(change, intent, access, &row).await?;
+            self.finish_key(change, intent, &access, &row).await?;
             return Ok((row, None));
         }
         check_absent(if_match)?;
@@ -189,7 +217,7 @@ impl Gateway {
         if !row.insert(&mut change).await.map_err(unavailable)? {
             return Err(Problem::new(Code::Unavailable, "try again"));
         }
-        self.finish_key(change, intent, access, &row).await?;
+        self.finish_key(change, intent, &access, &row).await?;
         Ok((row, Some(text)))
     }
 
@@ -201,12 +229,11 @@ impl Gateway {
     pub async fn rotate_key(
         &self,
         intent: &Intent,
-        access: &Access,
         name: &str,
         if_match: Option<&str>,
     ) -> Result<(KeyRow, String), Problem> {
-        let mut change = self.change().await?;
-        let row = stored(&mut change, access, name, if_match).await?;
+        let (mut change, access) = self.begin_in_project(intent).await?;
+        let row = stored(&mut change, &access, name, if_match).await?;
         let text = generate_api_key();
         let (id, secret_sha256) = parts(&text)?;
         let touched = change.touch(Kind::Key, &row.id).await;
@@ -218,7 +245,7 @@ impl Gateway {
             ..row
         };
         row.update(&mut change).await.map_err(unavailable)?;
-        self.finish_key(change, intent, access, &row).await?;
+        self.finish_key(change, intent, &access, &row).await?;
         Ok((row, text))
     }
 
@@ -229,15 +256,14 @@ impl Gateway {
     pub async fn delete_key(
         &self,
         intent: &Intent,
-        access: &Access,
         name: &str,
         if_match: Option<&str>,
     ) -> Result<(), Problem> {
-        let mut change = self.change().await?;
-        let row = stored(&mut change, access, name, if_match).await?;
+        let (mut change, access) = self.begin_in_project(intent).await?;
+        let row = stored(&mut change, &access, name, if_match).await?;
         let deleted = KeyRow::delete(&mut change, &row.id).await;
         deleted.map_err(unavailable)?;
-        self.finish_key(change, intent, access, &row).await
+        self.finish_key(change, intent, &access, &row).await
     }
 
     async fn finish_key(
@@ -262,6 +288,7 @@ async fn stored(
     name: &str,
     if_match: Option<&str>,
 ) -> Result<KeyRow, Problem> {
+    check_name("key", name).map_err(|_| not_found("key"))?;
     let row = KeyRow::named(change, &access.project.id, name).await;
     let row = row.map_err(unavailable)?.ok_or_else(|| not_found("key"))?;
     check_version(row.version, if_match)?;
@@ -306,6 +333,23 @@ fn check_within(access: &Access, scopes: &[Scope], until_ms: Option<i64>) -> Res
         Code::Forbidden,
         "an API key has to do with keys within its own scopes and expiry only",
     ))
+}
+
+/// A key gives no more than its own quotas, to itself neither.
+fn check_quotas(access: &Access, wanted: &KeyQuotas) -> Result<(), Problem> {
+    let Caller::Key(key) = &access.caller else {
+        return Ok(());
+    };
+    for (resource, wanted) in wanted.named() {
+        let own = key.allowance.limit(resource);
+        if own.is_some_and(|own| wanted.is_none_or(|wanted| wanted > own)) {
+            return Err(Problem::new(
+                Code::Forbidden,
+                format!("the API key's own quota of {} is less", resource.name()),
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn parts(text: &str) -> Result<(String, String), Problem> {

@@ -131,12 +131,11 @@ impl Gateway {
         &self,
         intent: &Intent,
         organization: &str,
-        by: Role,
         email: &str,
         role: Role,
         if_match: Option<&str>,
     ) -> Result<(Member, bool), Problem> {
-        let mut change = self.change().await?;
+        let (mut change, by) = self.begin_with_role(intent).await?;
         let member = MembershipRow::get(&mut change, organization, email).await;
         if let Some(mut member) = member.map_err(unavailable)? {
             check_version(member.version, if_match)?;
@@ -153,10 +152,12 @@ impl Gateway {
             return Ok((member.into(), false));
         }
         check_absent(if_match)?;
-        check_owners_business(by, role == Role::Owner)?;
         let at_ms = change.at_ms();
         let before = InvitationRow::get(&mut change, organization, email).await;
         let before = before.map_err(unavailable)?;
+        let of_owner = |before: &InvitationRow| before.role == Role::Owner.name();
+        let was_owner = before.as_ref().is_some_and(of_owner);
+        check_owners_business(by, was_owner || role == Role::Owner)?;
         let is_new = before.is_none_or(|before| before.expires_at <= at_ms);
         let count = MembershipRow::count_people(&mut change, organization).await;
         if is_new && count.map_err(unavailable)? >= MEMBERS_MAX {
@@ -192,11 +193,10 @@ impl Gateway {
         &self,
         intent: &Intent,
         organization: &str,
-        by: Role,
         email: &str,
         if_match: Option<&str>,
     ) -> Result<(), Problem> {
-        let mut change = self.change().await?;
+        let (mut change, by) = self.begin_with_role(intent).await?;
         let member = MembershipRow::get(&mut change, organization, email).await;
         match member.map_err(unavailable)? {
             Some(member) => {
@@ -237,8 +237,8 @@ impl Gateway {
     }
 }
 
-fn check_owners_business(by: Role, about_an_owner: bool) -> Result<(), Problem> {
-    if about_an_owner && by < Role::Owner {
+fn check_owners_business(by: Option<Role>, about_an_owner: bool) -> Result<(), Problem> {
+    if about_an_owner && by < Some(Role::Owner) {
         return Err(Problem::new(
             Code::Forbidden,
             "owners are made, changed and removed by owners",

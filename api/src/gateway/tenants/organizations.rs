@@ -95,7 +95,7 @@ impl Gateway {
         id: &str,
         name: String,
     ) -> Result<OrganizationRow, Problem> {
-        let mut change = self.change().await?;
+        let mut change = self.begin(intent).await?;
         let count = MembershipRow::count_of(&mut change, owner).await;
         if count.map_err(unavailable)? >= ORGANIZATIONS_MAX {
             return Err(too_many("organizations of one user", ORGANIZATIONS_MAX));
@@ -143,7 +143,7 @@ impl Gateway {
         name: Option<String>,
         if_match: Option<&str>,
     ) -> Result<OrganizationRow, Problem> {
-        let mut change = self.change().await?;
+        let mut change = self.begin(intent).await?;
         let mut row = stored(&mut change, id).await?;
         check_version(row.version, if_match)?;
         row.name = name.unwrap_or(row.name);
@@ -164,7 +164,7 @@ impl Gateway {
         if_match: Option<&str>,
     ) -> Result<(), Problem> {
         let id = &organization.id;
-        let mut change = self.change().await?;
+        let mut change = self.begin(intent).await?;
         let row = stored(&mut change, id).await?;
         check_version(row.version, if_match)?;
         let projects = ProjectRow::page(&mut change, id, "", i64::MAX).await;

@@ -29,7 +29,7 @@ impl Gateway {
         id: &str,
         name: String,
     ) -> Result<ProjectRow, Problem> {
-        let mut change = self.change().await?;
+        let mut change = self.begin(intent).await?;
         let count = ProjectRow::count(&mut change, organization).await;
         if count.map_err(unavailable)? >= PROJECTS_MAX {
             return Err(too_many("projects in an organization", PROJECTS_MAX));
@@ -88,7 +88,7 @@ impl Gateway {
         name: Option<String>,
         if_match: Option<&str>,
     ) -> Result<ProjectRow, Problem> {
-        let mut change = self.change().await?;
+        let mut change = self.begin(intent).await?;
         let mut row = stored(&mut change, &project.id).await?;
         check_version(row.version, if_match)?;
         row.name = name.unwrap_or(row.name);
@@ -109,7 +109,7 @@ impl Gateway {
         project: &Project,
         if_match: Option<&str>,
     ) -> Result<(), Problem> {
-        let mut change = self.change().await?;
+        let mut change = self.begin(intent).await?;
         let row = stored(&mut change, &project.id).await?;
         check_version(row.version, if_match)?;
         bury_project(&mut change, &project.id).await?;

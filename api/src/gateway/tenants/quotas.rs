@@ -51,7 +51,7 @@ impl Gateway {
         by_operator: bool,
         wanted: &LimitsChange,
     ) -> Result<Quotas, Problem> {
-        let mut change = self.change().await?;
+        let mut change = self.begin(intent).await?;
         if by_operator {
             let ceilings = change.set_ceilings(&organization.id, wanted).await;
             ceilings.map_err(unavailable)?;
@@ -81,7 +81,7 @@ impl Gateway {
         project: &Project,
         wanted: &LimitsChange,
     ) -> Result<Quotas, Problem> {
-        let mut change = self.change().await?;
+        let mut change = self.begin(intent).await?;
         let set = change.set_limits(Layer::Project, &project.id, wanted);
         set.await.map_err(unavailable)?;
         let quotas = self.quotas_of(&mut change, &project.allowance).await?;
@@ -107,7 +107,7 @@ impl Gateway {
             egress_bytes_per_second: allowance.in_last_second(Resource::EgressBytesPerSecond),
             partitions,
             topics,
-            storage_bytes: self.stored_bytes(allowance),
+            storage_bytes: allowance.stored_bytes(|| self.stored_bytes(allowance)),
             connections: allowance.connections(),
             tails: allowance.tails(),
         };

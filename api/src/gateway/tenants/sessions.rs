@@ -91,19 +91,26 @@ impl Gateway {
     ) -> Result<(), Problem> {
         let authority = &self.authority;
         let who = (peer, email.to_owned());
-        authority.wrong_passwords.check(&who, self.clock.now_ms())?;
-        authority
-            .wrong_credentials
-            .check(&peer, self.clock.now_ms())?;
-        let hash = user.map(|user| user.password_hash.clone());
-        if authority.passwords.verify(password, hash).await? {
-            authority.wrong_passwords.right(&who);
-            return Ok(());
-        }
         let now_ms = self.clock.now_ms();
-        authority.wrong_passwords.wrong(&who, now_ms);
-        authority.wrong_credentials.wrong(&peer, now_ms);
-        Err(wrong())
+        // Counted before it is known to be wrong: tries that come at once are as many.
+        authority.wrong_credentials.attempt(&peer, now_ms)?;
+        authority.wrong_passwords.attempt(&who, now_ms)?;
+        let hash = user.map(|user| user.password_hash.clone());
+        let verified = authority.passwords.verify(password, hash).await;
+        if !matches!(verified, Ok(false)) {
+            authority.wrong_credentials.take_back(&peer);
+        }
+        match verified {
+            Ok(true) => {
+                authority.wrong_passwords.right(&who);
+                Ok(())
+            }
+            Ok(false) => Err(wrong()),
+            Err(problem) => {
+                authority.wrong_passwords.take_back(&who);
+                Err(problem)
+            }
+        }
     }
 
     /// Begins a session of a user who proved who they are.
@@ -151,6 +158,7 @@ impl Gateway {
         token: &str,
     ) -> Result<SignedSession, Problem> {
         let token_sha256 = sha256_hex(token);
+        self.known_token(&token_sha256, intent.source_ip).await?;
         let mut change = self.change().await?;
         let at_ms = change.at_ms();
         let row = RefreshRow::get(&mut change, &token_sha256).await;
@@ -172,23 +180,33 @@ impl Gateway {
         let used = RefreshRow::use_token(&mut change, &token_sha256, at_ms).await;
         used.map_err(unavailable)?;
         let token = next_token(&mut change, &row.session_id).await?;
-        change.commit().await.map_err(unavailable)?;
+        self.commit(change).await?;
         let left_ms = row.expires_at.saturating_sub(at_ms).max(0) as u64;
         let life = Duration::from_millis(left_ms);
         Ok(self.signed(&row.email, &row.session_id, token, life))
     }
 
-    /// Ends the session of a refresh token, if it goes on.
+    /// The session of a refresh token. Made-up ones take no turn among changes, and are counted.
+    async fn known_token(&self, token_sha256: &str, from: IpAddr) -> Result<RefreshRow, Problem> {
+        let (peer, now_ms) = (place(from), self.clock.now_ms());
+        let wrong_credentials = &self.authority.wrong_credentials;
+        let mut connection = self.connection().await?;
+        let row = RefreshRow::get(&mut connection, token_sha256).await;
+        row.map_err(unavailable)?.ok_or_else(|| {
+            let refused = wrong_credentials.check(&peer, now_ms);
+            wrong_credentials.wrong(&peer, now_ms);
+            refused.err().unwrap_or_else(no_session)
+        })
+    }
+
+    /// Ends the session of a refresh token.
     ///
     /// # Errors
-    /// 503 if the database is away.
-    pub async fn end_session_of_token(&self, token: &str) -> Result<(), Problem> {
-        let mut change = self.change().await?;
-        let row = RefreshRow::get(&mut change, &sha256_hex(token)).await;
-        match row.map_err(unavailable)? {
-            Some(row) => self.end(change, &row.session_id).await,
-            None => Ok(()),
-        }
+    /// 401 if there is none, 429 after too many such.
+    pub async fn end_session_of_token(&self, token: &str, from: IpAddr) -> Result<(), Problem> {
+        let row = self.known_token(&sha256_hex(token), from).await?;
+        let change = self.change().await?;
+        self.end(change, &row.session_id).await
     }
 
     /// Ends the session that an access token is of.

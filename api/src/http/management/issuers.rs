@@ -134,14 +134,13 @@ pub async fn put_issuer(
     let if_match = if_match(request.headers())?;
     let wanted: IssuerSpec = json_body(&app, request).await?;
     let dry_run = intent.dry_run;
-    let (gateway, organization, by) = (app.gateway.clone(), call.organization, call.role);
+    let (gateway, organization) = (app.gateway.clone(), call.organization);
     let name = call.name.unwrap_or_default();
     let put = unbroken(async move {
         gateway
             .put_issuer(
                 &intent,
                 &organization.id,
-                by,
                 &name,
                 wanted,
                 if_match.as_deref(),
@@ -172,11 +171,11 @@ pub async fn delete_issuer(
     let intent = call.intent(request.uri())?;
     let if_match = if_match(request.headers())?;
     let dry_run = intent.dry_run;
-    let (gateway, organization, by) = (app.gateway.clone(), call.organization, call.role);
+    let (gateway, organization) = (app.gateway.clone(), call.organization);
     let name = call.name.unwrap_or_default();
     unbroken(async move {
         gateway
-            .delete_issuer(&intent, &organization.id, by, &name, if_match.as_deref())
+            .delete_issuer(&intent, &organization.id, &name, if_match.as_deref())
             .await
     })
     .await?;

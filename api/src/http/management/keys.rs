@@ -153,11 +153,11 @@ pub async fn put_key(
     let if_match = if_match(request.headers())?;
     let wanted: KeySpec = json_body(&app, request).await?;
     let dry_run = intent.dry_run;
-    let (gateway, access) = (app.gateway.clone(), call.access);
+    let gateway = app.gateway.clone();
     let name = call.name.unwrap_or_default();
     let put = unbroken(async move {
         gateway
-            .put_key(&intent, &access, &name, wanted, if_match.as_deref())
+            .put_key(&intent, &name, wanted, if_match.as_deref())
             .await
     });
     let (row, secret) = put.await?;
@@ -188,11 +188,11 @@ pub async fn rotate_key(
     let intent = call.intent(request.uri())?;
     let if_match = if_match(request.headers())?;
     let dry_run = intent.dry_run;
-    let (gateway, access) = (app.gateway.clone(), call.access);
+    let gateway = app.gateway.clone();
     let name = call.name.unwrap_or_default();
     let rotated = unbroken(async move {
         gateway
-            .rotate_key(&intent, &access, &name, if_match.as_deref())
+            .rotate_key(&intent, &name, if_match.as_deref())
             .await
     });
     let (row, secret) = rotated.await?;
@@ -225,11 +225,11 @@ pub async fn delete_key(
     let intent = call.intent(request.uri())?;
     let if_match = if_match(request.headers())?;
     let dry_run = intent.dry_run;
-    let (gateway, access) = (app.gateway.clone(), call.access);
+    let gateway = app.gateway.clone();
     let name = call.name.unwrap_or_default();
     unbroken(async move {
         gateway
-            .delete_key(&intent, &access, &name, if_match.as_deref())
+            .delete_key(&intent, &name, if_match.as_deref())
             .await
     })
     .await?;

@@ -178,17 +178,10 @@ pub async fn put_member(
     let email = email_of(&call)?;
     let PutMember { role } = json_body(&app, request).await?;
     let dry_run = intent.dry_run;
-    let (gateway, organization, by) = (app.gateway.clone(), call.organization, call.role);
+    let (gateway, organization) = (app.gateway.clone(), call.organization);
     let put = unbroken(async move {
         gateway
-            .put_member(
-                &intent,
-                &organization.id,
-                by,
-                &email,
-                role,
-                if_match.as_deref(),
-            )
+            .put_member(&intent, &organization.id, &email, role, if_match.as_deref())
             .await
     });
     let (mut member, is_new) = put.await?;
@@ -221,10 +214,10 @@ pub async fn remove_member(
     let if_match = if_match(request.headers())?;
     let email = email_of(&call)?;
     let dry_run = intent.dry_run;
-    let (gateway, organization, by) = (app.gateway.clone(), call.organization, call.role);
+    let (gateway, organization) = (app.gateway.clone(), call.organization);
     unbroken(async move {
         gateway
-            .remove_member(&intent, &organization.id, by, &email, if_match.as_deref())
+            .remove_member(&intent, &organization.id, &email, if_match.as_deref())
             .await
     })
     .await?;

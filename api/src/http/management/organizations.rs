@@ -23,7 +23,7 @@ use crate::{
         router::App,
     },
     metadata::{not_null, store::OrganizationRow},
-    problem::Problem,
+    problem::{Code, Problem},
 };
 
 /// An organization.
@@ -104,8 +104,12 @@ pub async fn list_organizations(
     let next_page_token = page.cut(&mut mine, |(organization, _)| &organization.id);
     let mut organizations = Vec::with_capacity(mine.len());
     for (organization, role) in mine {
-        let row = app.gateway.read_organization(&organization.id).await?;
-        organizations.push(info(row, role));
+        match app.gateway.read_organization(&organization.id).await {
+            Ok(row) => organizations.push(info(row, role)),
+            // It went while the list was made.
+            Err(problem) if problem.code == Code::NotFound => {}
+            Err(problem) => return Err(problem),
+        }
     }
     Ok(Json(OrganizationList {
         organizations,

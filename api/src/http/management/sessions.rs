@@ -71,8 +71,8 @@ pub async fn create_session(
     let secure = came_by_https(request.headers());
     let intent = call.asked.intent(String::new(), "createSession", false);
     let SignIn { email, password } = json_body(&app, request).await?;
-    // An address that nobody can have is one that nobody has.
-    let email = check_email("/email", &email).unwrap_or(email);
+    // What is no address is one that nobody has, and not worth keeping.
+    let email = check_email("/email", &email).unwrap_or_default();
     let gateway = app.gateway.clone();
     let session = unbroken(async move { gateway.sign_in(intent, &email, password).await });
     Ok(signed_in(session.await?, secure))
@@ -114,14 +114,22 @@ pub async fn end_session(
     Params::parse(request.uri(), &[])?;
     let secure = came_by_https(request.headers());
     let gateway = app.gateway.clone();
-    match refresh_token(request.headers()) {
+    let peer = call.asked.peer;
+    let by_cookie = match refresh_token(request.headers()) {
         Some(token) => {
-            unbroken(async move { gateway.end_session_of_token(&token).await }).await?;
+            unbroken(async move { gateway.end_session_of_token(&token, peer).await }).await
         }
-        None => {
+        None => Err(no_cookie()),
+    };
+    match by_cookie {
+        Ok(()) => {}
+        // Another session's cookie may have been left behind.
+        Err(_) if request.headers().contains_key(header::AUTHORIZATION) => {
             let caller = call.asked.identify(&app, request.headers()).await?;
+            let gateway = app.gateway.clone();
             unbroken(async move { gateway.end_session_of(&caller).await }).await?;
         }
+        Err(problem) => return Err(problem),
     }
     let mut response = StatusCode::NO_CONTENT.into_response();
     set_cookie(&mut response, "", 0, secure);

@@ -13,8 +13,8 @@ use crate::{
     auth::{decode_hex, signing::VerifyingKey},
     limits::ENDED_SESSIONS_KEPT,
     metadata::store::{
-        ChangeRow, IssuerRow, KeyRow, Kind, MembershipRow, OrganizationRow, ProjectRow, QuotaRow,
-        RefreshRow, Result, SigningKeyRow, Store, StoreError, TopicRow, UserRow,
+        Change, ChangeRow, IssuerRow, KeyRow, Kind, MembershipRow, OrganizationRow, ProjectRow,
+        QuotaRow, RefreshRow, Result, SigningKeyRow, Store, StoreError, TopicRow, UserRow,
     },
     quota::Allowances,
     usage::Meters,
@@ -47,22 +47,50 @@ impl Catalog {
     /// was.
     pub async fn catch_up(&self, store: &Store, broker: BrokerId) -> Result<Vec<TopicRow>> {
         let mut heard = self.heard.lock().await;
+        match store.connection().await {
+            Ok(mut connection) => self.hear(&mut heard, &mut connection, broker, 0).await,
+            Err(error) => {
+                *heard = None;
+                Err(error)
+            }
+        }
+    }
+
+    /// The same from inside of a change, after which nothing is committed until it ends: what the
+    /// snapshot says then stays true for as long.
+    ///
+    /// # Errors
+    /// As [`Catalog::catch_up`].
+    pub async fn catch_up_in(
+        &self,
+        change: &mut Change,
+        broker: BrokerId,
+    ) -> Result<Vec<TopicRow>> {
+        let mut heard = self.heard.lock().await;
+        // The change's own number may be given out again if it is not committed.
+        self.hear(&mut heard, change, broker, 1).await
+    }
+
+    async fn hear(
+        &self,
+        heard: &mut Option<i64>,
+        connection: &mut sqlx::AnyConnection,
+        broker: BrokerId,
+        own_numbers: i64,
+    ) -> Result<Vec<TopicRow>> {
         let now = self.started.elapsed();
         let age = now.saturating_sub(self.heard_at());
-        let connection = store.connection().await;
         // Until it is put back nothing counts as heard: a database that failed may come back from
         // an older copy of itself, with numbers that were given out before.
         let number = heard.take();
-        let mut connection = connection?;
         let dead_topics = match number {
             Some(number) if age < FEED_HORIZON => {
-                let changes = ChangeRow::after(&mut connection, number).await?;
+                let changes = ChangeRow::after(connection, number).await?;
                 let last = changes.last().map_or(number, |change| change.number);
                 let dead_topics = if changes.is_empty() {
                     Vec::new()
                 } else {
-                    let news =
-                        News::read(&mut connection, changes, broker, &self.allowances).await?;
+                    let news = News::read(connection, changes, broker, &self.allowances).await?;
                     let dead_topics = self.snapshot.write().apply(news);
                     self.changed.send_replace(());
                     dead_topics
@@ -72,9 +100,9 @@ impl Catalog {
             }
             _ => {
                 // The number first: what commits meanwhile is read twice, never missed.
-                let number = ChangeRow::last_number(&mut connection).await?;
+                let number = ChangeRow::last_number(connection).await? - own_numbers;
                 let meters = self.meters();
-                let read = Snapshot::read(&mut connection, broker, meters, &self.allowances).await;
+                let read = Snapshot::read(connection, broker, meters, &self.allowances).await;
                 let (snapshot, dead_topics) = read?;
                 self.snapshot.write().replace(snapshot);
                 self.changed.send_replace(());

@@ -17,6 +17,7 @@ use headwater_broker::{Placement, TopicId, TopicPlacement};
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
+use super::store::TopicRow;
 use crate::{
     auth::{Role, signing::VerifyingKey},
     limits::METADATA_OUTAGE_MAX,
@@ -169,6 +170,8 @@ pub struct Catalog {
     heard_at_ms: AtomicU64,
     /// Told after the snapshot changed.
     changed: watch::Sender<()>,
+    /// Topics whose data somebody has to remove.
+    dead_topics: parking_lot::Mutex<Vec<TopicRow>>,
     /// What the owners in the snapshot may use: they outlive every snapshot.
     allowances: Allowances,
 }
@@ -181,6 +184,7 @@ impl Default for Catalog {
             started: Instant::now(),
             heard_at_ms: AtomicU64::new(0),
             changed: watch::Sender::new(()),
+            dead_topics: parking_lot::Mutex::default(),
             allowances: Allowances::default(),
         }
     }
@@ -199,6 +203,16 @@ impl Catalog {
     /// Changes whenever the snapshot does.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
+    }
+
+    /// Leaves topics whose data is to be removed to who follows the feed.
+    pub fn leave_dead(&self, topics: Vec<TopicRow>) {
+        self.dead_topics.lock().extend(topics);
+    }
+
+    /// Takes what was left.
+    pub fn take_dead(&self) -> Vec<TopicRow> {
+        std::mem::take(&mut *self.dead_topics.lock())
     }
 
     /// The API key of that public id.

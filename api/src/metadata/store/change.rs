@@ -4,7 +4,9 @@ use std::ops::{Deref, DerefMut};
 
 use sqlx::{Any, AnyConnection, FromRow, Transaction};
 
-use super::{Result, Store};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::{Result, Store, StoreError};
 
 /// What a row of the feed says to read again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -69,6 +71,8 @@ pub struct Change {
     transaction: Transaction<'static, Any>,
     number: i64,
     at_ms: i64,
+    /// Its place among those that have a connection.
+    _place: OwnedSemaphorePermit,
 }
 
 impl Store {
@@ -77,6 +81,8 @@ impl Store {
     /// # Errors
     /// The database is away or too busy; nothing was changed.
     pub async fn change(&self, at_ms: i64) -> Result<Change> {
+        let place = self.changes.clone().acquire_owned().await;
+        let place = place.map_err(|error| StoreError(error.to_string()))?;
         let mut transaction = self.transaction().await?;
         let (number,) = sqlx::query_as(
             "UPDATE change_counter SET number = number + 1 WHERE only_row = 1 RETURNING number",
@@ -87,6 +93,7 @@ impl Store {
             transaction,
             number,
             at_ms,
+            _place: place,
         })
     }
 }

@@ -14,12 +14,14 @@ mod sessions;
 mod topics;
 mod usage;
 
-use std::{str::FromStr, time::Duration};
+use std::{str::FromStr, sync::Arc, time::Duration};
 
 use sqlx::{
     Any, AnyConnection, AnyPool, ConnectOptions, Transaction, any::AnyPoolOptions,
     pool::PoolConnection, sqlite::SqliteConnectOptions,
 };
+
+use tokio::sync::Semaphore;
 
 pub use audit::{AuditFilter, AuditRow};
 pub use change::{Change, ChangeRow, Kind};
@@ -37,6 +39,8 @@ pub use usage::{StoredNote, UsagePoint, UsageQuery, UsageRow};
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Connections of one process.
 const CONNECTIONS_MAX: u32 = 8;
+/// Of those, how many changes have.
+const CHANGES_MAX: usize = 3;
 
 /// The database did not do what was asked.
 #[derive(Debug)]
@@ -70,6 +74,8 @@ enum Engine {
 pub struct Store {
     pool: AnyPool,
     engine: Engine,
+    /// Changes wait for one another; those that wait leave connections to others.
+    changes: Arc<Semaphore>,
 }
 
 impl Store {
@@ -125,7 +131,12 @@ impl Store {
             Engine::Postgres => sqlx::migrate!("../migrations/postgres").run(&pool).await,
         };
         migrated.map_err(|error| StoreError(error.to_string()))?;
-        Ok(Self { pool, engine })
+        let changes = Arc::new(Semaphore::new(CHANGES_MAX));
+        Ok(Self {
+            pool,
+            engine,
+            changes,
+        })
     }
 
     /// A connection to read with.
