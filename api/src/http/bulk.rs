@@ -23,7 +23,7 @@ use tokio::{
 use tokio_util::io::StreamReader;
 
 use super::{
-    body::{Encoding, NDJSON_TYPES, broken_off, check_content_type, encoding},
+    body::{Encoding, NDJSON_TYPES, broken_off, check_content_type, discard_refused, encoding},
     call::{InTopic, May},
     observe::Counted,
     openapi::{IdempotencyHeader, ProduceProblems},
@@ -75,8 +75,10 @@ pub async fn produce_bulk(
     let encoding = encoding(request.headers())?;
     // One who is in debt is slowed, one who may not write at all would wait for ever.
     let layers = call.access.layers();
-    layers.check_any(Resource::IngressBytesPerSecond)?;
-    call.check_stored(&app)?;
+    let admitted = layers.check_any(Resource::IngressBytesPerSecond);
+    if let Err(problem) = admitted.and_then(|()| call.check_stored(&app)) {
+        return Err(discard_refused(request, problem).await);
+    }
     let body = request
         .into_body()
         .into_data_stream()

@@ -2,6 +2,7 @@
 //! sees or stops anybody else.
 
 mod audit;
+mod authority;
 mod bootstrap;
 mod callers;
 mod forgeries;
