@@ -2,7 +2,7 @@
 //! the snapshot of the metadata: no request waits for the database, and an unknown key costs what a
 //! known one does.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use super::{
     jwks::ExternalClaims,
@@ -19,11 +19,27 @@ use crate::{
 #[derive(Clone)]
 pub enum Caller {
     /// The bearer of an API key.
-    Key(Arc<Key>),
+    Key(Bearer),
     /// A person who signed in.
     User(Arc<User>),
     /// The bearer of a token of an issuer that organizations trust.
     External(Arc<ExternalClaims>),
+}
+
+/// The bearer of an API key, who is in its project what the key's maker is.
+#[derive(Clone)]
+pub struct Bearer {
+    key: Arc<Key>,
+    opens: Arc<Project>,
+    role: Role,
+}
+
+impl Deref for Bearer {
+    type Target = Key;
+
+    fn deref(&self) -> &Key {
+        &self.key
+    }
 }
 
 /// A person who signed in.
@@ -53,13 +69,16 @@ impl Caller {
     ) -> Result<Self, Problem> {
         // Where there is no key of that id, one that nobody has is asked, so that both take as long.
         let known = catalog.key(id);
-        let good = proves(known.as_deref().unwrap_or(Key::nobodys()));
-        let Some(known) = known.filter(|_| good) else {
+        let good = proves(known.as_ref().map_or(Key::nobodys(), |(key, _)| key));
+        let Some((key, place)) = known.filter(|_| good) else {
             return Err(unauthenticated(NO_SUCH_KEY));
         };
-        let caller = Self::Key(known);
-        caller.still_good(catalog, now_ms)?;
-        Ok(caller)
+        if key.expires_at_ms.is_some_and(|at| at <= now_ms) {
+            return Err(unauthenticated("the API key has expired"));
+        }
+        // A key is at most what its maker is now: nothing, if they left.
+        let (opens, role) = place.ok_or_else(|| unauthenticated(NO_SUCH_KEY))?;
+        Ok(Self::Key(Bearer { key, opens, role }))
     }
 
     /// The person whose session an access token of this service is of.
@@ -79,24 +98,13 @@ impl Caller {
         Ok(caller)
     }
 
-    /// Whether the credential has neither ended nor been ended. Of a key this is asked when it was
-    /// just looked up.
+    /// Whether a token has neither ended nor been ended.
     fn still_good(&self, catalog: &Catalog, now_ms: i64) -> Result<(), Problem> {
         match self {
-            Self::Key(key) => {
-                if key.expires_at_ms.is_some_and(|at| at <= now_ms) {
-                    return Err(unauthenticated("the API key has expired"));
-                }
-                // A key is at most what its maker is now: nothing, if they left.
-                match self.role_in_project(catalog, &key.project) {
-                    Some(_) => Ok(()),
-                    None => Err(unauthenticated(NO_SUCH_KEY)),
-                }
-            }
             Self::User(user) if catalog.session_ended(&user.session) => {
                 Err(unauthenticated("the session has ended"))
             }
-            Self::User(_) | Self::External(_) => {
+            Self::Key(_) | Self::User(_) | Self::External(_) => {
                 if self.expires_in(now_ms).is_zero() {
                     return Err(unauthenticated("the token has expired"));
                 }
@@ -135,23 +143,12 @@ impl Caller {
     }
 
     /// What the caller is in an organization; for a key, what its maker is in its own.
-    pub fn role(&self, catalog: &Catalog, organization: &Organization) -> Option<Role> {
+    pub fn role(&self, organization: &Organization) -> Option<Role> {
         match self {
-            Self::Key(key) => {
-                let project = catalog.project(&key.project)?;
-                (project.organization == organization.id)
-                    .then(|| organization.role(&key.created_by))
-                    .flatten()
-            }
+            Self::Key(key) => (key.opens.organization == organization.id).then_some(key.role),
             Self::User(user) => organization.role(&user.email),
             Self::External(token) => organization.role_by_claims(&token.issuer, &token.claims),
         }
-    }
-
-    fn role_in_project(&self, catalog: &Catalog, project: &str) -> Option<Role> {
-        let project = catalog.project(project)?;
-        let organization = catalog.organization(&project.organization)?;
-        self.role(catalog, &organization)
     }
 
     /// The organizations that the caller has a part in, by id, and what they are there.
@@ -159,15 +156,13 @@ impl Caller {
         let candidates = match self {
             Self::User(user) => return catalog.organizations_of(&user.email),
             Self::Key(key) => {
-                let project = catalog.project(&key.project);
-                let organization =
-                    project.and_then(|project| catalog.organization(&project.organization));
+                let organization = catalog.organization(&key.opens.organization);
                 organization.into_iter().collect()
             }
             Self::External(token) => catalog.organizations_that_trust(&token.issuer),
         };
         let with_role = |organization: Arc<Organization>| {
-            let role = self.role(catalog, &organization)?;
+            let role = self.role(&organization)?;
             Some((organization, role))
         };
         candidates.into_iter().filter_map(with_role).collect()
@@ -234,7 +229,7 @@ impl Caller {
     ) -> Result<(Arc<Organization>, Role), Problem> {
         let organization = catalog.organization(id);
         let opened = organization.and_then(|organization| {
-            let role = self.role(catalog, &organization)?;
+            let role = self.role(&organization)?;
             Some((organization, role))
         });
         let Some((organization, role)) = opened else {
@@ -272,13 +267,15 @@ impl Caller {
     /// # Errors
     /// 404, as for one that does not exist, if it is not theirs.
     pub fn enter_project(&self, catalog: &Catalog, id: &str) -> Result<Access, Problem> {
-        let of_another = matches!(self, Self::Key(key) if key.project != id);
-        let opened = (!of_another).then(|| catalog.project(id)).flatten();
-        let opened = opened.and_then(|project| {
-            let organization = catalog.organization(&project.organization)?;
-            let role = self.role(catalog, &organization)?;
-            Some((project, role))
-        });
+        let opened = match self {
+            // It was found with its project.
+            Self::Key(key) => (key.opens.id == id).then(|| (key.opens.clone(), key.role)),
+            Self::User(_) | Self::External(_) => catalog.project(id).and_then(|project| {
+                let organization = catalog.organization(&project.organization)?;
+                let role = self.role(&organization)?;
+                Some((project, role))
+            }),
+        };
         let Some((project, role)) = opened else {
             return Err(Problem::new(Code::NotFound, "no such project"));
         };

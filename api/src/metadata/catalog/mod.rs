@@ -28,6 +28,9 @@ use crate::{
 pub use tenants::{IssuerRule, Key, Organization, Project};
 pub use topics::Topic;
 
+/// A project, and what somebody is in it.
+pub type ProjectRole = (Arc<Project>, Role);
+
 #[derive(Default)]
 struct Snapshot {
     organizations: HashMap<String, OrganizationProjects>,
@@ -215,9 +218,17 @@ impl Catalog {
         std::mem::take(&mut *self.dead_topics.lock())
     }
 
-    /// The API key of that public id.
-    pub fn key(&self, id: &str) -> Option<Arc<Key>> {
-        self.snapshot.read().keys.get(id).cloned()
+    /// The API key of that public id, with its project and what its maker is there, if they still are
+    /// anything. It is asked at every request, so it is one look.
+    pub fn key(&self, id: &str) -> Option<(Arc<Key>, Option<ProjectRole>)> {
+        let snapshot = self.snapshot.read();
+        let key = snapshot.keys.get(id)?.clone();
+        let place = snapshot.projects.get(&key.project).and_then(|entry| {
+            let owner = snapshot.organizations.get(&entry.project.organization)?;
+            let role = owner.organization.role(&key.created_by)?;
+            Some((entry.project.clone(), role))
+        });
+        Some((key, place))
     }
 
     /// The organization of that id.
