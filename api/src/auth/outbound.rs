@@ -244,7 +244,7 @@ pub fn tls_client(configure: impl Fn(ClientBuilder) -> ClientBuilder) -> reqwest
 
 /// Resolves as the system does and leaves out what is out of reach. The connection is opened to the
 /// very addresses that were checked, so a name that changes between two look-ups gains nothing.
-struct Resolver(Reach);
+pub(super) struct Resolver(pub(super) Reach);
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
