@@ -159,6 +159,8 @@ pub const TURNS: usize = 16;
 pub const TURN_BYTES: usize = 16 << 10;
 /// What a fetch counts for, whose bytes are not known beforehand.
 pub const TURN_FETCH_BYTES: usize = 4 * TURN_BYTES;
+/// Calls about quotas that an organization has a second when its quota of requests is used up.
+pub const QUOTA_CALLS_PER_SECOND: u64 = 10;
 /// How long a change of metadata waits for those before it.
 pub const CHANGE_WAIT: Duration = Duration::from_secs(6);
 /// Topics whose data is removed before their deletion is answered; more go in the background.

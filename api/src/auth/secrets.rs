@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 
-use argon2::{Argon2, PasswordHasher};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -75,14 +74,6 @@ pub fn random_password() -> String {
         .iter()
         .map(|byte| char::from(ALPHABET[usize::from(byte % 32)]))
         .collect()
-}
-
-/// argon2id with the recommended parameters, as a PHC string.
-pub fn hash_password(password: &str) -> String {
-    Argon2::default()
-        .hash_password(password.as_bytes())
-        .map(|hash| hash.to_string())
-        .expect("the default parameters are valid")
 }
 
 /// Lower-case hexadecimal.

@@ -389,7 +389,7 @@ fn admit(
         None => Ok(()),
     });
     match admitted {
-        Err(_) if row.is_about_quotas() => Ok(()),
+        Err(_) if row.is_about_quotas() && layers.take_quota_call() => Ok(()),
         admitted => admitted,
     }
 }

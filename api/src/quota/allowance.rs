@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use crate::limits::QUOTA_CALLS_PER_SECOND;
+
 use super::{
     Limits, Resource,
     bucket::Bucket,
@@ -56,6 +58,8 @@ pub struct Allowance {
     rates: [Rate; 3],
     /// What is stored.
     pub(super) stored: Stored,
+    /// Of calls about quotas, which are let in by who has used theirs up.
+    quota_calls: Bucket,
     connections: AtomicU64,
     tails: AtomicU64,
     /// What an organization has under way.
@@ -69,6 +73,13 @@ struct Rate {
 }
 
 impl Allowance {
+    /// Whether a call about quotas is let in although the quotas are used up: a few a second are.
+    pub(super) fn take_quota_call(&self) -> bool {
+        self.quota_calls
+            .take(QUOTA_CALLS_PER_SECOND, 1, now())
+            .is_ok()
+    }
+
     /// How much is stored about now; now and then one caller measures for all.
     pub fn stored_bytes(&self, measure: impl FnOnce() -> u64) -> u64 {
         self.stored.bytes(measure)
@@ -87,6 +98,7 @@ impl Allowance {
             limits: [const { AtomicU64::new(UNLIMITED) }; Resource::ALL.len()],
             rates: Default::default(),
             stored: Stored::default(),
+            quota_calls: Bucket::default(),
             connections: AtomicU64::default(),
             tails: AtomicU64::default(),
             turns: Turns::new(crowd),

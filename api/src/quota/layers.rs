@@ -73,6 +73,11 @@ impl<'a> Layers<'a> {
         Ok(())
     }
 
+    /// Whether a call about quotas is let in although quotas are used up.
+    pub fn take_quota_call(self) -> bool {
+        self.organization.take_quota_call()
+    }
+
     /// Whether no layer is in debt of a rate of bytes.
     ///
     /// # Errors
