@@ -6,7 +6,7 @@ use super::{Gateway, in_time};
 use crate::{
     auth::{Access, Caller, Permission, Role},
     limits::{CHANGE_WAIT, REMOVED_AT_ONCE},
-    metadata::{Change, store::AuditRow},
+    metadata::{Change, Kind, store::AuditRow},
     problem::{Code, Problem},
 };
 
@@ -164,15 +164,17 @@ impl Gateway {
         }
     }
 
-    /// Writes a change of `target` into the audit log of its organization and makes both so; a dry
-    /// run leaves everything as it was.
+    /// Has every node read again what was changed, writes the change of `target` into the audit log of
+    /// its organization, and makes all of it so; a dry run leaves everything as it was.
     pub(super) async fn conclude(
         &self,
         mut change: Change,
         intent: &Intent,
+        (kind, id): (Kind, &str),
         organization: &str,
         target: &str,
     ) -> Result<(), Problem> {
+        change.touch(kind, id).await.map_err(unavailable)?;
         if intent.dry_run {
             return Ok(());
         }

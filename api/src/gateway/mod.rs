@@ -36,7 +36,7 @@ pub use budget::{Budget, Held};
 pub use changes::{Intent, Place, Standing};
 pub use cursor::Cursor;
 pub use encode::{Encoded, Encoder, partition_out_of_range};
-pub use fetch::{JSON_PREFIX, OnOutOfRange, ReadLimits};
+pub use fetch::{FetchPage, JSON_PREFIX, OnOutOfRange, ReadLimits};
 pub use notes::{Note, Notes};
 pub use positions::{Position, Start, TimePoint};
 pub use produce::{IdempotencyKey, Written};

@@ -81,10 +81,6 @@ impl Gateway {
             let more = [Resource::Topics, Resource::Partitions];
             self.check_counts(&mut change, &access.project, &more)
                 .await?;
-            change
-                .touch(Kind::Topic, &row.id)
-                .await
-                .map_err(unavailable)?;
             row
         } else {
             // Somebody else was faster.
@@ -98,7 +94,7 @@ impl Gateway {
         if !created {
             return existing(topic, &wanted);
         }
-        self.finish_topic(change, intent, access, name).await?;
+        self.finish_topic(change, intent, access, &topic).await?;
         Ok((topic, true))
     }
 
@@ -152,12 +148,8 @@ impl Gateway {
             self.check_counts(&mut change, &access.project, &more)
                 .await?;
         }
-        change
-            .touch(Kind::Topic, &row.id)
-            .await
-            .map_err(unavailable)?;
         let topic = self.written(&row)?;
-        self.finish_topic(change, intent, access, name).await?;
+        self.finish_topic(change, intent, access, &topic).await?;
         if !intent.dry_run
             && let Some(broker) = self.cluster.broker(self.broker_id)
         {
@@ -184,8 +176,7 @@ impl Gateway {
         TopicRow::bury(&mut change, &id, at_ms)
             .await
             .map_err(unavailable)?;
-        change.touch(Kind::Topic, &id).await.map_err(unavailable)?;
-        self.finish_topic(change, intent, access, name).await
+        self.finish_topic(change, intent, access, &topic).await
     }
 
     async fn finish_topic(
@@ -193,11 +184,12 @@ impl Gateway {
         change: Change,
         intent: &Intent,
         access: &Access,
-        name: &str,
+        topic: &Topic,
     ) -> Result<(), Problem> {
-        let project = &access.project;
-        let target = format!("projects/{}/topics/{name}", project.id);
-        self.conclude(change, intent, &project.organization, &target)
+        let (project, id) = (&access.project, topic.id.to_string());
+        let target = format!("projects/{}/topics/{}", project.id, topic.name);
+        let touched = (Kind::Topic, id.as_str());
+        self.conclude(change, intent, touched, &project.organization, &target)
             .await
     }
 

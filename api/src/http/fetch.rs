@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     auth::permissions::{FetchPartition, FetchTopic},
-    gateway::{Cursor, Held, Position, ReadLimits, Start},
+    gateway::{Cursor, FetchPage, Held, Position, ReadLimits, Start},
     limits::TURN_FETCH_BYTES,
     problem::Problem,
     quota::{Layers, Resource, Turn},
@@ -66,10 +66,7 @@ pub async fn fetch_partition(
     let offset = gateway.offset_of(&call.topic, partition, position).await?;
     let fetched = gateway.fetch_partition(&call.topic, partition, offset, &limits);
     let page = turn.work(while_allowed(&app, &call, fetched)).await?;
-    app.metrics.records_out.inc_by(page.record_count as u64);
-    let meter = &call.topic.meter;
-    meter.sent(page.record_count, page.payload_bytes);
-    layers.charge(Resource::EgressBytesPerSecond, page.payload_bytes as u64);
+    count(&app, &call, &page);
     let (body, held) = page.into_json(None);
     Ok(held_json(body, held))
 }
@@ -110,12 +107,18 @@ pub async fn fetch_topic(
     let gateway = &app.gateway;
     let fetched = gateway.fetch_topic(&call.topic, project, &mut cursor, &limits);
     let page = turn.work(while_allowed(&app, &call, fetched)).await?;
+    count(&app, &call, &page);
+    let (body, held) = page.into_json(Some(&cursor.seal(project)));
+    Ok(held_json(body, held))
+}
+
+/// Counts what is sent: for the metrics, as usage and against quotas.
+fn count(app: &App, call: &InTopic, page: &FetchPage) {
     app.metrics.records_out.inc_by(page.record_count as u64);
     let meter = &call.topic.meter;
     meter.sent(page.record_count, page.payload_bytes);
+    let layers = call.access.layers();
     layers.charge(Resource::EgressBytesPerSecond, page.payload_bytes as u64);
-    let (body, held) = page.into_json(Some(&cursor.seal(project)));
-    Ok(held_json(body, held))
 }
 
 /// Waits for what was read for as long as the caller may read it: who is shut out meanwhile learns

@@ -156,15 +156,20 @@ impl Gateway {
 
     async fn finish_issuer(
         &self,
-        mut change: Change,
+        change: Change,
         intent: &Intent,
         organization: &str,
         name: &str,
     ) -> Result<(), Problem> {
-        let touched = change.touch(Kind::Organization, organization).await;
-        touched.map_err(unavailable)?;
         let target = format!("organizations/{organization}/issuers/{name}");
-        self.conclude(change, intent, organization, &target).await
+        self.conclude(
+            change,
+            intent,
+            (Kind::Organization, organization),
+            organization,
+            &target,
+        )
+        .await
     }
 }
 

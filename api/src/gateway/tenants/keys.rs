@@ -268,17 +268,21 @@ impl Gateway {
 
     async fn finish_key(
         &self,
-        mut change: Change,
+        change: Change,
         intent: &Intent,
         access: &Access,
         row: &KeyRow,
     ) -> Result<(), Problem> {
-        let touched = change.touch(Kind::Key, &row.id).await;
-        touched.map_err(unavailable)?;
         let project = &access.project;
         let target = format!("projects/{}/keys/{}", project.id, row.name);
-        self.conclude(change, intent, &project.organization, &target)
-            .await
+        self.conclude(
+            change,
+            intent,
+            (Kind::Key, &row.id),
+            &project.organization,
+            &target,
+        )
+        .await
     }
 }
 

@@ -225,15 +225,20 @@ impl Gateway {
 
     pub(super) async fn finish_member(
         &self,
-        mut change: Change,
+        change: Change,
         intent: &Intent,
         organization: &str,
         email: &str,
     ) -> Result<(), Problem> {
-        let touched = change.touch(Kind::Organization, organization).await;
-        touched.map_err(unavailable)?;
         let target = format!("organizations/{organization}/members/{email}");
-        self.conclude(change, intent, organization, &target).await
+        self.conclude(
+            change,
+            intent,
+            (Kind::Organization, organization),
+            organization,
+            &target,
+        )
+        .await
     }
 }
 

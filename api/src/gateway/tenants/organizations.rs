@@ -180,14 +180,18 @@ impl Gateway {
     /// Has every node read the organization again, and finishes the change of it.
     pub(super) async fn finish_organization(
         &self,
-        mut change: Change,
+        change: Change,
         intent: &Intent,
         id: &str,
     ) -> Result<(), Problem> {
-        let touched = change.touch(Kind::Organization, id).await;
-        touched.map_err(unavailable)?;
-        self.conclude(change, intent, id, &format!("organizations/{id}"))
-            .await
+        self.conclude(
+            change,
+            intent,
+            (Kind::Organization, id),
+            id,
+            &format!("organizations/{id}"),
+        )
+        .await
     }
 }
 

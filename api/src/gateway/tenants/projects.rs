@@ -119,15 +119,19 @@ impl Gateway {
 
     async fn finish_project(
         &self,
-        mut change: Change,
+        change: Change,
         intent: &Intent,
         organization: &str,
         id: &str,
     ) -> Result<(), Problem> {
-        let touched = change.touch(Kind::Project, id).await;
-        touched.map_err(unavailable)?;
-        self.conclude(change, intent, organization, &format!("projects/{id}"))
-            .await
+        self.conclude(
+            change,
+            intent,
+            (Kind::Project, id),
+            organization,
+            &format!("projects/{id}"),
+        )
+        .await
     }
 }
 

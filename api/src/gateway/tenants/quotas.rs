@@ -63,11 +63,16 @@ impl Gateway {
             set.await.map_err(unavailable)?;
         }
         let quotas = self.quotas_of(&mut change, &organization.allowance).await?;
-        let touched = change.touch(Kind::Organization, &organization.id).await;
-        touched.map_err(unavailable)?;
         let id = &organization.id;
         let target = format!("organizations/{id}/quotas");
-        self.conclude(change, intent, id, &target).await?;
+        self.conclude(
+            change,
+            intent,
+            (Kind::Organization, &organization.id),
+            id,
+            &target,
+        )
+        .await?;
         Ok(quotas)
     }
 
@@ -85,11 +90,15 @@ impl Gateway {
         let set = change.set_limits(Layer::Project, &project.id, wanted);
         set.await.map_err(unavailable)?;
         let quotas = self.quotas_of(&mut change, &project.allowance).await?;
-        let touched = change.touch(Kind::Project, &project.id).await;
-        touched.map_err(unavailable)?;
         let target = format!("projects/{}/quotas", project.id);
-        self.conclude(change, intent, &project.organization, &target)
-            .await?;
+        self.conclude(
+            change,
+            intent,
+            (Kind::Project, &project.id),
+            &project.organization,
+            &target,
+        )
+        .await?;
         Ok(quotas)
     }
 
