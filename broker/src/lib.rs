@@ -8,11 +8,13 @@
 mod broker;
 mod clock;
 mod cluster;
+pub mod controller;
 mod error;
 mod node;
 mod partition;
 mod placement;
 mod producers;
+pub mod replica;
 
 pub use broker::{
     Acks, Answer, Broker, Fetch, FetchPosition, Fetched, PartitionBatch, PartitionState, Produced,
@@ -22,5 +24,7 @@ pub use cluster::{Cluster, Network, SingleNode};
 pub use error::{FetchError, NodeError, ProduceError};
 pub use headwater_log::{PartitionId, TopicId};
 pub use node::{Node, NodeGauges, NodeOptions};
-pub use placement::{BrokerId, PartitionPlacement, Placement, TopicPlacement, TopicSettings};
+pub use placement::{
+    BrokerId, Incarnation, PartitionPlacement, Placement, TopicPlacement, TopicSettings,
+};
 pub use producers::{PRODUCER_WINDOW_BATCHES_MAX, PRODUCER_WINDOW_MS, idempotent_producer};

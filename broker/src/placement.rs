@@ -7,6 +7,9 @@ use headwater_log::TopicId;
 /// A broker's number inside its cluster.
 pub type BrokerId = u32;
 
+/// One life of a broker: grows with every start that the metadata registers.
+pub type Incarnation = i64;
+
 /// The cluster's metadata as a broker needs it. A lookup answers from memory: it is on the path of
 /// every request, and produce and fetch must go on while the database is away.
 pub trait Placement: Send + Sync + 'static {

@@ -1,0 +1,195 @@
+//! Who leads.
+
+use super::{Brokers, is_live, is_staying};
+use crate::{
+    placement::BrokerId,
+    replica::{Assignment, Leadership},
+};
+
+/// The partition's row as it should be next, or `None` if it is good as it is.
+///
+/// - Fenced brokers leave the in-sync set, as long as `min_insync_replicas` stay: what was
+///   acknowledged lately may be on so few only.
+/// - A leader that is fenced, or was restarted since, is replaced by a member of the in-sync set:
+///   nobody else is sure to have everything. If there is none the partition waits.
+/// - A move is over when everybody of its target is in sync.
+pub fn next(row: &Assignment, brokers: &Brokers) -> Option<Assignment> {
+    let mut new = row.clone();
+    let live = |broker: &BrokerId| is_live(brokers, *broker);
+    if row.in_sync.iter().filter(|b| live(b)).count() >= row.min_insync_replicas {
+        new.in_sync.retain(live);
+    }
+    let leads_on = row.leader.is_some_and(|leader| {
+        let lives = brokers.get(&leader.broker);
+        lives.is_some_and(|view| view.incarnation == leader.incarnation)
+            && live(&leader.broker)
+            && new.in_sync.contains(&leader.broker)
+    });
+    if !leads_on {
+        let leader = successor(&new, brokers);
+        lead(&mut new, leader, brokers);
+    }
+    if let Some(target) = &row.target
+        && target.iter().all(|broker| new.in_sync.contains(broker))
+    {
+        finish_move(&mut new, target, brokers);
+    }
+    stamped(row, new)
+}
+
+/// The row with the preferred leader back, if it may be and is not.
+pub fn home(row: &Assignment, brokers: &Brokers) -> Option<Assignment> {
+    let preferred = *row.replicas.first()?;
+    let leads = row.leader?.broker;
+    let can = is_staying(brokers, preferred) && row.in_sync.contains(&preferred);
+    if leads == preferred || !can || row.target.is_some() {
+        return None;
+    }
+    let mut new = row.clone();
+    lead(&mut new, Some(preferred), brokers);
+    stamped(row, new)
+}
+
+/// The first live member of the in-sync set, in the order of preference; one that is about to leave
+/// only if there is no other.
+fn successor(row: &Assignment, brokers: &Brokers) -> Option<BrokerId> {
+    let members = || {
+        let wanted = row.target.iter().flatten().chain(&row.replicas).copied();
+        wanted.filter(|broker| row.in_sync.contains(broker))
+    };
+    members()
+        .find(|broker| is_staying(brokers, *broker))
+        .or_else(|| members().find(|broker| is_live(brokers, *broker)))
+}
+
+fn lead(row: &mut Assignment, broker: Option<BrokerId>, brokers: &Brokers) {
+    let leader = broker.and_then(|broker| {
+        let incarnation = brokers.get(&broker)?.incarnation;
+        Some(Leadership {
+            broker,
+            incarnation,
+        })
+    });
+    if leader.is_some() {
+        row.epoch += 1;
+    }
+    row.leader = leader;
+}
+
+fn finish_move(row: &mut Assignment, target: &[BrokerId], brokers: &Brokers) {
+    let stays = row.leader.is_some_and(|l| target.contains(&l.broker));
+    row.replicas = target.to_vec();
+    row.target = None;
+    row.in_sync.retain(|broker| target.contains(broker));
+    if !stays {
+        let leader = successor(row, brokers);
+        lead(row, leader, brokers);
+    }
+}
+
+fn stamped(row: &Assignment, mut new: Assignment) -> Option<Assignment> {
+    if new == *row {
+        return None;
+    }
+    new.partition_epoch += 1;
+    Some(new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{BrokerState, BrokerView};
+    use super::*;
+
+    fn brokers(states: &[(BrokerId, i64, BrokerState)]) -> Brokers {
+        let view = |&(id, incarnation, state)| {
+            let view = BrokerView {
+                incarnation,
+                state,
+                rack: None,
+            };
+            (id, view)
+        };
+        states.iter().map(view).collect()
+    }
+
+    fn row(leader: Option<(BrokerId, i64)>, in_sync: &[BrokerId]) -> Assignment {
+        Assignment {
+            replicas: vec![1, 2, 3],
+            target: None,
+            leader: leader.map(|(broker, incarnation)| Leadership {
+                broker,
+                incarnation,
+            }),
+            epoch: 7,
+            in_sync: in_sync.to_vec(),
+            partition_epoch: 20,
+            min_insync_replicas: 2,
+        }
+    }
+
+    use BrokerState::{Draining, Fenced, Live};
+
+    #[test]
+    fn a_good_row_stays() {
+        let all = brokers(&[(1, 1, Live), (2, 1, Live), (3, 1, Draining)]);
+        assert_eq!(next(&row(Some((1, 1)), &[1, 2, 3]), &all), None);
+        assert_eq!(home(&row(Some((1, 1)), &[1, 2, 3]), &all), None);
+    }
+
+    #[test]
+    fn a_dead_leader_leaves_and_another_member_leads() {
+        let all = brokers(&[(1, 1, Fenced), (2, 1, Draining), (3, 4, Live)]);
+        let new = next(&row(Some((1, 1)), &[1, 2, 3]), &all).expect("a new row");
+        assert_eq!(new.leader.map(|l| (l.broker, l.incarnation)), Some((3, 4)));
+        assert_eq!((new.epoch, new.partition_epoch), (8, 21));
+        assert_eq!(new.in_sync, [2, 3]);
+    }
+
+    #[test]
+    fn a_restarted_leader_is_elected_anew() {
+        let all = brokers(&[(1, 2, Live), (2, 1, Fenced), (3, 4, Fenced)]);
+        let new = next(&row(Some((1, 1)), &[1]), &all).expect("a new row");
+        assert_eq!(new.leader.map(|l| (l.broker, l.incarnation)), Some((1, 2)));
+        assert_eq!(new.epoch, 8);
+    }
+
+    #[test]
+    fn nobody_outside_of_the_in_sync_set_leads() {
+        let all = brokers(&[(1, 1, Fenced), (2, 1, Fenced), (3, 4, Live)]);
+        let new = next(&row(Some((1, 1)), &[1, 2]), &all).expect("a new row");
+        assert_eq!(new.leader, None);
+        assert_eq!((new.epoch, new.in_sync.as_slice()), (7, &[1, 2][..]));
+        assert_eq!(next(&new, &all), None);
+    }
+
+    #[test]
+    fn the_in_sync_set_stays_above_its_minimum() {
+        let all = brokers(&[(1, 1, Fenced), (2, 1, Fenced), (3, 4, Live)]);
+        let new = next(&row(Some((1, 1)), &[1, 2, 3]), &all).expect("a new row");
+        assert_eq!(new.in_sync, [1, 2, 3]);
+        assert_eq!(new.leader.map(|l| l.broker), Some(3));
+    }
+
+    #[test]
+    fn the_preferred_leader_comes_home_once_it_is_in_sync() {
+        let all = brokers(&[(1, 2, Live), (2, 1, Live), (3, 4, Live)]);
+        assert_eq!(home(&row(Some((2, 1)), &[2, 3]), &all), None);
+        let new = home(&row(Some((2, 1)), &[2, 3, 1]), &all).expect("a new row");
+        assert_eq!(new.leader.map(|l| (l.broker, l.incarnation)), Some((1, 2)));
+        assert_eq!(new.epoch, 8);
+    }
+
+    #[test]
+    fn a_move_ends_when_its_target_is_in_sync() {
+        let all = brokers(&[(1, 1, Live), (2, 1, Live), (3, 1, Live), (4, 1, Live)]);
+        let mut moving = row(Some((1, 1)), &[1, 2, 3]);
+        moving.replicas.push(4);
+        moving.target = Some(vec![4, 2, 3]);
+        assert_eq!(next(&moving, &all), None);
+        moving.in_sync.push(4);
+        let new = next(&moving, &all).expect("a new row");
+        assert_eq!((new.replicas, new.target), (vec![4, 2, 3], None));
+        assert_eq!(new.in_sync, [2, 3, 4]);
+        assert_eq!(new.leader.map(|l| l.broker), Some(4));
+    }
+}

@@ -1,0 +1,48 @@
+//! What the cluster should be, out of what it is: pure functions over the metadata. One broker at a
+//! time runs them, the one that holds the controller's lease; as every change is a compare-and-set on
+//! a partition's row, two that think they hold it do no harm.
+
+mod elect;
+mod place;
+
+pub use elect::{home, next};
+pub use place::{BrokerLoad, TooFewBrokers, place};
+
+use std::collections::BTreeMap;
+
+use crate::placement::{BrokerId, Incarnation};
+
+/// What the metadata says about a broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokerView {
+    /// Its life.
+    pub incarnation: Incarnation,
+    /// Whether it takes part.
+    pub state: BrokerState,
+    /// Where it stands: copies of a partition are kept apart.
+    pub rack: Option<String>,
+}
+
+/// Whether a broker takes part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BrokerState {
+    /// It renews its lease.
+    Live,
+    /// It does, and is to be given nothing more: it is about to leave.
+    Draining,
+    /// It let its lease expire.
+    Fenced,
+}
+
+/// The brokers by number.
+pub type Brokers = BTreeMap<BrokerId, BrokerView>;
+
+fn is_live(brokers: &Brokers, broker: BrokerId) -> bool {
+    let view = brokers.get(&broker);
+    view.is_some_and(|view| view.state != BrokerState::Fenced)
+}
+
+fn is_staying(brokers: &Brokers, broker: BrokerId) -> bool {
+    let view = brokers.get(&broker);
+    view.is_some_and(|view| view.state == BrokerState::Live)
+}

@@ -1,0 +1,180 @@
+//! A follower: it asks for what comes next, one fetch at a time, and does as the leader of its term
+//! says, as long as that fits its log.
+
+use bytes::Bytes;
+
+use super::{
+    Answer, AnswerBody, FollowerFetch, Progress, Replica, ReplicaLog, Role, Rule, Rules, Watermark,
+};
+use crate::placement::BrokerId;
+
+#[derive(Debug)]
+pub(super) struct Follower {
+    pub leader: BrokerId,
+    epoch: i32,
+    standing: Option<FollowerFetch>,
+    /// The leader of this term has found the logs to agree: from here on this log is a prefix of its.
+    agreed: bool,
+    /// The leader's high watermark, as heard last.
+    leaders_watermark: u64,
+    /// The durable end that the leader was told last.
+    reported: u64,
+}
+
+/// What a follower does next, by its leader's word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Step {
+    /// Nothing: the answer is old, or says nothing new. Fetch again.
+    Nothing,
+    /// Append these batches as they are, if there are any, then forget what is below the new start.
+    Append {
+        /// Whole batches.
+        batches: Vec<Bytes>,
+        /// Records below it are gone at the leader: never above the high watermark.
+        log_start: u64,
+    },
+    /// Remove everything from this offset on.
+    Truncate(u64),
+    /// Remove everything, and begin at this offset: what is between is gone at the leader.
+    Restart(u64),
+    /// The leader would have committed records removed. One of the two is broken: the replica stops
+    /// and says so, and keeps what it has.
+    Halt {
+        /// Where the leader would cut.
+        to: u64,
+    },
+    /// Not the leader, or not of this term: wait for the metadata.
+    Wait,
+}
+
+impl Follower {
+    pub fn new(leader: BrokerId, epoch: i32) -> Self {
+        Self {
+            leader,
+            epoch,
+            standing: None,
+            agreed: false,
+            leaders_watermark: 0,
+            reported: 0,
+        }
+    }
+
+    pub fn committed_end(&self, log: &impl ReplicaLog) -> Option<u64> {
+        self.agreed
+            .then(|| self.leaders_watermark.min(log.durable_end()))
+    }
+
+    fn fits(&self, answer: &Answer, log: &impl ReplicaLog, rules: &Rules) -> bool {
+        let of_term = answer.epoch == self.epoch || !rules.hold(Rule::Epoch);
+        let of_fetch = self.standing.is_some_and(|fetch| {
+            fetch.request == answer.request
+                && (fetch.offset, fetch.last_epoch) == (answer.offset, answer.last_epoch)
+                && (log.end(), log.last_epoch()) == (answer.offset, answer.last_epoch)
+        });
+        of_term && (of_fetch || !rules.hold(Rule::Echo))
+    }
+}
+
+impl Replica {
+    /// The next fetch, unless one stands or this replica follows nobody.
+    pub fn fetch(&mut self, log: &impl ReplicaLog) -> Option<FollowerFetch> {
+        let durable_only = self.rules.hold(Rule::Durable);
+        let Role::Follower(follower) = &mut self.role else {
+            return None;
+        };
+        if follower.standing.is_some() {
+            return None;
+        }
+        self.requests += 1;
+        let end = log.end();
+        let durable = if durable_only { log.durable_end() } else { end };
+        follower.reported = durable;
+        let fetch = FollowerFetch {
+            epoch: follower.epoch,
+            request: self.requests,
+            offset: end,
+            last_epoch: log.last_epoch(),
+            durable,
+        };
+        follower.standing = Some(fetch);
+        Some(fetch)
+    }
+
+    /// The way to the leader broke: the fetch that stood has no answer any more.
+    pub fn disconnected(&mut self) {
+        if let Role::Follower(follower) = &mut self.role {
+            follower.standing = None;
+        }
+    }
+
+    /// Takes in an answer. After the step is done the follower [fetches](Self::fetch) again.
+    pub fn on_answer(&mut self, answer: Answer, log: &impl ReplicaLog) -> Step {
+        let (high_watermark, rules) = (self.high_watermark, self.rules);
+        let Role::Follower(follower) = &mut self.role else {
+            return Step::Nothing;
+        };
+        if !follower.fits(&answer, log, &rules) {
+            return Step::Nothing;
+        }
+        follower.standing = None;
+        match answer.body {
+            AnswerBody::Records {
+                batches,
+                high_watermark: leaders_watermark,
+                log_start,
+            } => {
+                follower.agreed = true;
+                follower.leaders_watermark = follower.leaders_watermark.max(leaders_watermark);
+                let log_start = log_start.min(high_watermark);
+                Step::Append { batches, log_start }
+            }
+            AnswerBody::Diverging { epoch: None, end } if end >= high_watermark => {
+                Step::Restart(end)
+            }
+            AnswerBody::Diverging { epoch, end } => {
+                let own_end = epoch
+                    .and_then(|epoch| log.end_offset_for(epoch))
+                    .map_or(log.log_start(), |(_, own_end)| own_end);
+                let to = end.min(own_end);
+                if to < high_watermark || to < log.log_start() {
+                    Step::Halt { to }
+                } else {
+                    Step::Truncate(to)
+                }
+            }
+            AnswerBody::OutOfRange { log_start } if log_start > log.end() => {
+                Step::Restart(log_start)
+            }
+            AnswerBody::OutOfRange { log_start } => Step::Halt { to: log_start },
+            AnswerBody::Refused(_) => Step::Wait,
+        }
+    }
+
+    /// The leader's high watermark moved.
+    pub fn on_watermark(&mut self, watermark: Watermark) {
+        let any_epoch = !self.rules.hold(Rule::Epoch);
+        if let Role::Follower(follower) = &mut self.role
+            && follower.agreed
+            && (watermark.epoch == follower.epoch || any_epoch)
+        {
+            follower.leaders_watermark = follower.leaders_watermark.max(watermark.high_watermark);
+        }
+    }
+
+    /// What the leader is to be told of what became durable since it heard last.
+    pub fn progress(&mut self, log: &impl ReplicaLog) -> Option<Progress> {
+        let Role::Follower(follower) = &mut self.role else {
+            return None;
+        };
+        let durable = log.durable_end();
+        if !follower.agreed || durable <= follower.reported {
+            return None;
+        }
+        follower.reported = durable;
+        Some(Progress {
+            epoch: follower.epoch,
+            durable,
+        })
+    }
+}

@@ -1,0 +1,95 @@
+//! What replicas of a partition tell each other.
+
+use bytes::Bytes;
+
+/// A follower asks for what comes after the end of its log. It has one of these under way at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FollowerFetch {
+    /// The term that the follower believes in.
+    pub epoch: i32,
+    /// Grows with every fetch of one life of the follower.
+    pub request: u64,
+    /// The end of its log.
+    pub offset: u64,
+    /// The epoch of its last batch.
+    pub last_epoch: Option<i32>,
+    /// The end of what is durable on it.
+    pub durable: u64,
+}
+
+/// A follower's log has become durable further, while its fetch stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// The term of the records.
+    pub epoch: i32,
+    /// The end of what is durable.
+    pub durable: u64,
+}
+
+/// A leader's answer to one fetch, whose position it repeats: it counts only while that still fits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The leader's term.
+    pub epoch: i32,
+    /// As in the fetch.
+    pub request: u64,
+    /// As in the fetch.
+    pub offset: u64,
+    /// As in the fetch.
+    pub last_epoch: Option<i32>,
+    /// What it says.
+    pub body: AnswerBody,
+}
+
+/// What a leader answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AnswerBody {
+    /// The logs agree up to the fetch's offset; these batches, if any, are next.
+    Records {
+        /// Whole batches as the leader stores them.
+        batches: Vec<Bytes>,
+        /// The leader's high watermark.
+        high_watermark: u64,
+        /// The first offset that the leader has.
+        log_start: u64,
+    },
+    /// The logs part: in the leader's, the largest epoch up to the follower's last ends here.
+    Diverging {
+        /// That epoch; `None` if the leader's log begins with a later one: then nothing that the
+        /// follower has can be compared, and nothing of it is needed.
+        epoch: Option<i32>,
+        /// Where it ends, or where the leader's log begins.
+        end: u64,
+    },
+    /// The follower's log ends before the leader's begins.
+    OutOfRange {
+        /// The first offset that the leader has.
+        log_start: u64,
+    },
+    /// The fetch is not for this broker, now.
+    Refused(Refusal),
+}
+
+/// Why a fetch is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The broker does not lead the partition, as far as it knows.
+    NotLeader,
+    /// The fetch is of an older term than the leader's.
+    OldEpoch,
+    /// The fetch is of a newer term than the leader has heard of.
+    NewEpoch,
+    /// The follower is no replica of the partition, as far as the leader knows.
+    NotReplica,
+    /// A later life of the follower has fetched already.
+    OldIncarnation,
+}
+
+/// A leader's high watermark has moved, and there are no records to tell it with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Watermark {
+    /// The leader's term.
+    pub epoch: i32,
+    /// Its high watermark.
+    pub high_watermark: u64,
+}
