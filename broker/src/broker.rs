@@ -106,8 +106,12 @@ pub trait Broker: Send + Sync + 'static {
     /// Reads committed batches, waiting for the first when there are none yet.
     fn fetch(&self, fetch: Fetch) -> Answer<'_, Vec<Result<Fetched, FetchError>>>;
 
-    /// The partition's ends and size.
-    fn partition_state(&self, id: PartitionId) -> Result<PartitionState, FetchError>;
+    /// The ends and sizes of some partitions of a topic, in their order.
+    fn partition_states(
+        &self,
+        topic: TopicId,
+        partitions: Vec<u32>,
+    ) -> Answer<'_, Vec<Result<PartitionState, FetchError>>>;
 
     /// The first offset whose record is at `timestamp_ms` or later, or the high watermark.
     fn offset_for_time(

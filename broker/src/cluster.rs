@@ -27,27 +27,27 @@ impl Network for SingleNode {
 /// The brokers as one service.
 #[derive(Clone)]
 pub struct Cluster {
-    local: Arc<Node>,
+    local: Option<Arc<Node>>,
     network: Arc<dyn Network>,
 }
 
 impl Cluster {
-    /// A cluster seen from `local`.
-    pub fn new(local: Arc<Node>, network: Arc<dyn Network>) -> Self {
+    /// A cluster seen from this process, which may be a broker itself.
+    pub fn new(local: Option<Arc<Node>>, network: Arc<dyn Network>) -> Self {
         Self { local, network }
     }
 
     /// The broker that leads a partition, or `None` while it has no leader that can be reached.
     pub fn leader(&self, topic: &TopicPlacement, partition: u32) -> Option<Arc<dyn Broker>> {
-        let leader = topic.partitions.get(partition as usize)?.leader;
-        self.broker(leader)
+        let leader = topic.partitions.get(partition as usize)?.leader?;
+        self.broker(leader.broker)
     }
 
     /// The broker of that number: this one, or another by the network.
     pub fn broker(&self, id: BrokerId) -> Option<Arc<dyn Broker>> {
-        if id == self.local.id() {
-            return Some(self.local.clone());
+        match &self.local {
+            Some(local) if local.id() == id => Some(local.clone()),
+            _ => self.network.broker(id),
         }
-        self.network.broker(id)
     }
 }

@@ -25,6 +25,7 @@ pub use error::{FetchError, NodeError, ProduceError};
 pub use headwater_log::{PartitionId, TopicId};
 pub use node::{Node, NodeGauges, NodeOptions};
 pub use placement::{
-    BrokerId, Incarnation, PartitionPlacement, Placement, TopicPlacement, TopicSettings,
+    BrokerDirectory, BrokerId, Incarnation, Placement, Proposal, Registered, Registration,
+    Registry, RegistryError, Renewal, Renewed, TopicPlacement, TopicSettings,
 };
 pub use producers::{PRODUCER_WINDOW_BATCHES_MAX, PRODUCER_WINDOW_MS, idempotent_producer};

@@ -1,8 +1,10 @@
 //! What the cluster's metadata says: which topics there are, and who leads their partitions.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use headwater_log::TopicId;
+use headwater_log::{PartitionId, TopicId};
+
+use crate::{broker::Answer, controller::Brokers, replica::Assignment};
 
 /// A broker's number inside its cluster.
 pub type BrokerId = u32;
@@ -16,26 +18,159 @@ pub trait Placement: Send + Sync + 'static {
     /// The topic, or `None` if this node has not heard of it. Unknown is not deleted: a broker
     /// removes data only on a positive tombstone.
     fn topic(&self, id: TopicId) -> Option<Arc<TopicPlacement>>;
+
+    /// The brokers, and where others reach them.
+    fn brokers(&self) -> Arc<BrokerDirectory>;
+
+    /// Every topic, for what looks at all partitions.
+    fn topics(&self) -> Vec<Arc<TopicPlacement>>;
 }
 
-/// One topic: its settings and the leaders of its partitions.
+/// The brokers of the cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BrokerDirectory {
+    /// What they are, by number.
+    pub views: Brokers,
+    /// Where their internal listeners are, as `host:port`, by number.
+    pub addresses: BTreeMap<BrokerId, String>,
+    /// The one that holds the controller's lease, as far as is known.
+    pub controller: Option<BrokerId>,
+}
+
+/// What brokers write into the cluster's metadata. Every call may be slow, or hang until its bound:
+/// nothing on the path of records waits for one.
+pub trait Registry: Send + Sync + 'static {
+    /// Registers a starting broker and begins a new life of it, in one transaction. A disk that is not
+    /// the one the broker had, or an older copy of it, loses its place in all in-sync sets.
+    fn register(&self, broker: Registration) -> Answer<'_, Result<Registered, RegistryError>>;
+
+    /// Renews the broker's lease for `lease`, counted by the database's clock.
+    fn renew(&self, renewal: Renewal) -> Answer<'_, Result<Renewed, RegistryError>>;
+
+    /// Has the broker drain, or take part again. Answers whether there is such a broker.
+    fn set_draining(
+        &self,
+        broker: BrokerId,
+        draining: bool,
+    ) -> Answer<'_, Result<bool, RegistryError>>;
+
+    /// Takes or keeps the controller's lease, for `lease` by the database's clock. Answers whether it
+    /// is this broker's.
+    fn control(
+        &self,
+        broker: BrokerId,
+        incarnation: Incarnation,
+        lease: Duration,
+    ) -> Answer<'_, Result<bool, RegistryError>>;
+
+    /// Fences the brokers whose lease has expired by the database's clock. Answers which were fenced
+    /// now.
+    fn fence_expired(&self) -> Answer<'_, Result<Vec<BrokerId>, RegistryError>>;
+
+    /// Writes partitions' rows, each if it is still what the proposer knew. Answers, in their order,
+    /// the rows as they are now; `None` for a topic that is gone. After an error nobody knows which
+    /// were written.
+    fn propose(
+        &self,
+        proposals: Vec<Proposal>,
+    ) -> Answer<'_, Result<Vec<Option<Assignment>>, RegistryError>>;
+}
+
+/// A broker that starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// Its number.
+    pub id: BrokerId,
+    /// The name of its data directory, made when the directory was.
+    pub data_dir: [u8; 16],
+    /// How often its lease was renewed, as its disk remembers it: an older copy of the disk remembers
+    /// fewer.
+    pub renewals: i64,
+    /// Where others reach it, `host:port`.
+    pub address: String,
+    /// Where it stands.
+    pub rack: Option<String>,
+    /// How long its lease is at first.
+    pub lease: Duration,
+    /// Partitions of which its disk has lost durable records: their copies do not count any more.
+    pub damaged: Vec<PartitionId>,
+}
+
+/// A broker that was registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registered {
+    /// Its new life.
+    pub incarnation: Incarnation,
+    /// The cluster's name, made with the metadata.
+    pub cluster_id: String,
+    /// Whether its disk was another one, or an older copy: it has lost its place in in-sync sets.
+    pub disk_replaced: bool,
+}
+
+/// A broker that lives on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Renewal {
+    /// The broker.
+    pub id: BrokerId,
+    /// Its life.
+    pub incarnation: Incarnation,
+    /// How often its lease was renewed, this time counted; on its disk already.
+    pub renewals: i64,
+    /// For how long.
+    pub lease: Duration,
+}
+
+/// What a renewal found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewed {
+    /// The lease runs on. If the broker was fenced, it no longer is.
+    Renewed,
+    /// Another life of this broker has begun: this one is over, and its process is to end.
+    Replaced,
+}
+
+/// Another row for a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proposal {
+    /// The partition.
+    pub id: PartitionId,
+    /// The `partition_epoch` of the row that it replaces.
+    pub was: i64,
+    /// The new row.
+    pub row: Assignment,
+    /// Who is new in the in-sync set: each must still live this life, and not be fenced.
+    pub added: Vec<(BrokerId, Incarnation)>,
+}
+
+/// Why the metadata was not read or written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RegistryError {
+    /// The broker's number is another's, which is alive: who it is.
+    Taken(String),
+    /// The database failed or did not answer; what was asked may be done or not.
+    Unavailable(String),
+}
+
+impl std::fmt::Display for RegistryError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Taken(by) => write!(f, "the broker's number is in use: {by}"),
+            Self::Unavailable(why) => write!(f, "the metadata database failed: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for RegistryError {}
+
+/// One topic: its settings and where its partitions are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicPlacement {
     /// The topic.
     pub id: TopicId,
     /// Index = partition number.
-    pub partitions: Vec<PartitionPlacement>,
+    pub partitions: Vec<Arc<Assignment>>,
     /// The settings in force.
     pub settings: TopicSettings,
-}
-
-/// Who leads one partition, and in which term.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PartitionPlacement {
-    /// The leading broker.
-    pub leader: BrokerId,
-    /// The leader's term, stamped on every batch it appends.
-    pub epoch: i32,
 }
 
 /// The settings of a topic that a broker acts on.

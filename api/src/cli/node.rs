@@ -120,7 +120,7 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
         Authority::new(Jwks::new(outbound), note_use)
     };
     let gateway = Arc::new(Gateway {
-        cluster: Cluster::new(node.clone(), Arc::new(SingleNode)),
+        cluster: Cluster::new(Some(node.clone()), Arc::new(SingleNode)),
         catalog,
         store: store.clone(),
         authority,

@@ -5,7 +5,7 @@ use std::{str::FromStr, time::Duration};
 use headwater_broker::{Fetch, FetchPosition, PartitionId};
 use headwater_record::BatchView;
 
-use super::{Gateway, fetch::INFLATED_BYTES_MAX, read_problem};
+use super::{Gateway, fetch::INFLATED_BYTES_MAX, no_leader, read_problem};
 use crate::{limits::OFFSET_MAX, metadata::Topic, problem::Problem};
 
 /// `from=`
@@ -85,7 +85,9 @@ impl Gateway {
             topic: topic.id,
             partition,
         };
-        let state = leader.partition_state(id).map_err(read_problem)?;
+        let states = leader.partition_states(topic.id, vec![partition]).await;
+        let state = states.into_iter().next().ok_or_else(no_leader)?;
+        let state = state.map_err(read_problem)?;
         match position {
             Position::Offset(offset) => Ok(offset),
             Position::Start(Start::Earliest) => Ok(state.log_start),

@@ -1,14 +1,14 @@
 //! Topics: creating, changing, listing and deleting them.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use headwater_broker::PartitionId;
+use headwater_broker::{BrokerId, PartitionId, PartitionState};
 use serde::Deserialize;
 
 use super::{
     Gateway, Intent,
     changes::{changed_meanwhile, check_version, unavailable},
-    check_name, topic_not_found,
+    check_name, no_leader, read_problem, topic_not_found,
 };
 use crate::{
     auth::{Access, Operation, permissions::ListTopics},
@@ -246,39 +246,39 @@ impl Gateway {
         self.catalog.topics(&access.project.id, after, most, wanted)
     }
 
-    /// Bytes of the topic on broker disks.
-    pub fn hot_bytes(&self, topic: &Topic) -> u64 {
-        (0..topic.partitions())
-            .filter_map(|partition| {
-                let leader = self.leader(topic, partition).ok()?;
-                let id = PartitionId {
-                    topic: topic.id,
-                    partition,
-                };
-                leader.partition_state(id).ok().map(|state| state.hot_bytes)
-            })
-            .sum()
+    /// Bytes of the topic on the disks of those who lead it, as far as they can be asked.
+    pub async fn hot_bytes(&self, topic: &Topic) -> u64 {
+        let states = self.states_of(topic).await;
+        states.iter().flatten().map(|state| state.hot_bytes).sum()
     }
 
     /// Where every partition stands.
     ///
     /// # Errors
     /// A partition has no leader.
-    pub fn partition_states(
-        &self,
-        topic: &Topic,
-    ) -> Result<Vec<headwater_broker::PartitionState>, Problem> {
-        (0..topic.partitions())
-            .map(|partition| {
-                let id = PartitionId {
-                    topic: topic.id,
-                    partition,
-                };
-                self.leader(topic, partition)?
-                    .partition_state(id)
-                    .map_err(super::read_problem)
-            })
-            .collect()
+    pub async fn partition_states(&self, topic: &Topic) -> Result<Vec<PartitionState>, Problem> {
+        self.states_of(topic).await.into_iter().collect()
+    }
+
+    /// One call to each broker that leads some of the topic's partitions.
+    async fn states_of(&self, topic: &Topic) -> Vec<Result<PartitionState, Problem>> {
+        let mut led_by: BTreeMap<BrokerId, Vec<u32>> = BTreeMap::new();
+        for partition in 0..topic.partitions() {
+            if let Some(leader) = topic.leader_of(partition) {
+                led_by.entry(leader).or_default().push(partition);
+            }
+        }
+        let mut states = vec![Err(no_leader()); topic.partitions() as usize];
+        for (leader, partitions) in led_by {
+            let Some(broker) = self.cluster.broker(leader) else {
+                continue;
+            };
+            let answers = broker.partition_states(topic.id, partitions.clone()).await;
+            for (partition, answer) in partitions.into_iter().zip(answers) {
+                states[partition as usize] = answer.map_err(read_problem);
+            }
+        }
+        states
     }
 
     /// Forgets a partition's records below `before_offset`.
@@ -297,7 +297,7 @@ impl Gateway {
         };
         let trimmed = self.leader(topic, partition)?.trim(id, before_offset).await;
         topic.meter.resized();
-        trimmed.map_err(super::read_problem)
+        trimmed.map_err(read_problem)
     }
 }
 

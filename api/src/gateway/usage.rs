@@ -62,7 +62,7 @@ impl Gateway {
             let mut batch = Vec::new();
             for meter in moved.by_ref().take(USAGE_BATCH) {
                 let reading = meter.read();
-                let stored = self.stored_now(&meter, &reading);
+                let stored = self.stored_now(&meter, &reading).await;
                 batch.push((meter, reading, stored));
                 tokio::task::yield_now().await;
             }
@@ -120,19 +120,20 @@ impl Gateway {
     }
 
     /// What the topic of a meter has stored; where nothing changed, what was noted.
-    fn stored_now(&self, meter: &Meter, reading: &Reading) -> Stored {
+    async fn stored_now(&self, meter: &Meter, reading: &Reading) -> Stored {
         match reading.noted {
             Some(noted) if !reading.resized => noted,
-            _ => self.stored_of(meter),
+            _ => self.stored_of(meter).await,
         }
     }
 
-    fn stored_of(&self, meter: &Meter) -> Stored {
+    async fn stored_of(&self, meter: &Meter) -> Stored {
         let topic = self.catalog.topic(&meter.project, &meter.topic);
-        Stored {
-            hot: topic.map_or(0, |topic| self.hot_bytes(&topic)),
-            cold: 0,
-        }
+        let hot = match topic {
+            Some(topic) => self.hot_bytes(&topic).await,
+            None => 0,
+        };
+        Stored { hot, cold: 0 }
     }
 
     /// Looks at the next few topics, whether they still have stored what is noted: retention makes no
@@ -149,7 +150,7 @@ impl Gateway {
                     let noted = noted.map_err(|_| StoreError("no answer in time".into()))?;
                     meter.note(noted?);
                 }
-                if meter.noted() != Some(self.stored_of(&meter)) {
+                if meter.noted() != Some(self.stored_of(&meter).await) {
                     meter.resized();
                 }
             }

@@ -75,8 +75,11 @@ pub async fn produce_bulk(
     let encoding = encoding(request.headers())?;
     // One who is in debt is slowed, one who may not write at all would wait for ever.
     let layers = call.access.layers();
-    let admitted = layers.check_any(Resource::IngressBytesPerSecond);
-    if let Err(problem) = admitted.and_then(|()| call.check_stored(&app)) {
+    let admitted = match layers.check_any(Resource::IngressBytesPerSecond) {
+        Ok(()) => call.check_stored(&app).await,
+        refused => refused,
+    };
+    if let Err(problem) = admitted {
         return Err(discard_refused(request, problem).await);
     }
     let body = request
@@ -378,7 +381,7 @@ impl Load {
             let (count, bytes) = (record_lines.len() as u64, encoded.payload_bytes as u64);
             let gateway = &self.app.gateway;
             let written = async {
-                self.call.check_stored(&self.app)?;
+                self.call.check_stored(&self.app).await?;
                 let turn = self.call.access.layers().turn(bytes as usize).await?;
                 let topic = &self.call.topic;
                 turn.work(gateway.produce(topic, encoded, Acks::Quorum))

@@ -17,7 +17,7 @@ use crate::{
     limits::{DENIED_LOGS_MAX, METADATA_TIMEOUT},
     metadata::{Organization, Topic},
     problem::{Code, Problem},
-    quota::{Connection, Layers, Resource},
+    quota::{Connection, Layers, Resource, check_stored},
 };
 
 /// The request's id, taken from `X-Request-Id` or made.
@@ -502,20 +502,24 @@ impl InTopic {
     ///
     /// # Errors
     /// 429 and 403 if they are.
-    pub fn check_ingress(&self, app: &App) -> Result<(), Problem> {
+    pub async fn check_ingress(&self, app: &App) -> Result<(), Problem> {
         self.access
             .layers()
             .check(Resource::IngressBytesPerSecond)?;
-        self.check_stored(app)
+        self.check_stored(app).await
     }
 
     /// Whether more may be stored.
     ///
     /// # Errors
     /// 403 if not.
-    pub fn check_stored(&self, app: &App) -> Result<(), Problem> {
-        let stored = |allowance: &_| app.gateway.stored_bytes(allowance);
-        self.access.layers().check_stored(stored)
+    pub async fn check_stored(&self, app: &App) -> Result<(), Problem> {
+        for (allowance, limit) in self.access.layers().storage_limits() {
+            let measure = app.gateway.stored_bytes(allowance);
+            let stored = allowance.stored_bytes(measure).await;
+            check_stored(allowance, stored, limit)?;
+        }
+        Ok(())
     }
 
     /// The partition that the path names.

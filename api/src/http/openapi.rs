@@ -323,8 +323,8 @@ pub struct TopicList {
 pub struct PartitionInfo {
     /// Its number.
     pub partition: u32,
-    /// The broker that leads it.
-    pub leader: u32,
+    /// The broker that leads it; null while none can.
+    pub leader: Option<u32>,
     /// The leader's term.
     pub epoch: i32,
     /// Brokers that have a copy.

@@ -44,7 +44,7 @@ pub async fn produce_records(
     Params::parse(request.uri(), &[])?;
     check_content_type(request.headers(), JSON_TYPES)?;
     let key = idempotency_key(request.headers())?;
-    if let Err(problem) = call.check_ingress(&app) {
+    if let Err(problem) = call.check_ingress(&app).await {
         return Err(discard_refused(request, problem).await);
     }
     let body = read_body(&app, request, BODY_BYTES_MAX).await?;

@@ -63,7 +63,7 @@ pub async fn produce_raw(
     }
     let key = idempotency_key(request.headers())?;
     let content_type = request.headers().get(header::CONTENT_TYPE).cloned();
-    if let Err(problem) = call.check_ingress(&app) {
+    if let Err(problem) = call.check_ingress(&app).await {
         return Err(discard_refused(request, problem).await);
     }
     let body = read_body(&app, request, RECORD_BYTES.1 as usize).await?;

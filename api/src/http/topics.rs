@@ -47,9 +47,12 @@ pub async fn list_topics(
     let rows = page.size + 1;
     let mut topics = app.gateway.list_topics(&call.access, &page.after, rows);
     let next_page_token = page.cut(&mut topics, |topic| &topic.name);
-    let topics = topics.iter().map(|topic| info(&app.gateway, topic));
+    let mut infos = Vec::with_capacity(topics.len());
+    for topic in &topics {
+        infos.push(info(&app.gateway, topic).await);
+    }
     Ok(Json(TopicList {
-        topics: topics.collect(),
+        topics: infos,
         next_page_token,
     }))
 }
@@ -89,7 +92,10 @@ pub async fn put_topic(
     } else {
         StatusCode::OK
     };
-    Ok(said_dry(with_etag(status, &app.gateway, &topic), dry_run))
+    Ok(said_dry(
+        with_etag(status, &app.gateway, &topic).await,
+        dry_run,
+    ))
 }
 
 /// Read a topic.
@@ -104,7 +110,7 @@ pub async fn get_topic(
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     Params::parse(request.uri(), &[])?;
-    Ok(with_etag(StatusCode::OK, &app.gateway, &call.topic))
+    Ok(with_etag(StatusCode::OK, &app.gateway, &call.topic).await)
 }
 
 /// Change a topic.
@@ -135,7 +141,7 @@ pub async fn patch_topic(
             .patch_topic(&intent, &access, &name, change, if_match.as_deref())
             .await
     });
-    let response = with_etag(StatusCode::OK, &app.gateway, &*topic.await?);
+    let response = with_etag(StatusCode::OK, &app.gateway, &*topic.await?).await;
     Ok(said_dry(response, dry_run))
 }
 
@@ -179,16 +185,16 @@ pub async fn list_partitions(
     request: Request<Body>,
 ) -> Result<Json<PartitionList>, Problem> {
     Params::parse(request.uri(), &[])?;
-    let states = app.gateway.partition_states(&call.topic)?;
+    let states = app.gateway.partition_states(&call.topic).await?;
     let places = &call.topic.placement.partitions;
     let partitions = (0..)
         .zip(states.iter().zip(places))
         .map(|(partition, (state, place))| PartitionInfo {
             partition,
-            leader: place.leader,
+            leader: place.leader.map(|leader| leader.broker),
             epoch: place.epoch,
-            replicas: vec![place.leader],
-            in_sync: vec![place.leader],
+            replicas: place.replicas.clone(),
+            in_sync: place.in_sync.clone(),
             log_start: state.log_start,
             high_watermark: state.high_watermark,
             hot_bytes: state.hot_bytes,
@@ -198,15 +204,15 @@ pub async fn list_partitions(
     Ok(Json(PartitionList { partitions }))
 }
 
-fn with_etag(status: StatusCode, gateway: &Gateway, topic: &Topic) -> Response {
-    let mut response = (status, Json(info(gateway, topic))).into_response();
+async fn with_etag(status: StatusCode, gateway: &Gateway, topic: &Topic) -> Response {
+    let mut response = (status, Json(info(gateway, topic).await)).into_response();
     if let Ok(etag) = HeaderValue::from_str(&topic.etag()) {
         response.headers_mut().insert(header::ETAG, etag);
     }
     response
 }
 
-fn info(gateway: &Gateway, topic: &Topic) -> TopicInfo {
+async fn info(gateway: &Gateway, topic: &Topic) -> TopicInfo {
     TopicInfo {
         name: topic.name.clone(),
         topic_id: topic.id.to_string(),
@@ -216,7 +222,7 @@ fn info(gateway: &Gateway, topic: &Topic) -> TopicInfo {
         config_sources: topic.config.sources(),
         description: topic.description.clone(),
         created_at: rfc3339(topic.created_at_ms),
-        hot_bytes: gateway.hot_bytes(topic),
+        hot_bytes: gateway.hot_bytes(topic).await,
         cold_bytes: 0,
     }
 }

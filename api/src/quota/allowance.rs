@@ -81,8 +81,8 @@ impl Allowance {
     }
 
     /// How much is stored about now; now and then one caller measures for all.
-    pub fn stored_bytes(&self, measure: impl FnOnce() -> u64) -> u64 {
-        self.stored.bytes(measure)
+    pub async fn stored_bytes(&self, measure: impl Future<Output = u64>) -> u64 {
+        self.stored.bytes(measure).await
     }
 
     /// An unlimited one of somebody who is alone.

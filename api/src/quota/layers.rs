@@ -136,20 +136,23 @@ impl<'a> Layers<'a> {
             .collect()
     }
 
-    /// Whether more may be stored; `measure` answers how much of an allowance's owner is.
-    ///
-    /// # Errors
-    /// 403 if not.
-    pub fn check_stored(self, measure: impl Fn(&Allowance) -> u64) -> Result<(), Problem> {
-        for allowance in self.tenants() {
-            let Some(limit) = allowance.limit(Resource::StorageBytes) else {
-                continue;
-            };
-            if allowance.stored.bytes(|| measure(allowance)) >= limit {
-                return Err(refusal(allowance, Resource::StorageBytes, None));
-            }
-        }
-        Ok(())
+    /// Who may store only so much, and how much.
+    pub fn storage_limits(self) -> impl Iterator<Item = (&'a Allowance, u64)> {
+        self.tenants().filter_map(|allowance| {
+            let limit = allowance.limit(Resource::StorageBytes)?;
+            Some((&**allowance, limit))
+        })
+    }
+}
+
+/// Whether somebody who stores so much may store more.
+///
+/// # Errors
+/// 403 if not.
+pub fn check_stored(allowance: &Allowance, stored: u64, limit: u64) -> Result<(), Problem> {
+    match stored < limit {
+        true => Ok(()),
+        false => Err(refusal(allowance, Resource::StorageBytes, None)),
     }
 }
 
@@ -279,7 +282,8 @@ mod tests {
         };
         let organization = allowance(Owner::Organization, limits);
         let layers = Layers::of_organization(&organization);
-        let full = layers.check_stored(|_| 10).unwrap_err();
+        let (owner, limit) = layers.storage_limits().next().expect("a limit");
+        let full = check_stored(owner, 10, limit).unwrap_err();
         assert_eq!((full.code.status(), full.code.retryable()), (403, false));
         let tails = layers.take_tail().unwrap_err();
         assert_eq!((tails.code.status(), tails.code.retryable()), (429, true));

@@ -25,7 +25,7 @@ use std::{
 
 pub use allowance::{Allowance, Owner};
 pub use allowances::Allowances;
-pub use layers::{Layers, exceeded};
+pub use layers::{Layers, check_stored, exceeded};
 pub use resource::{Limits, LimitsChange, Resource, Use};
 pub use slots::{Connection, Slot};
 pub use turns::Turn;

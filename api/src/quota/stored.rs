@@ -22,7 +22,7 @@ pub struct Stored {
 impl Stored {
     /// How much is stored about now. Now and then one caller measures for all; a measuring that takes
     /// long is made less often.
-    pub fn bytes(&self, measure: impl FnOnce() -> u64) -> u64 {
+    pub async fn bytes(&self, measure: impl Future<Output = u64>) -> u64 {
         let started = now();
         let (due, next) = (
             self.due_ns.load(Relaxed),
@@ -32,7 +32,7 @@ impl Stored {
         if nanoseconds(started) >= due && mine().is_ok() {
             // What is written from here on is counted, twice at worst until it is measured again.
             self.written.store(0, Relaxed);
-            self.measured.store(measure(), Relaxed);
+            self.measured.store(measure.await, Relaxed);
             let ended = now();
             let rest: Duration = STORED_BYTES_MEASURED.max((ended - started) * SHARE);
             self.due_ns.store(nanoseconds(ended + rest), Relaxed);
@@ -50,11 +50,11 @@ impl Stored {
 mod tests {
     use super::Stored;
 
-    #[test]
-    fn it_is_measured_rarely_and_counts_what_is_written_meanwhile() {
+    #[tokio::test]
+    async fn it_is_measured_rarely_and_counts_what_is_written_meanwhile() {
         let stored = Stored::default();
-        assert_eq!(stored.bytes(|| 100), 100);
+        assert_eq!(stored.bytes(async { 100 }).await, 100);
         stored.add(20);
-        assert_eq!(stored.bytes(|| panic!("just measured")), 120);
+        assert_eq!(stored.bytes(async { panic!("just measured") }).await, 120);
     }
 }

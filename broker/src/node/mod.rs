@@ -142,6 +142,20 @@ impl Node {
         Ok(self.topics.get(id.topic).partition(id, &self.log))
     }
 
+    fn state_of(&self, id: PartitionId) -> Result<PartitionState, FetchError> {
+        self.check_leads(id)?;
+        // Looking at one that nobody has used yet does not make it: all are looked at for their size.
+        if self.log.existing(id).is_none() {
+            return Ok(PartitionState::default());
+        }
+        let partition = self.topics.get(id.topic).partition(id, &self.log);
+        Ok(PartitionState {
+            log_start: partition.log.log_start(),
+            high_watermark: partition.high_watermark(),
+            hot_bytes: partition.log.bytes(),
+        })
+    }
+
     fn check_leads(&self, id: PartitionId) -> Result<(), FetchError> {
         let placement = self
             .placement
@@ -151,7 +165,7 @@ impl Node {
             .partitions
             .get(id.partition as usize)
             .ok_or(FetchError::UnknownPartition)?;
-        if place.leader != self.id {
+        if place.leader.map(|leader| leader.broker) != Some(self.id) {
             return Err(FetchError::NotLeader);
         }
         Ok(())
@@ -221,18 +235,16 @@ impl Broker for Node {
         Box::pin(self.fetch_batches(fetch))
     }
 
-    fn partition_state(&self, id: PartitionId) -> Result<PartitionState, FetchError> {
-        self.check_leads(id)?;
-        // Looking at one that nobody has used yet does not make it: all are looked at for their size.
-        if self.log.existing(id).is_none() {
-            return Ok(PartitionState::default());
-        }
-        let partition = self.topics.get(id.topic).partition(id, &self.log);
-        Ok(PartitionState {
-            log_start: partition.log.log_start(),
-            high_watermark: partition.high_watermark(),
-            hot_bytes: partition.log.bytes(),
-        })
+    fn partition_states(
+        &self,
+        topic: TopicId,
+        partitions: Vec<u32>,
+    ) -> Answer<'_, Vec<Result<PartitionState, FetchError>>> {
+        let states = partitions
+            .into_iter()
+            .map(|partition| self.state_of(PartitionId { topic, partition }))
+            .collect();
+        Box::pin(std::future::ready(states))
     }
 
     fn offset_for_time(

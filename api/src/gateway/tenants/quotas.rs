@@ -116,7 +116,7 @@ impl Gateway {
             egress_bytes_per_second: allowance.in_last_second(Resource::EgressBytesPerSecond),
             partitions,
             topics,
-            storage_bytes: allowance.stored_bytes(|| self.stored_bytes(allowance)),
+            storage_bytes: allowance.stored_bytes(self.stored_bytes(allowance)).await,
             connections: allowance.connections(),
             tails: allowance.tails(),
         };
@@ -153,22 +153,24 @@ impl Gateway {
         Ok(())
     }
 
-    /// Bytes that an organization or a project stores, on this node's disks.
-    pub fn stored_bytes(&self, allowance: &Allowance) -> u64 {
-        let catalog = &self.catalog;
-        let of_project = |project: &str| -> u64 {
-            let topics = catalog.topics(project, "", usize::MAX, |_| true);
-            topics.iter().map(|topic| self.hot_bytes(topic)).sum()
-        };
-        match allowance.owner {
+    /// Bytes that an organization or a project stores, on the disks of those who lead.
+    pub async fn stored_bytes(&self, allowance: &Allowance) -> u64 {
+        let projects = match allowance.owner {
             Owner::Organization => {
-                let projects = catalog.projects_of(&allowance.name);
-                projects.iter().map(|project| of_project(&project.id)).sum()
+                let projects = self.catalog.projects_of(&allowance.name);
+                projects.iter().map(|project| project.id.clone()).collect()
             }
-            Owner::Project => of_project(&allowance.name),
+            Owner::Project => vec![allowance.name.clone()],
             // What is stored belongs to no key.
-            Owner::Key => 0,
+            Owner::Key => Vec::new(),
+        };
+        let mut bytes = 0;
+        for project in projects {
+            for topic in self.catalog.topics(&project, "", usize::MAX, |_| true) {
+                bytes += self.hot_bytes(&topic).await;
+            }
         }
+        bytes
     }
 }
 

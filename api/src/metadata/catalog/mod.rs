@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use headwater_broker::{Placement, TopicId, TopicPlacement};
+use headwater_broker::{BrokerDirectory, Placement, TopicId, TopicPlacement};
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
@@ -353,5 +353,15 @@ impl Placement for Catalog {
             .topics
             .get(&id)
             .map(|topic| topic.placement.clone())
+    }
+
+    fn topics(&self) -> Vec<Arc<TopicPlacement>> {
+        let snapshot = self.snapshot.read();
+        let topics = snapshot.topics.values();
+        topics.map(|topic| topic.placement.clone()).collect()
+    }
+
+    fn brokers(&self) -> Arc<BrokerDirectory> {
+        Arc::default()
     }
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use headwater_broker::{
-    BrokerId, PartitionPlacement, TopicId, TopicPlacement, TopicSettings as BrokerSettings,
+    BrokerId, TopicId, TopicPlacement, TopicSettings as BrokerSettings,
+    replica::{Assignment, Leadership},
 };
 
 use crate::{
@@ -50,7 +51,7 @@ impl Topic {
     /// The broker that leads a partition, if the topic has it.
     pub fn leader_of(&self, partition: u32) -> Option<BrokerId> {
         let place = self.placement.partitions.get(partition as usize)?;
-        Some(place.leader)
+        Some(place.leader?.broker)
     }
 
     /// The topic of a row, with all partitions on `broker`.
@@ -75,13 +76,7 @@ impl Topic {
             created_at_ms: row.created_at,
             placement: Arc::new(TopicPlacement {
                 id,
-                partitions: vec![
-                    PartitionPlacement {
-                        leader: broker,
-                        epoch: 0
-                    };
-                    partitions as usize
-                ],
+                partitions: (0..partitions).map(|_| Arc::new(alone(broker))).collect(),
                 settings: BrokerSettings {
                     segment_bytes: settings.segment_bytes,
                     retention_ms: settings.retention_ms,
@@ -109,5 +104,21 @@ impl Topic {
             created_at: self.created_at_ms,
             deleted_at: None,
         })
+    }
+}
+
+/// A partition with its only copy on `broker`.
+fn alone(broker: BrokerId) -> Assignment {
+    Assignment {
+        replicas: vec![broker],
+        target: None,
+        leader: Some(Leadership {
+            broker,
+            incarnation: 0,
+        }),
+        epoch: 0,
+        in_sync: vec![broker],
+        partition_epoch: 0,
+        min_insync_replicas: 1,
     }
 }
