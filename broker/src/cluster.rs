@@ -3,16 +3,32 @@
 use std::sync::Arc;
 
 use crate::{
-    broker::Broker,
+    broker::{Answer, Broker},
     node::Node,
     placement::{BrokerId, TopicPlacement},
+    session::FollowerSession,
 };
 
 /// How a node reaches others.
 pub trait Network: Send + Sync + 'static {
     /// The broker of that number, or `None` while it cannot be reached.
     fn broker(&self, id: BrokerId) -> Option<Arc<dyn Broker>>;
+
+    /// Opens a replication session with a leader.
+    fn follow(&self, leader: BrokerId) -> Answer<'_, Result<FollowerSession, Unreachable>>;
 }
+
+/// Why a broker cannot be reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreachable(pub String);
+
+impl std::fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unreachable {}
 
 /// The network of an installation that is one process: there is nobody else to reach.
 #[derive(Debug, Default, Clone, Copy)]
@@ -21,6 +37,10 @@ pub struct SingleNode;
 impl Network for SingleNode {
     fn broker(&self, _id: BrokerId) -> Option<Arc<dyn Broker>> {
         None
+    }
+
+    fn follow(&self, _leader: BrokerId) -> Answer<'_, Result<FollowerSession, Unreachable>> {
+        Box::pin(async { Err(Unreachable("there is no other broker".into())) })
     }
 }
 

@@ -9,6 +9,8 @@ pub enum ProduceError {
     UnknownPartition,
     /// Nothing was written: another broker leads, or none does now.
     NotLeader,
+    /// Nothing was written: fewer copies are in sync than an acknowledgement needs.
+    TooFewInSync,
     /// Nothing was written: the producer id was used for other records.
     ProducerReused,
     /// Nothing was written: the disk is full up to its reserve.
@@ -24,6 +26,7 @@ impl fmt::Display for ProduceError {
         f.write_str(match self {
             Self::UnknownPartition => "unknown partition",
             Self::NotLeader => "not the leader of this partition",
+            Self::TooFewInSync => "too few copies are in sync",
             Self::ProducerReused => "the producer id was used for other records",
             Self::StorageFull => "storage is full",
             Self::Overloaded => "the disk does not keep up",

@@ -10,17 +10,20 @@ mod clock;
 mod cluster;
 pub mod controller;
 mod error;
+pub mod membership;
 mod node;
 mod partition;
 mod placement;
 mod producers;
 pub mod replica;
+mod session;
+mod stub;
 
 pub use broker::{
     Acks, Answer, Broker, Fetch, FetchPosition, Fetched, PartitionBatch, PartitionState, Produced,
 };
 pub use clock::{Clock, SystemClock};
-pub use cluster::{Cluster, Network, SingleNode};
+pub use cluster::{Cluster, Network, SingleNode, Unreachable};
 pub use error::{FetchError, NodeError, ProduceError};
 pub use headwater_log::{PartitionId, TopicId};
 pub use node::{Node, NodeGauges, NodeOptions};
@@ -29,3 +32,4 @@ pub use placement::{
     Registry, RegistryError, Renewal, Renewed, TopicPlacement, TopicSettings,
 };
 pub use producers::{PRODUCER_WINDOW_BATCHES_MAX, PRODUCER_WINDOW_MS, idempotent_producer};
+pub use session::{FollowerMessage, FollowerSession, LeaderMessage, LeaderSession, SessionHost};

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use headwater_log::{PartitionId, TopicId};
+use tokio::sync::watch;
 
 use crate::{broker::Answer, controller::Brokers, replica::Assignment};
 
@@ -21,6 +22,12 @@ pub trait Placement: Send + Sync + 'static {
 
     /// The brokers, and where others reach them.
     fn brokers(&self) -> Arc<BrokerDirectory>;
+
+    /// Changes whenever anything here does.
+    fn changes(&self) -> watch::Receiver<()>;
+
+    /// The partitions whose rows have changed since this was asked last, with the rows as they are.
+    fn take_changed(&self) -> Vec<(PartitionId, Arc<Assignment>)>;
 
     /// Every topic, for what looks at all partitions.
     fn topics(&self) -> Vec<Arc<TopicPlacement>>;

@@ -14,16 +14,14 @@ use crate::{
 
 impl Node {
     pub(super) async fn fetch_batches(&self, fetch: Fetch) -> Vec<Result<Fetched, FetchError>> {
-        let partitions: Vec<_> = fetch
-            .positions
-            .iter()
-            .map(|p| {
-                self.partition(PartitionId {
-                    topic: fetch.topic,
-                    partition: p.partition,
-                })
-            })
-            .collect();
+        let mut partitions = Vec::with_capacity(fetch.positions.len());
+        for FetchPosition { partition, .. } in &fetch.positions {
+            let id = PartitionId {
+                topic: fetch.topic,
+                partition: *partition,
+            };
+            partitions.push(self.led(id).await);
+        }
         if !fetch.wait.is_zero() {
             self.wait_for_record(&fetch, &partitions).await;
             if self.partition_count(fetch.topic).is_none() {
@@ -34,7 +32,10 @@ impl Node {
         let mut fetched = Vec::with_capacity(partitions.len());
         for (position, partition) in fetch.positions.iter().zip(partitions) {
             let result = match partition {
-                Ok(partition) => read(&partition, position, bytes_left).await,
+                Ok(partition) => match self.readable_end(&partition).await {
+                    Ok(end) => read(&partition, position, end, bytes_left).await,
+                    Err(error) => Err(error),
+                },
                 Err(error) => Err(error),
             };
             if let Ok(Fetched { batches, .. }) = &result {
@@ -73,7 +74,7 @@ impl Node {
                 .any(|(position, partition)| {
                     partition
                         .as_ref()
-                        .map_or(true, |p| p.high_watermark() != position.offset)
+                        .map_or(true, |p| !p.leads() || p.has_other_than(position.offset))
                 });
             if ready || self.topics.released() || self.partition_count(fetch.topic) != count {
                 return;
@@ -88,9 +89,10 @@ impl Node {
 async fn read(
     partition: &Partition,
     position: &FetchPosition,
+    high_watermark: u64,
     bytes_left: usize,
 ) -> Result<Fetched, FetchError> {
-    let (log_start, high_watermark) = (partition.log.log_start(), partition.high_watermark());
+    let log_start = partition.log.log_start();
     if position.offset < log_start || position.offset > high_watermark {
         return Err(FetchError::OutOfRange {
             log_start,

@@ -41,9 +41,11 @@ fn sweep(node: &Weak<Node>) -> bool {
         let Some(placement) = node.placement.topic(id.topic) else {
             continue;
         };
-        let Some(log) = node.log.existing(id) else {
+        // A follower's log begins where its leader's does.
+        let Some(partition) = node.topics.existing(id).filter(|p| p.leads()) else {
             continue;
         };
+        let log = &partition.log;
         let retention = Retention {
             ms: placement.settings.retention_ms,
             bytes: placement.settings.retention_bytes,

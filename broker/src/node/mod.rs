@@ -1,16 +1,22 @@
 //! One node: its log, the partitions on it, and the [`Broker`](crate::Broker) calls they answer.
 
+mod assign;
 mod fetch;
+mod follow;
+mod lead;
 mod maintenance;
 mod produce;
+mod review;
 mod topics;
+mod transfer;
 
 use std::{
+    collections::{HashMap, HashSet},
     sync::{
-        Arc, Weak,
-        atomic::{AtomicUsize, Ordering},
+        Arc, OnceLock, Weak,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use headwater_log::{
@@ -23,11 +29,16 @@ use tokio::sync::Notify;
 use crate::{
     broker::{Acks, Answer, Broker, Fetch, Fetched, PartitionBatch, PartitionState, Produced},
     clock::Clock,
+    cluster::Network,
     error::{FetchError, NodeError, ProduceError},
     partition::Partition,
-    placement::{BrokerId, Placement},
+    placement::{BrokerId, Incarnation, Placement, Registry},
 };
+use follow::Following;
 use topics::Topics;
+
+/// How long a call waits for this broker to take a role that the metadata gives it already.
+const ROLE_WAIT: Duration = Duration::from_secs(2);
 
 /// What a node is made of.
 pub struct NodeOptions {
@@ -37,6 +48,8 @@ pub struct NodeOptions {
     pub log: LogOptions,
     /// How often retention looks at the sealed segments.
     pub maintenance_interval: Duration,
+    /// How long a copy may be behind, or silent, before it leaves the in-sync set.
+    pub lag_max: Duration,
     /// Called once when the log fails for good. Nothing is acknowledged after it; the process is
     /// expected to end, because what the disk did with the last writes cannot be known.
     pub on_failure: Box<dyn Fn(&Failure) + Send + Sync>,
@@ -51,6 +64,27 @@ pub struct Node {
     clock: Arc<dyn Clock>,
     placement: Arc<dyn Placement>,
     waiting_fetches: AtomicUsize,
+    me: Weak<Node>,
+    started: Instant,
+    lag_max: Duration,
+    /// The cluster, once this broker is registered.
+    joined: OnceLock<Joined>,
+    /// Told when partitions have taken roles.
+    roles_taken: Notify,
+    following: Mutex<HashMap<BrokerId, Arc<Following>>>,
+    /// When each follower was heard of last, after `started`.
+    heard: Mutex<HashMap<BrokerId, Duration>>,
+    /// Partitions whose in-sync set is looked after.
+    unsettled: Mutex<HashSet<PartitionId>>,
+    stopped: AtomicBool,
+    leaving: AtomicBool,
+}
+
+/// What a broker has once it is registered.
+struct Joined {
+    incarnation: Incarnation,
+    registry: Arc<dyn Registry>,
+    network: Arc<dyn Network>,
 }
 
 /// What a node tells its operators, beside [`LogStats`].
@@ -85,7 +119,7 @@ impl Node {
             Arc::downgrade(&completions),
             completions.noted.clone(),
         ));
-        let node = Arc::new(Self {
+        let node = Arc::new_cyclic(|me| Self {
             id: options.id,
             log,
             topics,
@@ -93,9 +127,61 @@ impl Node {
             clock,
             placement,
             waiting_fetches: AtomicUsize::new(0),
+            me: me.clone(),
+            started: Instant::now(),
+            lag_max: options.lag_max,
+            joined: OnceLock::new(),
+            roles_taken: Notify::new(),
+            following: Mutex::default(),
+            heard: Mutex::default(),
+            unsettled: Mutex::default(),
+            stopped: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
         });
         maintenance::start(&node, options.maintenance_interval);
         Ok((node, recovery))
+    }
+
+    /// Takes part in the cluster from now on, in the life that the registry gave this broker. Without
+    /// it the node takes no roles. Only the first call counts.
+    pub fn join(
+        &self,
+        incarnation: Incarnation,
+        registry: Arc<dyn Registry>,
+        network: Arc<dyn Network>,
+    ) {
+        let joined = Joined {
+            incarnation,
+            registry,
+            network,
+        };
+        if self.joined.set(joined).is_ok() {
+            review::start(&self.me);
+        }
+    }
+
+    /// The metadata.
+    pub(crate) fn placement(&self) -> &dyn Placement {
+        &*self.placement
+    }
+
+    /// Whether this broker is about to stop.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
+    /// This broker's life, once it is registered.
+    pub fn incarnation(&self) -> Option<Incarnation> {
+        self.joined.get().map(|joined| joined.incarnation)
+    }
+
+    /// The data directory's own name, made when the directory was.
+    pub fn data_dir_uuid(&self) -> [u8; 16] {
+        self.log.data_dir_uuid()
     }
 
     /// This broker's number.
@@ -126,6 +212,7 @@ impl Node {
     /// # Errors
     /// The last writes or syncs failed.
     pub fn close(&self) -> Result<(), NodeError> {
+        self.stopped.store(true, Ordering::Release);
         let closed = self
             .log
             .clone()
@@ -136,39 +223,60 @@ impl Node {
         closed
     }
 
-    /// The partition, if the cluster's metadata has it on this node.
-    fn partition(&self, id: PartitionId) -> Result<Arc<Partition>, FetchError> {
-        self.check_leads(id)?;
-        Ok(self.topics.get(id.topic).partition(id, &self.log))
+    /// The partition, if this broker leads it. A role that the metadata gives and that is being taken
+    /// is waited for.
+    async fn led(&self, id: PartitionId) -> Result<Arc<Partition>, FetchError> {
+        let led = || self.topics.existing(id).filter(|p| p.leads());
+        if let Some(partition) = led() {
+            return Ok(partition);
+        }
+        let deadline = tokio::time::Instant::now() + ROLE_WAIT;
+        loop {
+            let taken = self.roles_taken.notified();
+            tokio::pin!(taken);
+            // Registered before the look, so that a role taken in between is not missed.
+            taken.as_mut().enable();
+            if let Some(partition) = led() {
+                return Ok(partition);
+            }
+            self.check_is_to_lead(id)?;
+            if tokio::time::timeout_at(deadline, taken).await.is_err() {
+                return Err(FetchError::NotLeader);
+            }
+        }
     }
 
-    fn state_of(&self, id: PartitionId) -> Result<PartitionState, FetchError> {
-        self.check_leads(id)?;
-        // Looking at one that nobody has used yet does not make it: all are looked at for their size.
-        if self.log.existing(id).is_none() {
-            return Ok(PartitionState::default());
+    /// Whether the metadata has this life of this broker lead the partition.
+    fn check_is_to_lead(&self, id: PartitionId) -> Result<(), FetchError> {
+        let topic = self.placement.topic(id.topic);
+        let topic = topic.ok_or(FetchError::UnknownPartition)?;
+        let place = topic.partitions.get(id.partition as usize);
+        let leader = place.ok_or(FetchError::UnknownPartition)?.leader;
+        let is_to_lead = leader.is_some_and(|leader| {
+            leader.broker == self.id && Some(leader.incarnation) == self.incarnation()
+        });
+        match is_to_lead {
+            true => Ok(()),
+            false => Err(FetchError::NotLeader),
         }
-        let partition = self.topics.get(id.topic).partition(id, &self.log);
+    }
+
+    async fn state_of(&self, id: PartitionId) -> Result<PartitionState, FetchError> {
+        let partition = self.led(id).await?;
         Ok(PartitionState {
             log_start: partition.log.log_start(),
-            high_watermark: partition.high_watermark(),
+            high_watermark: self.readable_end(&partition).await?,
             hot_bytes: partition.log.bytes(),
         })
     }
 
-    fn check_leads(&self, id: PartitionId) -> Result<(), FetchError> {
-        let placement = self
-            .placement
-            .topic(id.topic)
-            .ok_or(FetchError::UnknownPartition)?;
-        let place = placement
-            .partitions
-            .get(id.partition as usize)
-            .ok_or(FetchError::UnknownPartition)?;
-        if place.leader.map(|leader| leader.broker) != Some(self.id) {
-            return Err(FetchError::NotLeader);
-        }
-        Ok(())
+    /// The end of what readers may be told. A leader whose term has just begun waits until it knows.
+    async fn readable_end(&self, partition: &Partition) -> Result<u64, FetchError> {
+        let deadline = tokio::time::Instant::now() + ROLE_WAIT;
+        partition
+            .readable_before(deadline)
+            .await
+            .ok_or(FetchError::NotLeader)
     }
 }
 
@@ -198,7 +306,7 @@ impl Completions {
 
     fn publish_now(&self) {
         let ends = std::mem::take(&mut *self.ends.lock());
-        self.topics.advance(&ends);
+        self.topics.on_durable(&ends);
     }
 }
 
@@ -240,11 +348,13 @@ impl Broker for Node {
         topic: TopicId,
         partitions: Vec<u32>,
     ) -> Answer<'_, Vec<Result<PartitionState, FetchError>>> {
-        let states = partitions
-            .into_iter()
-            .map(|partition| self.state_of(PartitionId { topic, partition }))
-            .collect();
-        Box::pin(std::future::ready(states))
+        Box::pin(async move {
+            let mut states = Vec::with_capacity(partitions.len());
+            for partition in partitions {
+                states.push(self.state_of(PartitionId { topic, partition }).await);
+            }
+            states
+        })
     }
 
     fn offset_for_time(
@@ -253,8 +363,9 @@ impl Broker for Node {
         timestamp_ms: i64,
     ) -> Answer<'_, Result<u64, FetchError>> {
         Box::pin(async move {
-            let partition = self.partition(id)?;
-            let (log, end) = (partition.log.clone(), partition.high_watermark());
+            let partition = self.led(id).await?;
+            let end = self.readable_end(&partition).await?;
+            let log = partition.log.clone();
             let found = tokio::task::spawn_blocking(move || log.offset_for_time(timestamp_ms, end))
                 .await
                 .map_err(|_| FetchError::Unavailable("the lookup was cancelled".into()))?;
@@ -266,9 +377,9 @@ impl Broker for Node {
 
     fn trim(&self, id: PartitionId, before_offset: u64) -> Answer<'_, Result<u64, FetchError>> {
         Box::pin(async move {
-            let partition = self.partition(id)?;
-            let (log_start, high_watermark) =
-                (partition.log.log_start(), partition.high_watermark());
+            let partition = self.led(id).await?;
+            let high_watermark = self.readable_end(&partition).await?;
+            let log_start = partition.log.log_start();
             if before_offset > high_watermark {
                 return Err(FetchError::OutOfRange {
                     log_start,

@@ -17,6 +17,8 @@ use crate::{
 const ROOM_WAIT: Duration = Duration::from_secs(2);
 /// How often it looks; the log is behind by tens of megabytes then.
 const ROOM_POLL: Duration = Duration::from_millis(2);
+/// How long a produce waits for its acknowledgement.
+const ACK_WAIT: Duration = Duration::from_secs(25);
 
 impl Node {
     pub(super) async fn produce_batches(
@@ -37,23 +39,16 @@ impl Node {
         if producer.id >= 0 {
             return self.produce_once(&placement, producer, batches, acks).await;
         }
-        let pending: Vec<_> = batches
-            .into_iter()
-            .map(|PartitionBatch { partition, batch }| {
-                let epoch = placement
-                    .partitions
-                    .get(partition as usize)
-                    .map_or(0, |p| p.epoch);
-                let partition = self.writable(topic, partition)?;
-                let pending = partition.append(
-                    batch,
-                    epoch,
-                    placement.settings.segment_bytes,
-                    0, // without a producer there is no window to expire
-                )?;
+        let mut pending = Vec::with_capacity(batches.len());
+        for PartitionBatch { partition, batch } in batches {
+            let outcome = self.writable(topic, partition).await;
+            pending.push(outcome.and_then(|partition| {
+                // Without a producer there is no window to expire.
+                let pending = partition.append(batch, placement.settings.segment_bytes, 0)?;
+                self.appended(&partition);
                 Ok((partition, pending))
-            })
-            .collect();
+            }));
+        }
         let mut produced = Vec::with_capacity(pending.len());
         for pending in pending {
             produced.push(match pending {
@@ -93,16 +88,12 @@ impl Node {
             batch,
         } in batches
         {
-            let epoch = placement
-                .partitions
-                .get(number as usize)
-                .map_or(0, |p| p.epoch);
-            let outcome = self.writable(placement.id, number).and_then(|partition| {
-                let pending =
-                    partition.append(batch, epoch, placement.settings.segment_bytes, now_ms)?;
+            let outcome = self.writable(placement.id, number).await;
+            pending.push(outcome.and_then(|partition| {
+                let pending = partition.append(batch, placement.settings.segment_bytes, now_ms)?;
+                self.appended(&partition);
                 Ok((partition, pending))
-            });
-            pending.push(outcome);
+            }));
         }
         let mut produced = Vec::with_capacity(pending.len());
         for outcome in pending {
@@ -127,23 +118,23 @@ impl Node {
                 topic: placement.id,
                 partition: number,
             };
-            if wanted.is_none() && self.log.existing(id).is_none() {
-                continue;
-            }
-            let partition = match self.writable(placement.id, number) {
-                Ok(partition) => partition,
-                Err(_) if wanted.is_none() => continue,
-                Err(error) => return Err(error),
+            let partition = match wanted {
+                Some(_) => self.writable(placement.id, number).await?,
+                None => match self.topics.existing(id) {
+                    Some(partition) if partition.leads() => partition,
+                    _ => continue,
+                },
             };
             let now_ms = self.clock.now_ms();
             partition.load_window(now_ms).await?;
-            let Some(base_offset) = partition.known_producer(producer, now_ms) else {
+            let Some(known) = partition.known_producer(producer, now_ms) else {
                 continue;
             };
             let Some(wanted) = wanted else {
                 return Ok(true);
             };
-            if let Comparison::Different = partition.compare(base_offset, &wanted.batch).await? {
+            let compared = partition.compare(known.base_offset, known.term, &wanted.batch);
+            if let Comparison::Different = compared.await? {
                 return Ok(true);
             }
         }
@@ -166,12 +157,30 @@ impl Node {
             .map_err(|_| ProduceError::Overloaded)
     }
 
-    fn writable(&self, topic: TopicId, partition: u32) -> Result<Arc<Partition>, ProduceError> {
-        self.partition(PartitionId { topic, partition })
-            .map_err(|error| match error {
-                FetchError::NotLeader => ProduceError::NotLeader,
-                _ => ProduceError::UnknownPartition,
-            })
+    /// The same, without an answer: for what must not fail.
+    pub(super) async fn until_room(&self) {
+        while self.log.crowded() && !self.stopped() {
+            tokio::time::sleep(ROOM_POLL).await;
+        }
+    }
+
+    async fn writable(
+        &self,
+        topic: TopicId,
+        partition: u32,
+    ) -> Result<Arc<Partition>, ProduceError> {
+        let led = self.led(PartitionId { topic, partition }).await;
+        led.map_err(|error| match error {
+            FetchError::NotLeader => ProduceError::NotLeader,
+            _ => ProduceError::UnknownPartition,
+        })
+    }
+
+    /// Has the followers' progress looked after, if there are any.
+    fn appended(&self, partition: &Partition) {
+        if partition.is_replicated() {
+            self.look_after(partition);
+        }
     }
 }
 
@@ -181,11 +190,20 @@ async fn acknowledge(
     pending: &Pending,
     acks: Acks,
 ) -> Result<(), ProduceError> {
-    match acks {
-        Acks::None => Ok(()),
-        // A leader alone in its in-sync set: its own disk is the quorum.
-        Acks::Leader | Acks::Quorum => partition.committed(pending.end).await,
+    let reached = async {
+        match acks {
+            Acks::None => Ok(()),
+            Acks::Leader => partition.durable(pending.end, pending.term).await,
+            Acks::Quorum => partition.committed(pending.end, pending.term).await,
+        }
+    };
+    if !partition.is_replicated() {
+        return reached.await;
     }
+    // Copies that do not come are asked to leave long before.
+    tokio::time::timeout(ACK_WAIT, reached)
+        .await
+        .unwrap_or(Err(ProduceError::Unknown))
 }
 
 /// Answers an idempotent append: a duplicate waits for the original to be committed, like the
@@ -204,7 +222,10 @@ async fn settle(
             original: None,
         });
     };
-    let original = match partition.compare(base_offset, repeated).await? {
+    let original = match partition
+        .compare(base_offset, pending.term, repeated)
+        .await?
+    {
         Comparison::Same(original) => Some(original),
         Comparison::Gone => None,
         // Another request with this key won the race.

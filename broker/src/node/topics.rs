@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use headwater_log::{Log, PartitionId, TopicId};
+use headwater_log::{PartitionId, TopicId};
 use parking_lot::RwLock;
 use tokio::sync::Notify;
 
@@ -30,24 +30,23 @@ pub(super) struct TopicPartitions {
 }
 
 impl TopicPartitions {
-    pub fn partition(&self, id: PartitionId, log: &Log) -> Arc<Partition> {
-        if let Some(partition) = self.partitions.read().get(&id.partition) {
-            return partition.clone();
+    /// The partition, made by `make` if this broker had no copy of it yet.
+    pub fn ensure(&self, number: u32, make: impl FnOnce() -> Partition) -> Arc<Partition> {
+        if let Some(partition) = self.existing(number) {
+            return partition;
         }
-        self.partitions
-            .write()
-            .entry(id.partition)
-            .or_insert_with(|| Arc::new(Partition::new(log.partition(id), self.readers.clone())))
-            .clone()
+        let mut partitions = self.partitions.write();
+        let made = partitions.entry(number).or_insert_with(|| Arc::new(make()));
+        made.clone()
     }
 
     fn existing(&self, partition: u32) -> Option<Arc<Partition>> {
         self.partitions.read().get(&partition).cloned()
     }
 
-    fn each(&self, act: impl Fn(&Partition)) {
+    fn each(&self, mut act: impl FnMut(&Arc<Partition>)) {
         let partitions: Vec<_> = self.partitions.read().values().cloned().collect();
-        partitions.iter().for_each(|partition| act(partition));
+        partitions.iter().for_each(&mut act);
     }
 }
 
@@ -59,27 +58,33 @@ impl Topics {
         self.topics.write().entry(topic).or_default().clone()
     }
 
-    pub fn advance(&self, ends: &[(PartitionId, u64)]) {
-        for (id, end) in ends {
-            let topic = self.topics.read().get(&id.topic).cloned();
+    /// These became durable further.
+    pub fn on_durable(&self, ends: &[(PartitionId, u64)]) {
+        for (id, _) in ends {
             // A dropped topic's last appends have nobody left to tell.
-            if let Some(partition) = topic.and_then(|topic| topic.existing(id.partition)) {
-                partition.advance(*end);
+            if let Some(partition) = self.existing(*id) {
+                partition.on_durable();
             }
         }
     }
 
+    /// The partition, if this broker has a copy of it.
+    pub fn existing(&self, id: PartitionId) -> Option<Arc<Partition>> {
+        let topic = self.topics.read().get(&id.topic).cloned()?;
+        topic.existing(id.partition)
+    }
+
     pub fn forget(&self, topic: TopicId) {
         if let Some(topic) = self.topics.write().remove(&topic) {
-            topic.each(Partition::close);
+            topic.each(|partition| partition.close());
         }
     }
 
     /// Acts on every partition, with no lock held that a request may want.
-    pub fn each(&self, act: impl Fn(&Partition)) {
+    pub fn each(&self, mut act: impl FnMut(&Arc<Partition>)) {
         let topics: Vec<_> = self.topics.read().values().cloned().collect();
         for topic in topics {
-            topic.each(&act);
+            topic.each(&mut act);
         }
     }
 
@@ -97,6 +102,6 @@ impl Topics {
 
     pub fn close(&self) {
         self.release_waiters();
-        self.each(Partition::close);
+        self.each(|partition| partition.close());
     }
 }

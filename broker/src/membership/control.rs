@@ -1,0 +1,128 @@
+//! Controlling the cluster: one broker at a time notices who is gone, and has others lead.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::{Contact, LEASE};
+use crate::{
+    controller,
+    node::Node,
+    placement::{Incarnation, Proposal, Registry, RegistryError},
+};
+
+/// Between two looks at the leases.
+const LOOK: Duration = Duration::from_millis(500);
+/// For how long a controller is one without being heard of.
+const CONTROL_LEASE: Duration = Duration::from_secs(2);
+/// Rows that are written at once.
+const PROPOSALS_MAX: usize = 5_000;
+
+pub(super) async fn run(
+    node: Arc<Node>,
+    incarnation: Incarnation,
+    registry: Arc<dyn Registry>,
+    contact: Arc<Contact>,
+    shared: bool,
+) {
+    let mut changes = node.placement().changes();
+    let mut ticks = tokio::time::interval(LOOK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut controls = false;
+    // What is there at the start has been planned by nobody in this life.
+    let mut dirty = true;
+    while !node.stopped() {
+        if shared {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                changed = changes.changed(), if controls => match changed {
+                    Ok(()) => {}
+                    Err(_) => return,
+                },
+            }
+        } else if !dirty && changes.changed().await.is_err() {
+            return;
+        }
+        dirty = dirty || changes.has_changed().unwrap_or(true) || !shared;
+        changes.mark_unchanged();
+        let looked = look(&node, incarnation, &*registry, &contact, shared).await;
+        let was = controls;
+        controls = match looked {
+            Ok(controls) => controls,
+            Err(error) => {
+                tracing::debug!(%error, "the cluster cannot be controlled now");
+                false
+            }
+        };
+        if controls && !was {
+            tracing::info!("this broker controls the cluster");
+            dirty = true;
+        }
+        if controls && dirty {
+            match plan(&node, &*registry).await {
+                Ok(()) => dirty = false,
+                Err(error) => tracing::warn!(%error, "leaders could not be elected"),
+            }
+        }
+    }
+}
+
+/// Whether this broker controls the cluster; if so, those whose lease is over are fenced.
+async fn look(
+    node: &Node,
+    incarnation: Incarnation,
+    registry: &dyn Registry,
+    contact: &Contact,
+    shared: bool,
+) -> Result<bool, RegistryError> {
+    if !shared {
+        return Ok(true);
+    }
+    if !registry
+        .control(node.id(), incarnation, CONTROL_LEASE)
+        .await?
+    {
+        return Ok(false);
+    }
+    // After an outage of the database every lease is over: the others get time to renew theirs.
+    if contact.lasts() > 2 * LEASE {
+        for broker in registry.fence_expired().await? {
+            tracing::warn!(broker, "a broker's lease is over: others lead for it");
+        }
+    }
+    Ok(true)
+}
+
+/// Brings every partition's row to what it should be.
+async fn plan(node: &Node, registry: &dyn Registry) -> Result<(), RegistryError> {
+    let started = Instant::now();
+    let brokers = node.placement().brokers();
+    let mut proposals = Vec::new();
+    for topic in node.placement().topics() {
+        for (partition, row) in (0..).zip(&topic.partitions) {
+            if let Some(new) = controller::next(row, &brokers.views) {
+                proposals.push(Proposal {
+                    id: headwater_log::PartitionId {
+                        topic: topic.id,
+                        partition,
+                    },
+                    was: row.partition_epoch,
+                    row: new,
+                    added: Vec::new(),
+                });
+            }
+        }
+    }
+    if proposals.is_empty() {
+        return Ok(());
+    }
+    let partitions = proposals.len();
+    while !proposals.is_empty() {
+        let rest = proposals.split_off(proposals.len().min(PROPOSALS_MAX));
+        registry.propose(proposals).await?;
+        proposals = rest;
+    }
+    let elapsed_ms = started.elapsed().as_millis() as u64;
+    tracing::info!(partitions, elapsed_ms, "leaders and in-sync sets were set");
+    Ok(())
+}

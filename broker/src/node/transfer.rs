@@ -1,0 +1,153 @@
+//! Handing leadership over without losing a request: appends stop, what was appended is committed,
+//! then the metadata names the next leader.
+
+use std::{sync::Arc, time::Duration};
+
+use super::Node;
+use crate::{
+    controller::{BrokerState, Brokers, home},
+    partition::Partition,
+    placement::Proposal,
+    replica::{Assignment, Leadership},
+};
+
+/// How long what was appended may take to be committed, until the leader goes on leading.
+const SETTLE: Duration = Duration::from_millis(300);
+const SETTLE_POLL: Duration = Duration::from_millis(2);
+/// Partitions that are handed over at once.
+const TRANSFERS_MAX: usize = 5_000;
+
+impl Node {
+    /// Leaves the cluster in good order, before a stop: other members of the in-sync sets lead, and
+    /// wait for this broker no more. Where there is nobody, nothing changes.
+    pub async fn leave(&self) {
+        self.leaving
+            .store(true, std::sync::atomic::Ordering::Release);
+        let brokers = self.placement.brokers();
+        let led = self.led_rows(|row| successor(row, self.id, &brokers.views));
+        let partitions = led.len();
+        self.transfer(led).await;
+        let mut followed = Vec::new();
+        self.topics.each(|partition| {
+            let row = partition.row().filter(|_| partition.follows().is_some());
+            let left = row.and_then(|row| without(&row, self.id));
+            followed.extend(left.map(|row| self.proposal(partition, row)));
+        });
+        if let Some(joined) = self.joined.get()
+            && !followed.is_empty()
+            && let Err(error) = joined.registry.propose(followed).await
+        {
+            tracing::warn!(%error, "this broker leaves without being excused");
+        }
+        tracing::info!(partitions, "leadership was handed over");
+    }
+
+    /// Gives partitions back to those who are to lead them, and all of them away if this broker
+    /// drains.
+    pub async fn bring_home(&self) {
+        let brokers = self.placement.brokers();
+        let drains = brokers.views.get(&self.id).map(|view| view.state);
+        let led = match drains {
+            Some(BrokerState::Draining) => {
+                self.led_rows(|row| successor(row, self.id, &brokers.views))
+            }
+            _ => self.led_rows(|row| home(row, &brokers.views)),
+        };
+        self.transfer(led).await;
+    }
+
+    /// Partitions that this broker leads, with the row that `next` wants for them.
+    fn led_rows(
+        &self,
+        next: impl Fn(&Assignment) -> Option<Assignment>,
+    ) -> Vec<(Arc<Partition>, Assignment)> {
+        let mut led = Vec::new();
+        self.topics.each(|partition| {
+            if partition.leads()
+                && partition.is_replicated()
+                && led.len() < TRANSFERS_MAX
+                && let Some(row) = partition.row().and_then(|row| next(&row))
+            {
+                led.push((partition.clone(), row));
+            }
+        });
+        led
+    }
+
+    fn proposal(&self, partition: &Partition, row: Assignment) -> Proposal {
+        Proposal {
+            id: partition.id,
+            was: row.partition_epoch - 1,
+            row,
+            added: Vec::new(),
+        }
+    }
+
+    async fn transfer(&self, led: Vec<(Arc<Partition>, Assignment)>) {
+        let Some(joined) = self.joined.get().filter(|_| !led.is_empty()) else {
+            return;
+        };
+        led.iter()
+            .for_each(|(partition, _)| partition.hand_over(true));
+        let deadline = tokio::time::Instant::now() + SETTLE;
+        let open = || led.iter().any(|(partition, _)| !partition.is_committed());
+        while open() && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(SETTLE_POLL).await;
+        }
+        let (settled, open): (Vec<_>, Vec<_>) = led
+            .into_iter()
+            .partition(|(partition, _)| partition.is_committed());
+        open.iter()
+            .for_each(|(partition, _)| partition.hand_over(false));
+        let proposals = settled
+            .iter()
+            .map(|(partition, row)| self.proposal(partition, row.clone()))
+            .collect();
+        match joined.registry.propose(proposals).await {
+            Ok(rows) => {
+                let known = settled
+                    .iter()
+                    .zip(rows)
+                    .filter_map(|((partition, _), row)| Some((partition.id, Arc::new(row?))));
+                // The feed would say so too, a little later.
+                if let Err(error) = self.assign(known.collect()).await {
+                    tracing::error!(%error, "roles cannot be given up");
+                }
+            }
+            Err(error) => tracing::warn!(%error, "leadership could not be handed over"),
+        }
+        // Those who lead still go on; for those who do not it means nothing.
+        settled
+            .iter()
+            .for_each(|(partition, _)| partition.hand_over(false));
+    }
+}
+
+/// The row with another leader than `me`, if there is one.
+fn successor(row: &Assignment, me: u32, brokers: &Brokers) -> Option<Assignment> {
+    let can = |broker: &u32| {
+        let view = brokers.get(broker);
+        *broker != me
+            && row.in_sync.contains(broker)
+            && view.is_some_and(|view| view.state == BrokerState::Live)
+    };
+    let broker = row.replicas.iter().copied().find(|broker| can(broker))?;
+    let incarnation = brokers.get(&broker)?.incarnation;
+    Some(Assignment {
+        leader: Some(Leadership {
+            broker,
+            incarnation,
+        }),
+        epoch: row.epoch + 1,
+        partition_epoch: row.partition_epoch + 1,
+        ..row.clone()
+    })
+}
+
+/// The row without `me` in the in-sync set, if enough stay.
+fn without(row: &Assignment, me: u32) -> Option<Assignment> {
+    let mut row = row.clone();
+    row.in_sync.retain(|broker| *broker != me);
+    row.partition_epoch += 1;
+    (row.in_sync.len() >= row.min_insync_replicas).then_some(row)
+}

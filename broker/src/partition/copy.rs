@@ -1,0 +1,275 @@
+//! Copying: what a leader and its followers do for each other, in one partition.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use headwater_log::AppendError;
+
+use super::{Outbox, Partition, role::Roles};
+#[allow(unused_imports)]
+use crate::stub::*;
+use crate::{
+    placement::{BrokerId, Incarnation, Proposal},
+    replica::{
+        Answer, AnswerBody, Due, FetchVerdict, FollowerFetch, InSyncChange, InSyncOutcome,
+        Progress, Step, Watermark,
+    },
+};
+
+/// What is left to do with an answer.
+#[derive(Debug)]
+#[must_use]
+pub(crate) enum Next {
+    /// Fetch again.
+    Fetch,
+    /// Fetch again, but not at once: there is no room, or no leader, now.
+    FetchLater,
+    /// Cut the log first, which blocks.
+    Cut(Cut),
+    /// Forget what is below this offset first, which blocks.
+    Trim(u64),
+    /// Nothing more: the leader wants committed records removed.
+    Halt,
+}
+
+/// What a follower has to remove, by the word of the leader of a term.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// Everything from this offset on.
+    From(u64),
+    /// Everything, to begin at this offset.
+    All(u64),
+}
+
+impl Partition {
+    /// Takes in a follower's fetch.
+    pub fn on_fetch(
+        &self,
+        from: BrokerId,
+        incarnation: Incarnation,
+        fetch: FollowerFetch,
+        session: &Arc<Outbox>,
+    ) -> FetchVerdict {
+        let verdict = {
+            let mut roles = self.replica.lock();
+            roles.replica.on_fetch(from, incarnation, fetch, &*self.log)
+        };
+        if verdict == FetchVerdict::Stands {
+            // Before the look that follows: what is appended in between is seen by one of the two.
+            self.tell(session);
+        }
+        self.advance();
+        verdict
+    }
+
+    /// Takes in what became durable on a follower.
+    pub fn on_progress(&self, from: BrokerId, incarnation: Incarnation, progress: Progress) {
+        let mut roles = self.replica.lock();
+        roles.replica.on_progress(from, incarnation, progress);
+        drop(roles);
+        self.advance();
+    }
+
+    /// A follower begins a new session: what stood in an old one is over.
+    pub fn follower_left(&self, follower: BrokerId) {
+        self.replica.lock().replica.follower_left(follower);
+    }
+
+    /// Whether a follower's fetch can be answered now.
+    pub fn due(&self, follower: BrokerId) -> Option<Due> {
+        self.replica.lock().replica.due(follower, &*self.log)
+    }
+
+    /// The answer made of what was read for a fetch.
+    pub fn sending(
+        &self,
+        follower: BrokerId,
+        fetch: FollowerFetch,
+        batches: Vec<Bytes>,
+        end: u64,
+    ) -> Option<Answer> {
+        let mut roles = self.replica.lock();
+        let replica = &mut roles.replica;
+        replica.sending(follower, fetch, batches, end, &*self.log)
+    }
+
+    /// The answer to a fetch whose offset the log has no more.
+    pub fn out_of_range(&self, follower: BrokerId, fetch: FollowerFetch) -> Option<Answer> {
+        let mut answer = self.sending(follower, fetch, Vec::new(), fetch.offset)?;
+        let log_start = self.log.log_start();
+        answer.body = AnswerBody::OutOfRange { log_start };
+        Some(answer)
+    }
+
+    /// The high watermark, if a follower does not know it.
+    pub fn watermark_for(&self, follower: BrokerId) -> Option<Watermark> {
+        self.replica.lock().replica.watermark_for(follower)
+    }
+
+    /// What a follower has to tell its leader.
+    pub fn to_leader(&self) -> (Option<FollowerFetch>, Option<Progress>) {
+        let Roles { replica, .. } = &mut *self.replica.lock();
+        let fetch = replica.fetch(&*self.log);
+        // A fetch says what is durable too.
+        let progress = match fetch {
+            Some(_) => None,
+            None => replica.progress(&*self.log),
+        };
+        (fetch, progress)
+    }
+
+    /// The session with the leader broke.
+    pub fn disconnected(&self) {
+        self.replica.lock().replica.disconnected();
+    }
+
+    /// The leader's high watermark moved.
+    pub fn on_watermark(&self, watermark: Watermark) {
+        self.replica.lock().replica.on_watermark(watermark);
+        self.advance();
+    }
+
+    /// Does what the leader answered, as far as that does not block.
+    pub fn on_answer(&self, answer: Answer, segment_bytes: u64) -> Next {
+        // Held to the end of the append: what this replica becomes meanwhile waits for it.
+        let writer = self.writer.lock();
+        let step = {
+            let mut roles = self.replica.lock();
+            roles.replica.on_answer(answer, &*self.log)
+        };
+        let next = match step {
+            Step::Nothing => Next::Fetch,
+            Step::Wait => Next::FetchLater,
+            Step::Append { batches, log_start } => {
+                self.append_copies(batches, log_start, segment_bytes)
+            }
+            Step::Truncate(to) => Next::Cut(Cut::From(to)),
+            Step::Restart(at) => Next::Cut(Cut::All(at)),
+            Step::Halt { to } => {
+                tracing::error!(
+                    partition = %self.id,
+                    to,
+                    high_watermark = self.high_watermark(),
+                    "the leader would have committed records removed; this copy stops and keeps them"
+                );
+                Next::Halt
+            }
+        };
+        drop(writer);
+        self.advance();
+        next
+    }
+
+    fn append_copies(&self, batches: Vec<Bytes>, log_start: u64, segment_bytes: u64) -> Next {
+        if let Some(batches) = joined(batches) {
+            match self.log.append_sequenced(batches, segment_bytes) {
+                Ok(_) => {}
+                Err(error @ (AppendError::StorageFull | AppendError::Failed)) => {
+                    tracing::warn!(partition = %self.id, %error, "a copy waits");
+                    return Next::FetchLater;
+                }
+                Err(AppendError::Dropped) => return Next::Halt,
+                Err(error) => {
+                    tracing::error!(partition = %self.id, %error, "the leader sent what does not fit");
+                    return Next::FetchLater;
+                }
+            }
+        }
+        match log_start > self.log.log_start() {
+            true => Next::Trim(log_start),
+            false => Next::Fetch,
+        }
+    }
+
+    /// Cuts the log, if the leader of `term` is still the one to say so. Blocks.
+    pub fn cut(&self, cut: Cut, term: i32) -> Result<(), AppendError> {
+        let _writer = self.writer.lock();
+        let follows = {
+            let roles = self.replica.lock();
+            roles.replica.follows().is_some() && roles.replica.seen_epoch() == term
+        };
+        if !follows {
+            return Ok(());
+        }
+        match cut {
+            Cut::From(to) => {
+                let end = self.log.truncate(to)?;
+                tracing::info!(partition = %self.id, to, end, term, "a copy was cut where it parts from its leader's");
+            }
+            Cut::All(start) => {
+                self.log.reset(start)?;
+                tracing::info!(partition = %self.id, start, term, "a copy begins anew");
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks after the in-sync set; answers another row to ask for, and what it is for.
+    pub fn review(
+        &self,
+        now: Duration,
+        silent_for: impl Fn(BrokerId) -> Duration,
+    ) -> Option<(InSyncChange, Proposal)> {
+        let mut roles = self.replica.lock();
+        let change = roles.replica.review(now, silent_for, &*self.log)?;
+        let mut row = roles.row.as_deref()?.clone();
+        row.in_sync.clone_from(&change.in_sync);
+        row.partition_epoch = change.partition_epoch + 1;
+        let proposal = Proposal {
+            id: self.id,
+            was: change.partition_epoch,
+            row,
+            added: change.added.clone(),
+        };
+        Some((change, proposal))
+    }
+
+    /// What became of a change that the last review asked for.
+    pub fn on_in_sync(&self, change: &InSyncChange, outcome: InSyncOutcome) {
+        let mut writer = self.writer.lock();
+        let mut roles = self.replica.lock();
+        if let InSyncOutcome::Row(row) = &outcome
+            && roles.row.as_ref().is_some_and(|known| {
+                known.epoch == row.epoch && known.partition_epoch < row.partition_epoch
+            })
+        {
+            roles.row = Some(Arc::new(row.clone()));
+        }
+        roles.replica.on_in_sync(change, outcome);
+        self.publish_role(&mut writer, &roles);
+        drop((roles, writer));
+        self.advance();
+    }
+
+    /// Whether there is nothing to look after.
+    pub fn is_settled(&self) -> bool {
+        self.replica.lock().replica.is_settled(&*self.log)
+    }
+
+    /// Whether everything that was appended is committed.
+    pub fn is_committed(&self) -> bool {
+        self.high_watermark() == self.log.next_offset()
+    }
+
+    /// Takes no more appends, because another broker is about to lead; or does again.
+    pub fn hand_over(&self, handing_over: bool) {
+        let mut writer = self.writer.lock();
+        writer.handing_over = handing_over;
+        let roles = self.replica.lock();
+        self.publish_role(&mut writer, &roles);
+    }
+}
+
+/// Batches as one piece; `None` if there are none.
+fn joined(mut batches: Vec<Bytes>) -> Option<Bytes> {
+    match batches.len() {
+        0 | 1 => batches.pop(),
+        _ => {
+            let mut joined = BytesMut::with_capacity(batches.iter().map(Bytes::len).sum());
+            batches
+                .iter()
+                .for_each(|batch| joined.extend_from_slice(batch));
+            Some(joined.freeze())
+        }
+    }
+}
