@@ -92,6 +92,9 @@ pub(crate) struct Core {
     /// Held by a checkpoint and by dropping partitions: the tombstone's files are gone before a
     /// checkpoint forgets the tombstone.
     pub structure: Mutex<()>,
+    /// Held while a partition's tombstone, or a note for one that has none, is queued: so that no
+    /// note comes after its tombstone.
+    pub tombstones: Mutex<()>,
     /// Directories whose names the next checkpoint makes durable.
     pub dirty_dirs: Mutex<HashSet<PathBuf>>,
     pub counters: Counters,
@@ -138,6 +141,7 @@ impl Core {
             journal: parts.journal,
             checkpoints: parts.checkpoints,
             structure: Mutex::default(),
+            tombstones: Mutex::default(),
             dirty_dirs: Mutex::default(),
             counters: Counters::default(),
             lock: Mutex::new(Some(parts.lock)),
@@ -317,6 +321,17 @@ impl Core {
             publish();
         }
         alive
+    }
+
+    /// Blocks until the frame that was queued as this number is durable and published.
+    pub fn wait_committed(&self, number: u64) -> Result<(), AppendError> {
+        let done = || self.queue.completed() >= number;
+        self.queue.wait(|| done() || self.failed());
+        if done() {
+            Ok(())
+        } else {
+            Err(AppendError::Failed)
+        }
     }
 
     pub fn failed(&self) -> bool {

@@ -40,7 +40,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Why nothing was appended. All but [`AppendError::Failed`] mean: certainly not written.
+/// Why nothing was appended or changed. All but [`AppendError::Failed`] mean: certainly not written.
 #[derive(Copy, Clone, Eq, PartialEq, Debug)]
 pub enum AppendError {
     /// The disk is down to its reserve; try again when space returned. Nothing was queued.
@@ -49,15 +49,58 @@ pub enum AppendError {
     Failed,
     /// The partition was dropped from this disk.
     Dropped,
+    /// The bytes are no whole batches, one after the other with nothing between, or a CRC is wrong.
+    Invalid,
+    /// A batch does not begin where the one before it, or the log, ends.
+    OutOfSequence {
+        /// Where it had to begin.
+        expected: u64,
+        /// Where it begins.
+        found: u64,
+    },
+    /// A batch is of a lower leader epoch than the one before it.
+    StaleEpoch {
+        /// The epoch before.
+        last: i32,
+        /// The batch's.
+        found: i32,
+    },
+    /// The log cannot be cut before its start; [`crate::PartitionLog::reset`] can move that.
+    BelowStart {
+        /// The start of the log.
+        log_start: u64,
+    },
+    /// A truncation took away what was waited for.
+    Truncated,
+    /// The disk did not give the batches around the place to cut at; nothing was changed.
+    Unreadable,
 }
 
 impl fmt::Display for AppendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            AppendError::StorageFull => "the disk is down to its reserve",
-            AppendError::Failed => "the log has failed or was closed",
-            AppendError::Dropped => "the partition was dropped",
-        })
+        match self {
+            AppendError::StorageFull => f.write_str("the disk is down to its reserve"),
+            AppendError::Failed => f.write_str("the log has failed or was closed"),
+            AppendError::Dropped => f.write_str("the partition was dropped"),
+            AppendError::Invalid => f.write_str("the bytes are no whole batches"),
+            AppendError::OutOfSequence { expected, found } => {
+                write!(f, "a batch begins at offset {found} and not at {expected}")
+            }
+            AppendError::StaleEpoch { last, found } => {
+                write!(
+                    f,
+                    "a batch of epoch {found} comes after one of epoch {last}"
+                )
+            }
+            AppendError::BelowStart { log_start } => {
+                write!(
+                    f,
+                    "the log starts at {log_start} and cannot be cut before that"
+                )
+            }
+            AppendError::Truncated => f.write_str("the end of the log was cut off"),
+            AppendError::Unreadable => f.write_str("the place to cut at could not be read"),
+        }
     }
 }
 

@@ -71,13 +71,21 @@ impl Flusher {
     /// Takes over what the committer, or recovery, has made durable.
     pub fn committed(&self, core: &Core, frames: &[Queued]) {
         let mut work = self.work.lock();
-        for frame in frames.iter().filter(|frame| frame.kind == Kind::Append) {
-            self.add(
-                &mut work,
-                &frame.partition,
-                frame.end_offset,
-                frame.payload.len(),
-            );
+        for frame in frames {
+            match frame.kind {
+                Kind::Append => self.add(
+                    &mut work,
+                    &frame.partition,
+                    frame.end_offset,
+                    frame.payload.len(),
+                ),
+                // What was counted before may be gone. The list still names it, which evicts some
+                // batches early and is over when that part of the list is.
+                Kind::Truncate | Kind::Reset => {
+                    frame.partition.unwritten_bytes.store(0, Ordering::Relaxed);
+                }
+                Kind::LogStart | Kind::Drop | Kind::SeenEpoch => {}
+            }
         }
         if !work.ready.is_empty() || self.over() {
             self.wake.notify_one();

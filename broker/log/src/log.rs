@@ -100,15 +100,14 @@ impl Log {
         let _structure = core.structure.lock();
         let found: Vec<_> = ids.iter().filter_map(|id| self.existing(*id)).collect();
         let mut last = None;
-        for partition in &found {
-            last = Some(partition.begin_drop().ok_or(AppendError::Failed)?);
+        {
+            let _tombstones = core.tombstones.lock();
+            for partition in &found {
+                last = Some(partition.begin_drop().ok_or(AppendError::Failed)?);
+            }
         }
         let Some(last) = last else { return Ok(()) };
-        let done = || core.queue.completed() >= last;
-        core.queue.wait(|| done() || core.failed());
-        if !done() {
-            return Err(AppendError::Failed);
-        }
+        core.wait_committed(last)?;
         for partition in &found {
             partition.remove_everything();
             core.partitions.write().remove(&partition.id());
@@ -118,6 +117,29 @@ impl Log {
         } else {
             Ok(())
         }
+    }
+
+    /// Notes the highest leader epochs that were heard of, also for partitions that hold nothing
+    /// here, see [`PartitionLog::seen_epoch`]. Blocks until all of them are durable, in one journal
+    /// group if it takes them. One that is not above what is known is passed over, and so is one of
+    /// a partition that is being dropped: it would be forgotten with it.
+    ///
+    /// # Errors
+    /// [`AppendError::Failed`]: some may be noted and others not.
+    pub fn note_seen_epochs(&self, seen: &[(PartitionId, i32)]) -> Result<(), AppendError> {
+        let core = &self.running.core;
+        let last = {
+            let _tombstones = core.tombstones.lock();
+            let frames: Vec<_> = seen
+                .iter()
+                .filter_map(|(id, epoch)| core.partition(*id).seen_frame(*epoch))
+                .collect();
+            if frames.is_empty() {
+                return Ok(());
+            }
+            core.queue.push_all(frames).ok_or(AppendError::Failed)?
+        };
+        core.wait_committed(last)
     }
 
     /// Brings the segments up to the journal and frees it. Blocks until that is durable.

@@ -5,20 +5,23 @@
 //!            | position: file u64, offset u64, group u64
 //!            | count u32 partition* | crc u32
 //! partition  = topic [16] | number u32 | log_start u64 | next_offset u64 | committed u64
+//!            | seen_epoch i32 (since format 2)
 //!            | count u32 (epoch i32, start u64)* | count u32 (from u64, to u64)*
 //!            | count u32 segment*
 //! segment    = base u64 | end u64 | bytes u64 | max_timestamp_ms i64 | last_append_ms i64
 //!            | keyed_batches u32 | sealed u8
 //! ```
-//! Little endian, CRC-32C over everything before it. Replaced as a whole by a rename.
+//! Little endian; format 1 is read too. CRC-32C over everything before it. Replaced as a whole by a rename.
 
 use crate::codec::{Reader, Writer, crc32c};
 use crate::journal::Position;
-use crate::partition::{PartitionEntry, SegmentEntry};
+use crate::partition::{NEVER_SEEN, PartitionEntry, SegmentEntry};
 
 const MAGIC: u32 = u32::from_le_bytes(*b"HWCP");
 /// The version written, and the newest understood.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
+/// The oldest version understood.
+const FORMAT_MIN: u32 = 1;
 
 #[derive(Debug, PartialEq)]
 pub(crate) struct Checkpoint {
@@ -62,7 +65,9 @@ impl Checkpoint {
             return Err(Unusable::Damaged);
         }
         match reader.u32() {
-            Some(FORMAT) => decode_body(&mut reader).ok_or(Unusable::Damaged),
+            Some(format @ FORMAT_MIN..=FORMAT) => {
+                decode_body(&mut reader, format).ok_or(Unusable::Damaged)
+            }
             Some(other) => Err(Unusable::Version(other)),
             None => Err(Unusable::Damaged),
         }
@@ -74,6 +79,7 @@ fn encode_partition(writer: &mut Writer, partition: &PartitionEntry) {
     writer.u64(partition.log_start);
     writer.u64(partition.next_offset);
     writer.u64(partition.committed);
+    writer.i32(partition.seen_epoch);
     writer.u32(partition.epochs.len() as u32);
     for (epoch, start) in &partition.epochs {
         writer.i32(*epoch);
@@ -96,14 +102,14 @@ fn encode_partition(writer: &mut Writer, partition: &PartitionEntry) {
     }
 }
 
-fn decode_body(reader: &mut Reader<'_>) -> Option<Checkpoint> {
+fn decode_body(reader: &mut Reader<'_>, format: u32) -> Option<Checkpoint> {
     let uuid = reader.array()?;
     let position = Position {
         file: reader.u64()?,
         offset: reader.u64()?,
         group: reader.u64()?,
     };
-    let partitions = many(reader, 56, decode_partition)?;
+    let partitions = many(reader, 56, |reader| decode_partition(reader, format))?;
     Some(Checkpoint {
         uuid,
         position,
@@ -111,12 +117,16 @@ fn decode_body(reader: &mut Reader<'_>) -> Option<Checkpoint> {
     })
 }
 
-fn decode_partition(reader: &mut Reader<'_>) -> Option<PartitionEntry> {
+fn decode_partition(reader: &mut Reader<'_>, format: u32) -> Option<PartitionEntry> {
     Some(PartitionEntry {
         id: reader.partition()?,
         log_start: reader.u64()?,
         next_offset: reader.u64()?,
         committed: reader.u64()?,
+        seen_epoch: match format {
+            1 => NEVER_SEEN,
+            _ => reader.i32()?,
+        },
         epochs: many(reader, 12, |reader| Some((reader.i32()?, reader.u64()?)))?,
         damaged: many(reader, 16, |reader| Some((reader.u64()?, reader.u64()?)))?,
         segments: many(reader, 45, |reader| {

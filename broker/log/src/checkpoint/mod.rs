@@ -20,6 +20,8 @@ use format::Checkpoint;
 
 /// After a checkpoint that found the disk full, the next try is this much later.
 const RETRY: Duration = Duration::from_millis(500);
+/// A segment's file that is missing is looked for this many times.
+const TRIES: u32 = 8;
 /// Appends wait when the journal has grown to this many times what calls for a checkpoint.
 const BEHIND_FACTOR: u64 = 4;
 
@@ -265,20 +267,27 @@ fn sync_segments(core: &Core, segments: &[(&Arc<PartitionLog>, u64)]) -> io::Res
     Ok(())
 }
 
-/// A file that is missing because its segment was trimmed away in the meantime is no error.
+/// A file that is missing because its segment was trimmed or cut away in the meantime is no error.
+/// One of the same name may come after a cut, so a missing file is looked for again.
 fn still_there(
     partition: &PartitionLog,
     base: u64,
-    work: impl FnOnce() -> io::Result<()>,
+    work: impl Fn() -> io::Result<()>,
 ) -> io::Result<()> {
-    match work() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !partition.has_segment(base) => {
-            Ok(())
+    let mut tries = 0;
+    loop {
+        let error = match work() {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        let missing = error.kind() == io::ErrorKind::NotFound;
+        if missing && !partition.has_written(base) {
+            return Ok(());
         }
-        Err(error) => Err(io::Error::new(
-            error.kind(),
-            format!("{} segment {base}: {error}", partition.id()),
-        )),
-        Ok(()) => Ok(()),
+        tries += 1;
+        if !missing || tries == TRIES {
+            let detail = format!("{} segment {base}: {error}", partition.id());
+            return Err(io::Error::new(error.kind(), detail));
+        }
     }
 }

@@ -226,6 +226,12 @@ impl Committer {
                         .fetch_max(frame.base_offset, Ordering::AcqRel);
                 }
                 Kind::Drop => partition.drop_durable.store(true, Ordering::Release),
+                Kind::Truncate | Kind::Reset => {
+                    partition.cut();
+                    // Those of before the cut: nobody may hear of them after it.
+                    self.ends.retain(|(id, _)| *id != partition.id());
+                }
+                Kind::SeenEpoch => partition.seen(frame.epoch),
             }
             partition.mark_dirty();
         }

@@ -30,7 +30,8 @@ pub(crate) const FORMAT: u32 = 1;
 const GROUP_MAGIC: u32 = u32::from_le_bytes(*b"HWJG");
 const FRAME_MAGIC: u32 = u32::from_le_bytes(*b"HWJF");
 
-/// What a frame does. The numbers are on disk; 4 and up are free.
+/// What a frame does. The numbers are on disk; 7 and up are free. A version that does not know a
+/// number refuses to open the directory, so a new kind is no new format.
 #[derive(Copy, Clone, Eq, PartialEq, Debug)]
 pub(crate) enum Kind {
     /// A batch at `base_offset`.
@@ -39,13 +40,26 @@ pub(crate) enum Kind {
     LogStart = 2,
     /// The partition is gone from this disk.
     Drop = 3,
+    /// The log now ends at `base_offset`, where a batch before it ended.
+    Truncate = 4,
+    /// The log is empty now, and starts and ends at `base_offset`.
+    Reset = 5,
+    /// `epoch` is the highest leader epoch that was heard of.
+    SeenEpoch = 6,
 }
 
 impl Kind {
     pub fn of(number: u8) -> Option<Kind> {
-        [Kind::Append, Kind::LogStart, Kind::Drop]
-            .into_iter()
-            .find(|kind| *kind as u8 == number)
+        [
+            Kind::Append,
+            Kind::LogStart,
+            Kind::Drop,
+            Kind::Truncate,
+            Kind::Reset,
+            Kind::SeenEpoch,
+        ]
+        .into_iter()
+        .find(|kind| *kind as u8 == number)
     }
 }
 

@@ -51,13 +51,20 @@ pub(crate) struct Queue {
 impl Queue {
     /// Queues a frame and returns its number for [`Queue::wait`]; `None` after the end.
     pub fn push(&self, frame: Queued) -> Option<u64> {
+        self.push_all([frame])
+    }
+
+    /// Queues frames with nothing between them and returns the last one's number.
+    pub fn push_all(&self, frames: impl IntoIterator<Item = Queued>) -> Option<u64> {
         let mut waiting = self.waiting.lock();
         if waiting.stopped {
             return None;
         }
-        self.bytes.fetch_add(frame.bytes(), Ordering::Relaxed);
-        waiting.frames.push(frame);
-        waiting.pushed += 1;
+        for frame in frames {
+            self.bytes.fetch_add(frame.bytes(), Ordering::Relaxed);
+            waiting.frames.push(frame);
+            waiting.pushed += 1;
+        }
         let number = waiting.pushed;
         if std::mem::take(&mut waiting.committer_sleeps) {
             self.filled.notify_one();

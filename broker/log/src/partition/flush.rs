@@ -12,6 +12,7 @@ use crate::behind::STEP_BYTES;
 use crate::disk::{self, Open};
 use crate::error::{FailureKind, is_full};
 use crate::flush::FlushError;
+use crate::segment::cache::SegmentKey;
 use crate::segment::index::{self, IndexEntry};
 
 /// Bytes written at once.
@@ -19,6 +20,7 @@ const WRITE_BYTES_MAX: usize = 8 << 20;
 
 /// Batches that lie one after the other in one segment.
 struct Run {
+    instance: u64,
     segment: u64,
     position: u64,
     batches: Vec<Bytes>,
@@ -61,7 +63,17 @@ impl PartitionLog {
 
     fn flush_held(&self) -> Result<(), FlushError> {
         loop {
-            let run = self.state.lock().next_run(self.durable_end());
+            let run = {
+                let state = self.state.lock();
+                match state.unclean {
+                    None => state.next_run(self.durable_end(), self.instance()),
+                    Some(_) => {
+                        drop(state);
+                        self.clean_or_fail()?;
+                        continue;
+                    }
+                }
+            };
             let Some(run) = run else { return Ok(()) };
             let failed = |error: io::Error| {
                 let detail = format!("{} segment {}: {error}", self.id, run.segment);
@@ -76,7 +88,14 @@ impl PartitionLog {
                 }
                 Err(error) => return Err(failed(error)),
             };
-            let (behind, sealed) = self.state.lock().written(&run);
+            let (behind, sealed) = {
+                let mut state = self.state.lock();
+                if run.instance != self.instance() {
+                    // Cut in the meantime: what was written is no part of the log.
+                    continue;
+                }
+                state.written(&run)
+            };
             if let Some(range) = behind {
                 self.core
                     .write_behind
@@ -101,7 +120,7 @@ impl PartitionLog {
             self.make_directory()?;
         }
         let open = || {
-            let key = self.key(run.segment);
+            let key = (run.instance, run.segment);
             core.files.open(&*core.disk, key, &path, Open::Create)
         };
         let file = match open() {
@@ -170,6 +189,7 @@ impl PartitionLog {
             .lock()
             .segment_mut(base)
             .map(|segment| segment.written)
+            .filter(|written| *written > 0)
         else {
             return Ok(());
         };
@@ -182,22 +202,26 @@ impl PartitionLog {
     }
 
     /// The open file of a segment that was written before.
-    pub(crate) fn segment_file(&self, base: u64) -> io::Result<std::sync::Arc<dyn disk::File>> {
+    pub(crate) fn segment_file(&self, base: u64) -> io::Result<Arc<dyn disk::File>> {
+        self.segment_file_of(self.key(base))
+    }
+
+    pub(super) fn segment_file_of(&self, key: SegmentKey) -> io::Result<Arc<dyn disk::File>> {
         let core = &self.core;
-        let path = core.paths.segment(self.id, base);
-        core.files
-            .open(&*core.disk, self.key(base), &path, Open::Write)
+        let path = core.paths.segment(self.id, key.1);
+        core.files.open(&*core.disk, key, &path, Open::Write)
     }
 }
 
 impl State {
     /// The next batches to write: durable, of one segment.
-    fn next_run(&self, durable_end: u64) -> Option<Run> {
+    fn next_run(&self, durable_end: u64, instance: u64) -> Option<Run> {
         let from = self
             .tail
             .partition_point(|batch| batch.base < self.written_end);
         let first = self.tail.get(from)?;
         let mut run = Run {
+            instance,
             segment: first.segment,
             position: first.position,
             batches: Vec::new(),

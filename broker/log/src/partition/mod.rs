@@ -1,27 +1,33 @@
 //! One partition's log: a list of segments, a tail in memory, offsets.
 
 mod append;
+mod cut;
+mod epochs;
 mod flush;
 mod read;
 mod retain;
+mod sequenced;
 mod snapshot;
 mod walk;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use headwater_record::BatchHeader;
 use parking_lot::Mutex;
 
 pub use append::Appended;
+use cut::Cut;
+pub(crate) use epochs::NEVER_SEEN;
 pub(crate) use snapshot::{PartitionEntry, SegmentEntry};
 pub use walk::ProducerBatch;
 
 use crate::core::Core;
 use crate::error::AppendError;
 use crate::id::PartitionId;
+use crate::segment::cache::SegmentKey;
 use crate::segment::{Segment, SegmentInfo};
 
 static INSTANCES: AtomicU64 = AtomicU64::new(1);
@@ -29,12 +35,14 @@ static INSTANCES: AtomicU64 = AtomicU64::new(1);
 /// One partition on one disk. Shared freely; appends are ordered by a short lock inside.
 ///
 /// Invariants: `log_start <= durable_end <= next_offset`; what is below `durable_end` survives a
-/// crash; offsets are given once and never for other bytes.
+/// crash; offsets are given once and never for other bytes, unless [`PartitionLog::truncate`] or
+/// [`PartitionLog::reset`] took them back.
 pub struct PartitionLog {
     id: PartitionId,
     core: Arc<Core>,
-    /// This state's number in the process, for cache keys.
-    instance: u64,
+    /// This state's number in the process, for cache keys. Another one from each cut on: what was
+    /// read before it is told from what is there after it. Changed under the lock on the state.
+    instance: AtomicU64,
     next_offset: AtomicU64,
     pub(crate) log_start: AtomicU64,
     pub(crate) durable_end: AtomicU64,
@@ -42,6 +50,7 @@ pub struct PartitionLog {
     bytes: AtomicU64,
     dropped: AtomicBool,
     pub(crate) drop_durable: AtomicBool,
+    seen_epoch: AtomicI32,
     /// On the list of what the next checkpoint has to write out.
     dirty: AtomicBool,
     /// Durable bytes that are in no segment file yet; for deciding when to flush, not exact.
@@ -51,6 +60,9 @@ pub struct PartitionLog {
     state: Mutex<State>,
     /// Held while segment files are written, cut or removed. Taken before `state`.
     writing: Mutex<()>,
+    /// Held by what moves the start or the end of the log by a frame of its own, from before the
+    /// frame is queued until its work is done. Taken before `writing`.
+    reshaping: Mutex<()>,
 }
 
 /// A batch in memory.
@@ -81,6 +93,13 @@ struct State {
     unsynced: Vec<u64>,
     /// The partition's directory exists and its name is, or will be, durable.
     directory_made: bool,
+    /// A cut whose frame is queued: appends wait for it.
+    cutting: Option<Cut>,
+    /// A cut has left files, and index files of the segments from this one on, that are to go
+    /// before anything is written.
+    unclean: Option<u64>,
+    /// What caches have of before a cut.
+    stale_keys: Vec<SegmentKey>,
 }
 
 impl PartitionLog {
@@ -88,7 +107,7 @@ impl PartitionLog {
         Arc::new(PartitionLog {
             id,
             core,
-            instance: INSTANCES.fetch_add(1, Ordering::Relaxed),
+            instance: AtomicU64::new(next_instance()),
             next_offset: AtomicU64::new(0),
             log_start: AtomicU64::new(0),
             durable_end: AtomicU64::new(0),
@@ -96,11 +115,13 @@ impl PartitionLog {
             bytes: AtomicU64::new(0),
             dropped: AtomicBool::new(false),
             drop_durable: AtomicBool::new(false),
+            seen_epoch: AtomicI32::new(NEVER_SEEN),
             dirty: AtomicBool::new(false),
             unwritten_bytes: AtomicUsize::new(0),
             ready: AtomicBool::new(false),
             state: Mutex::default(),
             writing: Mutex::default(),
+            reshaping: Mutex::default(),
         })
     }
 
@@ -114,7 +135,7 @@ impl PartitionLog {
         self.next_offset.load(Ordering::Acquire)
     }
 
-    /// The first offset that can be read; durable, and never goes back.
+    /// The first offset that can be read; durable, and goes back by [`PartitionLog::reset`] only.
     pub fn log_start(&self) -> u64 {
         self.log_start.load(Ordering::Acquire)
     }
@@ -140,13 +161,9 @@ impl PartitionLog {
         self.committed.store(offset, Ordering::Release);
     }
 
-    /// Leader epochs in the log with the first offset of each, both growing.
-    pub fn epochs(&self) -> Vec<(i32, u64)> {
-        self.state.lock().epochs.clone()
-    }
-
-    /// Offset ranges [from, to) that recovery could not restore; reading them says
-    /// [`crate::ReadError::Corrupt`].
+    /// Offset ranges [from, to) that recovery could not restore, by offset; reading them says
+    /// [`crate::ReadError::Corrupt`]. A replica gets them back by [`PartitionLog::truncate`] to
+    /// below the first, which forgets them, and fetching from there.
     pub fn damaged(&self) -> Vec<(u64, u64)> {
         self.state.lock().damaged.clone()
     }
@@ -161,15 +178,22 @@ impl PartitionLog {
             .collect()
     }
 
-    /// Blocks until everything below `end` is on stable storage.
+    /// Blocks until everything below `end`, which was appended, is on stable storage. That is not
+    /// to say that it is what the caller appended, where others truncate.
     ///
     /// # Errors
-    /// [`AppendError::Failed`] if the log fails or is closed before that.
+    /// [`AppendError::Failed`] if the log fails or is closed before that,
+    /// [`AppendError::Truncated`] if `end` is beyond the log.
     pub fn wait_durable(&self, end: u64) -> Result<(), AppendError> {
         let done = || self.durable_end() >= end;
-        self.core.queue.wait(|| done() || self.core.stopped());
+        let gone = || self.next_offset() < end;
+        self.core
+            .queue
+            .wait(|| done() || gone() || self.core.stopped());
         if done() {
             Ok(())
+        } else if gone() {
+            Err(AppendError::Truncated)
         } else {
             Err(AppendError::Failed)
         }
@@ -191,9 +215,17 @@ impl PartitionLog {
         self.dirty.store(false, Ordering::Release);
     }
 
-    fn key(&self, base: u64) -> (u64, u64) {
-        (self.instance, base)
+    fn instance(&self) -> u64 {
+        self.instance.load(Ordering::Acquire)
     }
+
+    fn key(&self, base: u64) -> SegmentKey {
+        (self.instance(), base)
+    }
+}
+
+fn next_instance() -> u64 {
+    INSTANCES.fetch_add(1, Ordering::Relaxed)
 }
 
 impl State {

@@ -9,12 +9,14 @@ use bytes::Bytes;
 use super::{PartitionLog, State};
 use crate::disk::{self, Wait};
 use crate::error::ReadError;
-use crate::segment::cache::LoadedIndex;
+use crate::segment::cache::{LoadedIndex, SegmentKey};
 use crate::segment::index;
 use crate::segment::scan::{ScanError, SegmentFile};
 
 /// What is needed of a segment to read it without the lock.
 pub(super) struct View {
+    /// Of when it was made: after a cut it is worth nothing.
+    instance: u64,
     pub base: u64,
     pub written: u64,
     /// One past the last offset that can be in the file.
@@ -23,7 +25,7 @@ pub(super) struct View {
     /// Bytes at the front that no index in memory covers.
     unindexed: u64,
     /// (position, offset) of the indexed batch to begin at, if the index in memory knows.
-    start: Option<(u64, u64)>,
+    pub start: Option<(u64, u64)>,
 }
 
 impl View {
@@ -34,6 +36,10 @@ impl View {
         } else {
             self.unindexed
         }
+    }
+
+    fn key(&self) -> SegmentKey {
+        (self.instance, self.base)
     }
 
     /// Where to begin for an offset, by a loaded index.
@@ -56,7 +62,8 @@ enum Find {
 }
 
 impl PartitionLog {
-    /// What [`PartitionLog::read`] would answer, if memory alone can tell.
+    /// What [`PartitionLog::read`] would answer, if memory alone can tell: that is always so for
+    /// what is not durable yet.
     pub fn try_read(
         &self,
         from: u64,
@@ -80,7 +87,7 @@ impl PartitionLog {
         let Find::Found(view) = self.view(from) else {
             return None;
         };
-        let key = self.key(view.base);
+        let key = view.key();
         let file = self.core.files.get(key)?;
         let file = self.segment(&view, file, Wait::Never);
         let start = match view.start {
@@ -90,7 +97,8 @@ impl PartitionLog {
                 (loaded.bytes == view.indexed_bytes()).then(|| view.find(&loaded, from))?
             }
         };
-        self.read_from(&file, start, (from, end), bytes_max).ok()
+        let batches = self.read_from(&file, start, (from, end), bytes_max).ok()?;
+        self.is_current(&view).then_some(batches)
     }
 
     /// Whole batches from the one that holds `from`, up to the last that ends at or before `end`
@@ -98,7 +106,12 @@ impl PartitionLog {
     /// `from` is at the end, or `end` lies inside its batch.
     ///
     /// May block on the disk. Offsets at and after [`PartitionLog::durable_end`] are given out
-    /// too if `end` asks for them: what is safe to show is for the caller to say.
+    /// too if `end` asks for them, from memory: what is safe to show is for the caller to say. So a
+    /// leader with `end` = [`PartitionLog::next_offset`] sends its followers what its own disk is
+    /// still syncing.
+    ///
+    /// While the log is truncated it gives what was there before, or what is there after, or
+    /// [`ReadError::OutOfRange`]; the batches of one answer are all of before or all of after.
     ///
     /// # Errors
     /// See [`ReadError`]. A bad batch is an error only if it is the first, so that all good ones
@@ -113,10 +126,15 @@ impl PartitionLog {
                 Find::Missing(to) => return Err(self.corrupt(from, to)),
                 Find::Again => continue,
             };
-            match self.read_segment(&view, from, end, bytes_max) {
+            let read = self.read_segment(&view, from, end, bytes_max);
+            if !self.is_current(&view) {
+                continue;
+            }
+            match read {
                 Ok(batches) => return Ok(batches),
                 // Trimmed or dropped while it was read: the range check says so.
                 Err(ReadError::Io(_)) if !self.has_segment(view.base) => {}
+                Err(ReadError::Corrupt { from, to }) => return Err(self.corrupt(from, to)),
                 Err(error) => return Err(error),
             }
         }
@@ -144,7 +162,16 @@ impl PartitionLog {
         let Some(found) = state.segment_of(from) else {
             return Find::Missing(state.segments.front().map_or(state.written_end, |s| s.base));
         };
-        Find::Found(state.view(found, from))
+        Find::Found(self.view_of(&state, found, from))
+    }
+
+    pub(super) fn view_of(&self, state: &State, at: usize, from: u64) -> View {
+        state.view(at, from, self.instance())
+    }
+
+    /// Whether nothing was cut off since a view was made; what was read by it is good then.
+    pub(super) fn is_current(&self, view: &View) -> bool {
+        self.instance() == view.instance
     }
 
     /// Views of all segments that have bytes in files, oldest first.
@@ -152,7 +179,7 @@ impl PartitionLog {
         let state = self.state.lock();
         let written = (0..state.segments.len()).filter(|at| state.segments[*at].written > 0);
         written
-            .map(|at| state.view(at, state.segments[at].base))
+            .map(|at| self.view_of(&state, at, state.segments[at].base))
             .collect()
     }
 
@@ -160,8 +187,14 @@ impl PartitionLog {
         !self.is_dropped() && self.state.lock().segment_mut(base).is_some()
     }
 
+    pub(crate) fn has_written(&self, base: u64) -> bool {
+        let mut state = self.state.lock();
+        let segment = state.segment_mut(base);
+        !self.is_dropped() && segment.is_some_and(|segment| segment.written > 0)
+    }
+
     pub(super) fn open_view(&self, view: &View) -> io::Result<SegmentFile> {
-        let file = self.segment_file(view.base)?;
+        let file = self.segment_file_of(view.key())?;
         Ok(self.segment(view, file, Wait::Allowed))
     }
 
@@ -202,12 +235,13 @@ impl PartitionLog {
         bytes_max: usize,
     ) -> Result<Vec<Bytes>, ReadError> {
         let failed = |error: io::Error| self.read_failed(view.base, &error);
+        let corrupt = |from, to| ReadError::Corrupt { from, to };
         let file = match self.open_view(view) {
             Ok(file) => file,
             Err(error)
                 if error.kind() == io::ErrorKind::NotFound && self.has_segment(view.base) =>
             {
-                return Err(self.corrupt(from, view.end));
+                return Err(corrupt(from, view.end));
             }
             Err(error) => return Err(failed(error)),
         };
@@ -231,13 +265,13 @@ impl PartitionLog {
                     _ => found,
                 };
                 match found {
-                    None => return Err(self.corrupt(from, view.end)),
+                    None => return Err(corrupt(from, view.end)),
                     Some((_, header)) if header.base_offset > from => {
-                        return Err(self.corrupt(from, header.base_offset));
+                        return Err(corrupt(from, header.base_offset));
                     }
                     Some((at, header)) => {
                         read(at, header.base_offset).map_err(|error| match error {
-                            ScanError::Bad => self.corrupt(from, header.next_offset()),
+                            ScanError::Bad => corrupt(from, header.next_offset()),
                             ScanError::Io(error) => failed(error),
                         })?
                     }
@@ -250,7 +284,12 @@ impl PartitionLog {
     }
 
     /// Where to begin for an offset, by an index that has to be loaded or built.
-    fn start(&self, view: &View, file: &SegmentFile, from: u64) -> io::Result<(u64, u64)> {
+    pub(super) fn start(
+        &self,
+        view: &View,
+        file: &SegmentFile,
+        from: u64,
+    ) -> io::Result<(u64, u64)> {
         Ok(view.find(&*self.index(view, file)?, from))
     }
 
@@ -259,7 +298,7 @@ impl PartitionLog {
     pub(super) fn index(&self, view: &View, file: &SegmentFile) -> io::Result<Arc<LoadedIndex>> {
         let core = &self.core;
         let bytes = view.indexed_bytes();
-        if let Some(cached) = core.indexes.get(self.key(view.base))
+        if let Some(cached) = core.indexes.get(view.key())
             && cached.bytes == bytes
         {
             return Ok(cached);
@@ -274,14 +313,18 @@ impl PartitionLog {
             Some(entries) => entries,
             None => {
                 let built = file.build_index(bytes)?;
-                if view.sealed {
+                // Unless a cut may be about to remove it, or others write: it is built again then.
+                if view.sealed
+                    && let Some(_writing) = self.writing.try_lock()
+                    && self.is_current(view)
+                {
                     self.save_index(view.base, bytes, &built);
                 }
                 built
             }
         };
         let loaded = Arc::new(LoadedIndex { entries, bytes });
-        core.indexes.put(self.key(view.base), loaded.clone());
+        core.indexes.put(view.key(), loaded.clone());
         Ok(loaded)
     }
 
@@ -329,7 +372,7 @@ impl State {
         Some(found)
     }
 
-    pub(super) fn view(&self, at: usize, from: u64) -> View {
+    fn view(&self, at: usize, from: u64, instance: u64) -> View {
         let segment = &self.segments[at];
         let next = self
             .segments
@@ -342,6 +385,7 @@ impl State {
             )
         });
         View {
+            instance,
             base: segment.base,
             written: segment.written,
             end: next

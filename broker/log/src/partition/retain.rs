@@ -20,6 +20,7 @@ impl PartitionLog {
     /// # Errors
     /// [`AppendError::Failed`] or [`AppendError::Dropped`]; a full disk does not refuse it.
     pub fn trim(self: &Arc<Self>, before: u64) -> Result<u64, AppendError> {
+        let _reshaping = self.reshaping.lock();
         if self.is_dropped() {
             return Err(AppendError::Dropped);
         }
@@ -44,6 +45,7 @@ impl PartitionLog {
         now_ms: i64,
         retention: &Retention,
     ) -> Result<Retained, AppendError> {
+        let _reshaping = self.reshaping.lock();
         if self.is_dropped() {
             return Err(AppendError::Dropped);
         }
@@ -75,7 +77,11 @@ impl PartitionLog {
         if let Some(end) = end {
             self.note_removal(self.mark_end(end));
         }
-        let (gone, unwritten) = self.state.lock().take_below(self.log_start());
+        let (gone, unwritten) = {
+            let mut state = self.state.lock();
+            state.forget_epochs(self.log_start());
+            state.take_below(self.log_start())
+        };
         self.sub_unwritten(unwritten);
         let bytes = gone.iter().map(|segment| segment.bytes).sum();
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);

@@ -16,6 +16,7 @@ pub(crate) struct PartitionEntry {
     pub log_start: u64,
     pub next_offset: u64,
     pub committed: u64,
+    pub seen_epoch: i32,
     pub epochs: Vec<(i32, u64)>,
     pub damaged: Vec<(u64, u64)>,
     pub segments: Vec<SegmentEntry>,
@@ -49,6 +50,7 @@ impl PartitionLog {
             // Never below the start: an emptied log goes on where it was.
             next_offset: written_end.max(log_start),
             committed: self.committed().min(written_end),
+            seen_epoch: self.seen_epoch(),
             epochs: before(&state.epochs, |(_, start)| *start < written_end),
             damaged: before(&state.damaged, |(from, _)| *from < written_end),
             segments: state.written_segments(log_start),
@@ -63,6 +65,7 @@ impl PartitionLog {
         log.durable_end.store(entry.next_offset, Ordering::Release);
         log.log_start.store(entry.log_start, Ordering::Release);
         log.committed.store(entry.committed, Ordering::Release);
+        log.seen(entry.seen_epoch);
         let segments = entry
             .segments
             .iter()
@@ -80,8 +83,13 @@ impl PartitionLog {
         log
     }
 
-    /// After replay: the owner's note must not claim more than there is.
-    pub(crate) fn clamp_committed(&self) {
+    /// After replay: the owner's note must not claim more than there is, and what damage took
+    /// from the journal must not leave an end before the start.
+    pub(crate) fn settle(self: &Arc<Self>) {
+        if self.next_offset() < self.log_start() {
+            self.replay_log_start(self.log_start());
+            self.remove_below_start();
+        }
         self.committed
             .fetch_min(self.durable_end(), Ordering::AcqRel);
     }

@@ -65,6 +65,8 @@ impl PartitionLog {
                 Err(ReadError::OutOfRange { log_start, .. }) if log_start > candidate => {
                     from = log_start;
                 }
+                // Truncated in the meantime.
+                Err(ReadError::OutOfRange { .. }) => return Ok(None),
                 Err(error) => return Err(error),
             }
         }
@@ -86,7 +88,7 @@ impl PartitionLog {
                 });
                 let Some(at) = at else { return Ok(None) };
                 let view = (state.segments[at].base.max(from) < tail_start)
-                    .then(|| state.view(at, state.segments[at].base));
+                    .then(|| self.view_of(&state, at, state.segments[at].base));
                 let fits = |batch: &&super::TailBatch| {
                     batch.end > from && batch.max_timestamp_ms >= timestamp_ms
                 };
@@ -95,7 +97,11 @@ impl PartitionLog {
             let Some(view) = view else {
                 return Ok(in_memory.map(|base| base.max(from)));
             };
-            match self.segment_batch_for_time(&view, timestamp_ms, from) {
+            let found = self.segment_batch_for_time(&view, timestamp_ms, from);
+            if !self.is_current(&view) {
+                continue;
+            }
+            match found {
                 Ok(Some(base)) => return Ok(Some(base.max(from))),
                 // It is in the part of this segment, or in a segment, that memory has; or the
                 // file has less than was thought.
@@ -143,6 +149,20 @@ impl PartitionLog {
     /// # Errors
     /// [`ReadError::Io`] and [`ReadError::Dropped`].
     pub fn recent_producers(
+        &self,
+        batches_max: usize,
+        since_ms: i64,
+    ) -> Result<Vec<ProducerBatch>, ReadError> {
+        loop {
+            let instance = self.instance();
+            let found = self.producers(batches_max, since_ms);
+            if instance == self.instance() {
+                return found;
+            }
+        }
+    }
+
+    fn producers(
         &self,
         batches_max: usize,
         since_ms: i64,

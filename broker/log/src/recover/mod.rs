@@ -260,11 +260,22 @@ fn replay(
             return Ok(());
         }
         let partition = touched.entry(id).or_insert_with(|| core.partition(id));
-        if kind == Kind::LogStart {
-            partition.replay_log_start(frame.header.base_offset);
-            partition.remove_below_start();
-        } else {
-            append_again(core, partition, &frame, recovery);
+        let offset = frame.header.base_offset;
+        match kind {
+            Kind::Append | Kind::Drop => append_again(core, partition, &frame, recovery),
+            Kind::LogStart => {
+                partition.replay_log_start(offset);
+                partition.remove_below_start();
+            }
+            Kind::Truncate => {
+                let cut = partition.replay_truncate(offset);
+                cut.map_err(OpenError::io(format!("{id}: truncating to {offset}")))?;
+            }
+            Kind::Reset => {
+                let cut = partition.replay_reset(offset);
+                cut.map_err(OpenError::io(format!("{id}: resetting to {offset}")))?;
+            }
+            Kind::SeenEpoch => partition.seen(frame.header.epoch),
         }
         // A full disk is no matter here: what is not written stays in memory and the journal.
         let _ = core.flusher.drain(core);
@@ -277,7 +288,7 @@ fn replay(
         }
     })?;
     for partition in touched.values() {
-        partition.clamp_committed();
+        partition.settle();
         partition.mark_dirty();
     }
     Ok(outcome)

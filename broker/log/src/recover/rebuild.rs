@@ -11,7 +11,7 @@ use crate::error::OpenError;
 use crate::id::{PartitionId, TopicId};
 use crate::journal::format::{Kind, Seal};
 use crate::journal::reader::{self, Source};
-use crate::partition::{PartitionEntry, PartitionLog, SegmentEntry};
+use crate::partition::{NEVER_SEEN, PartitionEntry, PartitionLog, SegmentEntry};
 use crate::segment::scan::{Found, Order, SegmentFile};
 
 /// Makes the partitions' states from a scan of all segments, every CRC checked. Names of unknown
@@ -23,9 +23,12 @@ use crate::segment::scan::{Found, Order, SegmentFile};
 /// leaves it unbroken from its first batch of a partition to the end. Up to that batch the scan
 /// counts, and finds nothing torn, since that was checkpointed: segments are whole but for rot.
 /// From that batch on the journal alone counts. So no state made here may reach beyond it, or
-/// replay would pass over what the journal has as known already.
+/// replay would pass over what the journal has as known already. A truncation in the journal is
+/// such a place too, and a reset leaves the scan nothing to say; what they removed may be there
+/// still, or again.
 ///
-/// Not known any more: a log start inside a segment.
+/// Not known any more: a log start inside a segment, and the epochs seen but for those that the
+/// journal has.
 pub(super) fn scan(
     core: &Arc<Core>,
     sources: &[Source],
@@ -41,6 +44,13 @@ pub(super) fn scan(
                     offset: frame.header.base_offset,
                     epoch: frame.header.epoch,
                 });
+            }
+            Some(Kind::Truncate) => {
+                let first = in_journal.entry(id).or_insert(JournalFirst::END);
+                first.offset = first.offset.min(frame.header.base_offset);
+            }
+            Some(Kind::Reset) => {
+                in_journal.entry(id).or_insert(JournalFirst::END).offset = 0;
             }
             Some(Kind::Drop) => {
                 in_journal.remove(&id);
@@ -130,6 +140,7 @@ fn scan_partition(
         log_start: first,
         next_offset: first,
         committed: first,
+        seen_epoch: NEVER_SEEN,
         epochs: Vec::new(),
         damaged: Vec::new(),
         segments: Vec::new(),
@@ -173,11 +184,18 @@ fn open_segment(core: &Core, id: PartitionId, base: u64) -> Result<SegmentFile, 
     })
 }
 
-/// The journal's first batch of a partition.
+/// The journal's first batch of a partition, or the first that it cuts off.
 #[derive(Copy, Clone)]
 struct JournalFirst {
     offset: u64,
     epoch: i32,
+}
+
+impl JournalFirst {
+    const END: JournalFirst = JournalFirst {
+        offset: u64::MAX,
+        epoch: i32::MAX,
+    };
 }
 
 /// Adds a batch at the end; what is missing before it is a hole.

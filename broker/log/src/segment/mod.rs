@@ -85,6 +85,19 @@ impl Segment {
         !self.sealed && (self.bytes == 0 || fits)
     }
 
+    /// Takes away what lies behind its first `bytes` bytes, which end at offset `end`; it may be
+    /// appended to again. The highest timestamp and the like stay: they say at most, not exactly.
+    pub fn cut(&mut self, bytes: u64, end: u64) {
+        self.index.retain(|entry| u64::from(entry.position) < bytes);
+        if self.index.is_empty() {
+            self.unindexed = bytes;
+        }
+        (self.bytes, self.end) = (bytes, end);
+        self.written = self.written.min(bytes);
+        self.behind = self.behind.min(bytes);
+        self.sealed = false;
+    }
+
     /// Whether every batch of it is in the file and none will come.
     pub fn is_complete(&self) -> bool {
         self.sealed && self.written == self.bytes
