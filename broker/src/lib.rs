@@ -17,7 +17,6 @@ mod placement;
 mod producers;
 pub mod replica;
 mod session;
-mod stub;
 
 pub use broker::{
     Acks, Answer, Broker, Fetch, FetchPosition, Fetched, PartitionBatch, PartitionState, Produced,

@@ -5,8 +5,6 @@ use std::{collections::BTreeMap, sync::Arc};
 use headwater_log::PartitionId;
 
 use super::Node;
-#[allow(unused_imports)]
-use crate::stub::*;
 use crate::{
     error::NodeError,
     partition::{Partition, Roles, Standing},

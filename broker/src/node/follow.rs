@@ -60,7 +60,7 @@ async fn keep_following(node: Arc<Node>, leader: BrokerId, following: Arc<Follow
         let Some(node) = weak.upgrade() else {
             return;
         };
-        if node.stopped() {
+        if node.has_left() {
             return;
         }
         let Some(joined) = node.joined.get() else {
@@ -122,6 +122,9 @@ async fn ask(
     loop {
         let wake = heartbeat.min(ripening);
         let _ = tokio::time::timeout_at(wake, outbox.marked()).await; // both are reasons to look
+        if node.has_left() {
+            return;
+        }
         let now = Instant::now();
         if now >= ripening {
             outbox.ripen();

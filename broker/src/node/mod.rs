@@ -78,6 +78,7 @@ pub struct Node {
     unsettled: Mutex<HashSet<PartitionId>>,
     stopped: AtomicBool,
     leaving: AtomicBool,
+    left: AtomicBool,
 }
 
 /// What a broker has once it is registered.
@@ -137,6 +138,7 @@ impl Node {
             unsettled: Mutex::default(),
             stopped: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
+            left: AtomicBool::new(false),
         });
         maintenance::start(&node, options.maintenance_interval);
         Ok((node, recovery))
@@ -168,6 +170,11 @@ impl Node {
     /// Whether this broker is about to stop.
     pub(crate) fn is_leaving(&self) -> bool {
         self.leaving.load(Ordering::Acquire)
+    }
+
+    /// Whether this broker follows nobody any more.
+    fn has_left(&self) -> bool {
+        self.left.load(Ordering::Acquire) || self.stopped()
     }
 
     pub(crate) fn stopped(&self) -> bool {

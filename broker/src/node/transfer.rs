@@ -1,7 +1,10 @@
 //! Handing leadership over without losing a request: appends stop, what was appended is committed,
 //! then the metadata names the next leader.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use super::Node;
 use crate::{
@@ -21,8 +24,7 @@ impl Node {
     /// Leaves the cluster in good order, before a stop: other members of the in-sync sets lead, and
     /// wait for this broker no more. Where there is nobody, nothing changes.
     pub async fn leave(&self) {
-        self.leaving
-            .store(true, std::sync::atomic::Ordering::Release);
+        self.leaving.store(true, Ordering::Release);
         let brokers = self.placement.brokers();
         let led = self.led_rows(|row| successor(row, self.id, &brokers.views));
         let partitions = led.len();
@@ -39,6 +41,8 @@ impl Node {
         {
             tracing::warn!(%error, "this broker leaves without being excused");
         }
+        // Who follows on is asked in again.
+        self.left.store(true, Ordering::Release);
         tracing::info!(partitions, "leadership was handed over");
     }
 

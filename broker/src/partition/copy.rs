@@ -6,8 +6,6 @@ use bytes::{Bytes, BytesMut};
 use headwater_log::AppendError;
 
 use super::{Outbox, Partition, role::Roles};
-#[allow(unused_imports)]
-use crate::stub::*;
 use crate::{
     placement::{BrokerId, Incarnation, Proposal},
     replica::{

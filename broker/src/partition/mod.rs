@@ -26,8 +26,6 @@ pub(crate) use copy::Next;
 pub(crate) use outbox::Outbox;
 pub(crate) use role::{Roles, Standing};
 
-#[allow(unused_imports)]
-use crate::stub::*;
 use crate::{
     error::{FetchError, ProduceError},
     placement::BrokerId,
@@ -416,9 +414,9 @@ impl ReplicaLog for PartitionLog {
         self.durable_end()
     }
     fn last_epoch(&self) -> Option<i32> {
-        PartitionLogStub::last_epoch(self)
+        self.last_epoch()
     }
     fn end_offset_for(&self, epoch: i32) -> Option<(i32, u64)> {
-        PartitionLogStub::end_offset_for(self, epoch)
+        self.end_offset_for(epoch)
     }
 }

@@ -106,10 +106,13 @@ impl Partition {
         if let Some(high_watermark) = moved {
             self.committed.store(high_watermark, Ordering::Release);
             self.log.set_committed(high_watermark);
+        }
+        // Before anybody is acknowledged: who was may read it.
+        let told = self.publish_readable(&roles);
+        if let Some(high_watermark) = moved {
             // Only a leader has any: a term ends under the replica's lock.
             self.committed_waiters.lock().reached(high_watermark);
         }
-        let told = self.publish_readable(&roles);
         let (leads, follows) = (
             roles.replica.leads_in().is_some(),
             roles.replica.follows().is_some(),

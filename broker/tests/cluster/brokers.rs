@@ -1,0 +1,298 @@
+//! Brokers in one process, with channels for a network.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use headwater_broker::{
+    Acks, Answer, Broker, BrokerId, Fetch, FetchPosition, FollowerSession, LeaderSession, Network,
+    Node, NodeOptions, PartitionBatch, PartitionId, ProduceError, SessionHost, SystemClock,
+    TopicId, Unreachable, idempotent_producer,
+    membership::{self, Member},
+};
+use headwater_log::{LogOptions, RealDisk};
+use headwater_record::{Batch, BatchBuilder, BatchView, Compression, Headers, NewRecord, Producer};
+use parking_lot::Mutex;
+use tokio::{sync::mpsc, task::AbortHandle};
+
+use crate::metadata::Metadata;
+
+pub struct Brokers {
+    pub metadata: Arc<Metadata>,
+    wires: Arc<Wires>,
+    dir: tempfile::TempDir,
+}
+
+/// Who is there, and who cannot hear whom.
+#[derive(Default)]
+struct Wires {
+    nodes: Mutex<BTreeMap<BrokerId, Arc<Node>>>,
+    cut: Mutex<BTreeSet<(BrokerId, BrokerId)>>,
+    sessions: Mutex<Vec<(BrokerId, BrokerId, [AbortHandle; 2])>>,
+}
+
+/// The network as one broker sees it.
+struct Wire {
+    me: BrokerId,
+    wires: Arc<Wires>,
+}
+
+impl Network for Wire {
+    fn broker(&self, id: BrokerId) -> Option<Arc<dyn Broker>> {
+        let node = self.wires.nodes.lock().get(&id).cloned()?;
+        Some(node)
+    }
+
+    fn follow(&self, leader: BrokerId) -> Answer<'_, Result<FollowerSession, Unreachable>> {
+        Box::pin(async move {
+            let gone = || Unreachable("no way".into());
+            if self.wires.cut.lock().contains(&(self.me, leader)) {
+                return Err(gone());
+            }
+            let nodes = self.wires.nodes.lock();
+            let (me, leader_node) = (nodes.get(&self.me), nodes.get(&leader).ok_or_else(gone)?);
+            let incarnation = me.and_then(|node| node.incarnation()).ok_or_else(gone)?;
+            let (to_leader, from_follower, up) = wire();
+            let (to_follower, from_leader, down) = wire();
+            leader_node.serve_follower(LeaderSession {
+                follower: self.me,
+                incarnation,
+                incoming: from_follower,
+                outgoing: to_follower,
+            });
+            self.wires
+                .sessions
+                .lock()
+                .push((self.me, leader, [up, down]));
+            Ok(FollowerSession {
+                outgoing: to_leader,
+                incoming: from_leader,
+            })
+        })
+    }
+}
+
+/// A channel that can be cut in the middle.
+fn wire<T: Send + 'static>() -> (mpsc::Sender<T>, mpsc::Receiver<T>, AbortHandle) {
+    let (near, mut carried) = mpsc::channel(4);
+    let (carry, far) = mpsc::channel(4);
+    let task = tokio::spawn(async move {
+        while let Some(message) = carried.recv().await {
+            if carry.send(message).await.is_err() {
+                return;
+            }
+        }
+    });
+    (near, far, task.abort_handle())
+}
+
+impl Brokers {
+    pub async fn start(ids: &[BrokerId]) -> Self {
+        let brokers = Self {
+            metadata: Metadata::new(),
+            wires: Arc::default(),
+            dir: tempfile::tempdir().expect("a directory"),
+        };
+        for id in ids {
+            brokers.add(*id).await;
+        }
+        brokers
+    }
+
+    pub fn dir(&self, id: BrokerId) -> PathBuf {
+        self.dir.path().join(id.to_string())
+    }
+
+    pub async fn add(&self, id: BrokerId) -> Arc<Node> {
+        let dir = self.dir(id);
+        std::fs::create_dir_all(&dir).expect("made");
+        let options = NodeOptions {
+            id,
+            log: LogOptions::new(dir.join("log")),
+            maintenance_interval: Duration::from_secs(3600),
+            lag_max: Duration::from_secs(1),
+            on_failure: Box::new(|failure| panic!("{failure}")),
+        };
+        let (node, _) = Node::open(
+            options,
+            Arc::new(RealDisk),
+            Arc::new(SystemClock),
+            self.metadata.view(),
+        )
+        .expect("opened");
+        let network = Wire {
+            me: id,
+            wires: self.wires.clone(),
+        };
+        self.wires.nodes.lock().insert(id, node.clone());
+        self.heal();
+        let member = Member {
+            address: format!("broker-{id}:1"),
+            rack: None,
+            renewals: dir.join("renewals"),
+            damaged: Vec::new(),
+            shared: true,
+            on_replaced: Box::new(|| panic!("replaced")),
+        };
+        membership::join(&node, self.metadata.clone(), Arc::new(network), member)
+            .await
+            .expect("joined");
+        node
+    }
+
+    pub fn node(&self, id: BrokerId) -> Arc<Node> {
+        self.wires.nodes.lock()[&id].clone()
+    }
+
+    /// Nobody hears of the broker any more, but it does not know.
+    pub async fn cut_off(&self, id: BrokerId) {
+        for other in self.wires.nodes.lock().keys() {
+            self.wires.cut.lock().extend([(id, *other), (*other, id)]);
+        }
+        let cut: Vec<_> = {
+            let mut sessions = self.wires.sessions.lock();
+            let hit = sessions.extract_if(.., |(from, to, _)| *from == id || *to == id);
+            hit.flat_map(|(_, _, wires)| wires).collect()
+        };
+        cut.iter().for_each(AbortHandle::abort);
+        while !cut.iter().all(AbortHandle::is_finished) {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    pub fn heal(&self) {
+        self.wires.cut.lock().clear();
+    }
+
+    /// Stops a broker for good.
+    pub async fn stop(&self, id: BrokerId) {
+        self.cut_off(id).await;
+        let node = self.wires.nodes.lock().remove(&id).expect("there");
+        node.release_waiters();
+        tokio::task::spawn_blocking(move || node.close().expect("closed"))
+            .await
+            .expect("stopped");
+    }
+
+    /// Produces, again and again while nothing is written, as gateways do.
+    pub async fn produce(
+        &self,
+        at: BrokerId,
+        id: PartitionId,
+        batch: impl Fn() -> Batch,
+    ) -> Result<u64, ProduceError> {
+        let node = self.node(at);
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+        loop {
+            let outcome = produce(&node, id, batch(), Acks::Quorum).await;
+            let again = outcome == Err(ProduceError::NotLeader);
+            if !again || tokio::time::Instant::now() > deadline {
+                return outcome;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// The same of one value.
+    pub async fn write(&self, at: BrokerId, id: PartitionId, value: &str) {
+        let written = self.produce(at, id, || batch(value, Producer::NONE)).await;
+        written.expect("acknowledged");
+    }
+
+    /// The values of what is committed, as the broker tells readers.
+    pub async fn values(&self, at: BrokerId, id: PartitionId) -> Vec<String> {
+        let node = self.node(at);
+        let mut values = Vec::new();
+        loop {
+            let fetched = node.fetch(Fetch {
+                topic: id.topic,
+                positions: vec![FetchPosition {
+                    partition: id.partition,
+                    offset: values.len() as u64,
+                    records_max: 100_000,
+                    bytes_max: 100 << 20,
+                }],
+                bytes_max: 100 << 20,
+                wait: Duration::ZERO,
+            });
+            let fetched = fetched.await.remove(0).expect("readable");
+            values.extend(fetched.batches.iter().flat_map(|batch| values_of(batch)));
+            if values.len() as u64 >= fetched.high_watermark {
+                return values;
+            }
+        }
+    }
+
+    /// Waits until `done`, for at most ten seconds.
+    pub async fn until(&self, what: &str, mut done: impl AsyncFnMut() -> bool) {
+        let waiting = async {
+            while !done().await {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(10), waiting).await;
+        assert!(waited.is_ok(), "in vain: {what}");
+    }
+
+    pub async fn until_in_sync(&self, id: PartitionId, count: usize) {
+        let in_sync = async || self.metadata.row(id).in_sync.len() == count;
+        self.until("in sync", in_sync).await;
+    }
+}
+
+pub async fn produce(
+    node: &Node,
+    id: PartitionId,
+    batch: Batch,
+    acks: Acks,
+) -> Result<u64, ProduceError> {
+    let batch = PartitionBatch {
+        partition: id.partition,
+        batch,
+    };
+    let produced = node.produce(id.topic, vec![batch], acks).await;
+    produced
+        .into_iter()
+        .next()
+        .expect("an answer")
+        .map(|produced| produced.base_offset)
+}
+
+pub fn batch(value: &str, producer: Producer) -> Batch {
+    let mut builder = BatchBuilder::new();
+    builder.push(&NewRecord {
+        key: None,
+        value: Some(value.as_bytes()),
+        headers: Headers::NONE,
+        timestamp_ms: 1_700_000_000_000,
+        json: false,
+        server_timestamp: false,
+    });
+    builder.finish(producer, Compression::None)
+}
+
+fn values_of(batch: &[u8]) -> Vec<String> {
+    let (view, _) = BatchView::parse(batch).expect("a batch");
+    let mut scratch = Vec::new();
+    let records = view.records(&mut scratch, 1 << 20).expect("records");
+    records
+        .map(|record| {
+            let value = record.expect("a record").value.expect("a value").to_vec();
+            String::from_utf8(value).expect("text")
+        })
+        .collect()
+}
+
+pub fn keyed(key: u64) -> Producer {
+    idempotent_producer(key << 2)
+}
+
+pub fn partition(topic: u8, partition: u32) -> PartitionId {
+    PartitionId {
+        topic: TopicId([topic; 16]),
+        partition,
+    }
+}
