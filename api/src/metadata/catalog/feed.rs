@@ -91,9 +91,7 @@ impl Catalog {
                     Vec::new()
                 } else {
                     let news = News::read(connection, changes, broker, &self.allowances).await?;
-                    let dead_topics = self.snapshot.write().apply(news);
-                    self.changed.send_replace(());
-                    dead_topics
+                    self.put(|snapshot| snapshot.apply(news))
                 };
                 *heard = Some(last);
                 dead_topics
@@ -104,8 +102,7 @@ impl Catalog {
                 let meters = self.meters();
                 let read = Snapshot::read(connection, broker, meters, &self.allowances).await;
                 let (snapshot, dead_topics) = read?;
-                self.snapshot.write().replace(snapshot);
-                self.changed.send_replace(());
+                self.put(|old| old.replace(snapshot));
                 *heard = Some(number);
                 dead_topics
             }

@@ -173,6 +173,8 @@ pub struct Catalog {
     heard_at_ms: AtomicU64,
     /// Told after the snapshot changed.
     changed: watch::Sender<()>,
+    /// Grows whenever the snapshot changes, before anybody can see the change.
+    version: AtomicU64,
     /// Topics whose data somebody has to remove.
     dead_topics: parking_lot::Mutex<Vec<TopicRow>>,
     /// What the owners in the snapshot may use: they outlive every snapshot.
@@ -187,6 +189,7 @@ impl Default for Catalog {
             started: Instant::now(),
             heard_at_ms: AtomicU64::new(0),
             changed: watch::Sender::new(()),
+            version: AtomicU64::new(1),
             dead_topics: parking_lot::Mutex::default(),
             allowances: Allowances::default(),
         }
@@ -206,6 +209,22 @@ impl Catalog {
     /// Changes whenever the snapshot does.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
+    }
+
+    /// A number that is another one whenever the snapshot may be; never 0. What is looked up after it
+    /// was read stays true for as long as it is the same.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// Changes the snapshot, and has everybody know.
+    fn put<T>(&self, change: impl FnOnce(&mut Snapshot) -> T) -> T {
+        let mut snapshot = self.snapshot.write();
+        let changed = change(&mut snapshot);
+        self.version.fetch_add(1, Ordering::Release);
+        drop(snapshot);
+        self.changed.send_replace(());
+        changed
     }
 
     /// Leaves topics whose data is to be removed to who follows the feed.
