@@ -30,6 +30,7 @@ use crate::{
         store::{AuditRow, RefreshRow, UsageRow},
     },
     problem::{Code, Problem},
+    quota::AtLarge,
 };
 
 pub use budget::{Budget, Held};
@@ -62,6 +63,8 @@ pub struct Gateway {
     pub cluster: Cluster,
     /// Wall time.
     pub clock: Arc<dyn Clock>,
+    /// Calls about no organization.
+    pub at_large: AtLarge,
     /// Memory for request bodies.
     pub budget: Budget,
     /// Memory for pages of records that are being sent.

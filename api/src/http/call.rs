@@ -242,6 +242,7 @@ impl<O: Operation> FromRequestParts<App> for May<O, SignedIn> {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let asked = Asked::of(parts);
         let caller = asked.identify(app, &parts.headers).await?;
+        app.gateway.at_large.take(caller.actor())?;
         let checked = caller.check_at_large(&app.gateway.catalog, &O::ROW);
         checked.inspect_err(|_| asked.refused(app, &caller, &O::ROW, None, &target(parts)))?;
         Ok(Self::new(SignedIn {

@@ -45,6 +45,8 @@ pub struct Organization {
     pub id: String,
     /// For people.
     pub name: String,
+    /// Milliseconds since the epoch.
+    pub created_at_ms: i64,
     /// What it may use, all of its projects together.
     pub allowance: Arc<Allowance>,
     members: HashMap<String, Role>,
@@ -85,6 +87,7 @@ impl Organization {
         Ok(Self {
             id: row.id,
             name: row.name,
+            created_at_ms: row.created_at,
             allowance,
             members,
             issuers,
