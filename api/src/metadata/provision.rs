@@ -55,7 +55,7 @@ impl Change {
             version: 1,
             created_at,
         };
-        row.insert(self).await?;
+        row.insert(self, None).await?;
         if OrganizationRow::get(self, organization).await?.is_none() {
             return Err(ProvisionError::Refused(format!(
                 "organization {organization} was deleted, and its id is never given again"

@@ -115,6 +115,9 @@ pub async fn list_organizations(
 }
 
 /// Create an organization that the caller owns.
+///
+/// Ids are never given again, so one user makes at most 20 in 24 hours, deleted ones counted; operators
+/// of the service make as many as they like.
 #[utoipa::path(
     post, path = "/organizations", operation_id = "createOrganization", tag = "organizations",
     params(("dry_run" = Option<bool>, Query, description = "Check everything and change nothing")),
