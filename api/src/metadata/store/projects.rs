@@ -94,6 +94,7 @@ impl ProjectRow {
              VALUES ($1, $2, $3, $4, $5, $6) \
              ON CONFLICT (id) DO UPDATE SET name = excluded.name, \
              cursor_secret = excluded.cursor_secret, version = projects.version + 1, \
+             quotas_version = projects.quotas_version + 1, \
              created_at = excluded.created_at, deleted_at = NULL \
              WHERE projects.organization_id = excluded.organization_id \
              AND projects.deleted_at IS NOT NULL",
