@@ -3,6 +3,7 @@
 mod feed;
 mod tenants;
 mod topics;
+mod unreadable;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -27,6 +28,8 @@ use crate::{
 
 pub use tenants::{IssuerRule, Key, Organization, Project};
 pub use topics::Topic;
+
+use unreadable::Unreadable;
 
 /// A project, and what somebody is in it.
 pub type ProjectRole = (Arc<Project>, Role);
@@ -173,12 +176,13 @@ pub struct Catalog {
     heard_at_ms: AtomicU64,
     /// Told after the snapshot changed.
     changed: watch::Sender<()>,
-    /// Grows whenever the snapshot changes, before anybody can see the change.
+    /// Grows whenever the snapshot changes, while nobody else can look at it.
     version: AtomicU64,
     /// Topics whose data somebody has to remove.
     dead_topics: parking_lot::Mutex<Vec<TopicRow>>,
     /// What the owners in the snapshot may use: they outlive every snapshot.
     allowances: Allowances,
+    unreadable: Unreadable,
 }
 
 impl Default for Catalog {
@@ -192,6 +196,7 @@ impl Default for Catalog {
             version: AtomicU64::new(1),
             dead_topics: parking_lot::Mutex::default(),
             allowances: Allowances::default(),
+            unreadable: Unreadable::default(),
         }
     }
 }
@@ -359,6 +364,11 @@ impl Catalog {
         self.snapshot.read().meters.clone()
     }
 
+    /// How often a row of the metadata could not be read.
+    pub fn unreadable(&self) -> u64 {
+        self.unreadable.count()
+    }
+
     /// How many topics there are.
     pub fn topic_count(&self) -> usize {
         self.snapshot.read().topics.len()
@@ -372,5 +382,26 @@ impl Placement for Catalog {
             .topics
             .get(&id)
             .map(|topic| topic.placement.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_another_one_after_every_change() {
+        let catalog = Catalog::default();
+        let changes = catalog.changes();
+        let before = catalog.version();
+        // Nobody has been asked yet at the version that nobody has noted.
+        assert_ne!(before, 0);
+        assert!(!changes.has_changed().unwrap());
+        catalog.put(|snapshot| {
+            assert_eq!(catalog.version(), before);
+            snapshot.operators.insert("ada@example.com".into());
+        });
+        assert_ne!(catalog.version(), before);
+        assert!(changes.has_changed().unwrap());
     }
 }
