@@ -187,12 +187,17 @@ impl Snapshot {
                 }
             }
         }
+        let mut gone = HashSet::new();
         for (id, project) in news.projects {
             match project {
                 Some(project) => self.put_project(project),
-                None => self.remove_project(&id),
+                None => {
+                    self.remove_project(&id);
+                    gone.insert(id);
+                }
             }
         }
+        self.forget_keys_of(&gone);
         for (id, key) in news.keys {
             match key {
                 Some(key) => self.put_key(key),

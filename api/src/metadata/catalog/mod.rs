@@ -108,9 +108,8 @@ impl Snapshot {
             });
     }
 
-    /// Forgets a project, its keys and its topics.
+    /// Forgets a project and its topics; its keys are [`Snapshot::forget_keys_of`]'s.
     fn remove_project(&mut self, id: &str) {
-        self.keys.retain(|_, key| key.project != id);
         if let Some(entry) = self.projects.remove(id) {
             for topic in entry.topics.values() {
                 self.topics.remove(&topic.id);
@@ -118,6 +117,14 @@ impl Snapshot {
             if let Some(owner) = self.organizations.get_mut(&entry.project.organization) {
                 owner.projects.remove(id);
             }
+        }
+    }
+
+    /// Forgets the keys of projects. It looks at every key there is, so it is done once for all of them:
+    /// nobody else is let in meanwhile.
+    fn forget_keys_of(&mut self, projects: &HashSet<String>) {
+        if !projects.is_empty() {
+            self.keys.retain(|_, key| !projects.contains(&key.project));
         }
     }
 
