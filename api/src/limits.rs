@@ -117,6 +117,10 @@ pub const KEY_REMEMBERED: Duration = Duration::from_secs(15 * 60);
 pub const KEY_USE_NOTED: Duration = Duration::from_secs(30);
 /// Organizations of one user.
 pub const ORGANIZATIONS_MAX: i64 = 100;
+/// Organizations that one user makes in [`ORGANIZATIONS_MADE_IN`]: their ids are never given again.
+pub const ORGANIZATIONS_MADE_MAX: i64 = 20;
+/// In how long.
+pub const ORGANIZATIONS_MADE_IN: Duration = Duration::from_secs(24 * 3_600);
 /// Projects of one organization.
 pub const PROJECTS_MAX: i64 = 1_000;
 /// Members of one organization, and invitations to it.
@@ -161,6 +165,10 @@ pub const TURN_BYTES: usize = 16 << 10;
 pub const TURN_FETCH_BYTES: usize = 4 * TURN_BYTES;
 /// Calls about quotas that an organization has a second when its quota of requests is used up.
 pub const QUOTA_CALLS_PER_SECOND: u64 = 10;
+/// Calls about no organization that one caller has a second, such as `GET /v1/me`.
+pub const CALLS_AT_LARGE_PER_SECOND: u64 = 50;
+/// Organizations that `GET /v1/me` shows, and projects of all of them together.
+pub const ME_SHOWN_MAX: usize = 1_000;
 /// How long a change of metadata waits for those before it.
 pub const CHANGE_WAIT: Duration = Duration::from_secs(6);
 /// Topics whose data is removed before their deletion is answered; more go in the background.

@@ -2,7 +2,14 @@
 //! the snapshot of the metadata: no request waits for the database, and an unknown key costs what a
 //! known one does.
 
-use std::{ops::Deref, sync::Arc, time::Duration};
+use std::{
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use super::{
     jwks::ExternalClaims,
@@ -55,6 +62,7 @@ pub struct User {
 
 /// One sentence for an unknown id, a wrong secret and a maker who left.
 const NO_SUCH_KEY: &str = "no such API key";
+const KEY_EXPIRED: &str = "the API key has expired";
 
 impl Caller {
     /// The bearer of the key of that id, if `proves` says that they have its secret.
@@ -74,7 +82,7 @@ impl Caller {
             return Err(unauthenticated(NO_SUCH_KEY));
         };
         if key.expires_at_ms.is_some_and(|at| at <= now_ms) {
-            return Err(unauthenticated("the API key has expired"));
+            return Err(unauthenticated(KEY_EXPIRED));
         }
         // A key is at most what its maker is now: nothing, if they left.
         let (opens, role) = place.ok_or_else(|| unauthenticated(NO_SUCH_KEY))?;
@@ -104,13 +112,19 @@ impl Caller {
             Self::User(user) if catalog.session_ended(&user.session) => {
                 Err(unauthenticated("the session has ended"))
             }
-            Self::Key(_) | Self::User(_) | Self::External(_) => {
-                if self.expires_in(now_ms).is_zero() {
-                    return Err(unauthenticated("the token has expired"));
-                }
-                Ok(())
-            }
+            Self::Key(_) | Self::User(_) | Self::External(_) => self.unexpired(now_ms),
         }
+    }
+
+    /// Whether time has ended the credential: that changes nothing in the metadata.
+    fn unexpired(&self, now_ms: i64) -> Result<(), Problem> {
+        if !self.expires_in(now_ms).is_zero() {
+            return Ok(());
+        }
+        Err(unauthenticated(match self {
+            Self::Key(_) => KEY_EXPIRED,
+            Self::User(_) | Self::External(_) => "the token has expired",
+        }))
     }
 
     /// The caller as they are now, if their credential is still good.
@@ -283,6 +297,7 @@ impl Caller {
             project,
             role,
             caller: self.clone(),
+            asked_at: AskedAt::default(),
         })
     }
 
@@ -341,6 +356,30 @@ pub struct Access {
     pub role: Role,
     /// Who.
     pub caller: Caller,
+    /// When they were last asked for what they were let in for.
+    pub asked_at: AskedAt,
+}
+
+/// The version of the metadata at which somebody was asked last; none at first.
+#[derive(Debug, Default)]
+pub struct AskedAt(AtomicU64);
+
+impl AskedAt {
+    /// Notes that somebody was asked after the metadata's version was this.
+    pub fn note(&self, version: u64) {
+        self.0.store(version, Ordering::Relaxed);
+    }
+
+    /// Whether asking again would answer the same.
+    fn is_now(&self, catalog: &Catalog) -> bool {
+        self.0.load(Ordering::Relaxed) == catalog.version()
+    }
+}
+
+impl Clone for AskedAt {
+    fn clone(&self) -> Self {
+        Self(AtomicU64::new(self.0.load(Ordering::Relaxed)))
+    }
 }
 
 impl Access {
@@ -373,22 +412,18 @@ impl Access {
         self.caller.expires_in(now_ms)
     }
 
-    /// Looks again whether a caller who was let in still is: for what goes on for longer than a
-    /// moment.
+    /// Whether no more than time has passed since the caller was asked last: then nothing but time
+    /// can have ended what they may, and it has not.
     ///
     /// # Errors
-    /// 401, 403 and 404, as at first, and 503 when nothing is known for too long.
-    pub fn check(
-        &self,
-        catalog: &Catalog,
-        row: &Permission,
-        name: &str,
-        now_ms: i64,
-    ) -> Result<(), Problem> {
+    /// 401 when it has, and 503 when nothing is known for too long.
+    pub fn is_unchanged(&self, catalog: &Catalog, now_ms: i64) -> Result<bool, Problem> {
         check_current(catalog)?;
-        let caller = self.caller.again(catalog, now_ms)?;
-        caller.open_project(catalog, row, &self.project.id, Some(name))?;
-        Ok(())
+        if !self.asked_at.is_now(catalog) {
+            return Ok(false);
+        }
+        self.caller.unexpired(now_ms)?;
+        Ok(true)
     }
 }
 

@@ -107,20 +107,17 @@ pub struct Permission {
     pub who: Who,
     /// What a key must have beside that.
     pub key: KeyRule,
+    /// Whether a few are let in of callers who are over their quotas.
+    pub over_quota: OverQuota,
 }
 
-impl Permission {
-    /// Whether the call is about quotas: it is let in by callers who are over them, who could not
-    /// have them changed otherwise.
-    pub fn is_about_quotas(&self) -> bool {
-        let calls = [
-            GetOrganizationQuotas::ROW,
-            UpdateOrganizationQuotas::ROW,
-            GetProjectQuotas::ROW,
-            UpdateProjectQuotas::ROW,
-        ];
-        calls.iter().any(|call| call.operation == self.operation)
-    }
+/// What becomes of calls when quotas are used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OverQuota {
+    /// They wait for the quota.
+    Wait,
+    /// A few a second are let in: quotas could not be changed otherwise.
+    Few,
 }
 
 /// An operation that has its row.
@@ -130,7 +127,7 @@ pub trait Operation: Send + Sync + 'static {
 }
 
 macro_rules! permissions {
-    ($($name:ident $operation:literal $who:ident $key:expr;)*) => {
+    ($($name:ident $operation:literal $who:ident $over_quota:ident $key:expr;)*) => {
         $(
             #[doc = concat!("`", $operation, "`")]
             pub struct $name;
@@ -140,6 +137,7 @@ macro_rules! permissions {
                     operation: $operation,
                     who: $who,
                     key: $key,
+                    over_quota: OverQuota::$over_quota,
                 };
             }
         )*
@@ -154,65 +152,65 @@ use KeyRule::{AllTopics, Any, Group, Never, Topic};
 
 #[rustfmt::skip] // a table
 permissions! {
-    // operation                                  who        what a key must have
-    ListTopics       "listTopics"                 VIEWER     Topic(Describe);
-    GetTopic         "getTopic"                   VIEWER     Topic(Describe);
-    ListPartitions   "listPartitions"             VIEWER     Topic(Describe);
-    ListOffsets      "listOffsets"                VIEWER     Topic(Describe);
-    EnsureTopic      "ensureTopic"                DEVELOPER  Topic(Manage);
-    UpdateTopic      "updateTopic"                DEVELOPER  Topic(Manage);
-    DeleteTopic      "deleteTopic"                DEVELOPER  Topic(Manage);
-    TrimPartition    "trimPartition"              DEVELOPER  Topic(Manage);
-    ProduceRecords   "produceRecords"             DEVELOPER  Topic(Produce);
-    ProduceRaw       "produceRaw"                 DEVELOPER  Topic(Produce);
-    ProduceBulk      "produceBulk"                DEVELOPER  Topic(Produce);
-    FetchPartition   "fetchPartition"             VIEWER     Topic(Fetch);
-    FetchTopic       "fetchTopic"                 VIEWER     Topic(Fetch);
-    TailTopic        "tailTopic"                  VIEWER     Topic(Fetch);
-    TailTopicNdjson  "tailTopicNdjson"            VIEWER     Topic(Fetch);
-    UseGroups        "useGroups"                  VIEWER     Group(Consume);
+    // operation                                         who           over a quota, and what a key must have
+    ListTopics               "listTopics"               VIEWER        Wait  Topic(Describe);
+    GetTopic                 "getTopic"                 VIEWER        Wait  Topic(Describe);
+    ListPartitions           "listPartitions"           VIEWER        Wait  Topic(Describe);
+    ListOffsets              "listOffsets"              VIEWER        Wait  Topic(Describe);
+    EnsureTopic              "ensureTopic"              DEVELOPER     Wait  Topic(Manage);
+    UpdateTopic              "updateTopic"              DEVELOPER     Wait  Topic(Manage);
+    DeleteTopic              "deleteTopic"              DEVELOPER     Wait  Topic(Manage);
+    TrimPartition            "trimPartition"            DEVELOPER     Wait  Topic(Manage);
+    ProduceRecords           "produceRecords"           DEVELOPER     Wait  Topic(Produce);
+    ProduceRaw               "produceRaw"               DEVELOPER     Wait  Topic(Produce);
+    ProduceBulk              "produceBulk"              DEVELOPER     Wait  Topic(Produce);
+    FetchPartition           "fetchPartition"           VIEWER        Wait  Topic(Fetch);
+    FetchTopic               "fetchTopic"               VIEWER        Wait  Topic(Fetch);
+    TailTopic                "tailTopic"                VIEWER        Wait  Topic(Fetch);
+    TailTopicNdjson          "tailTopicNdjson"          VIEWER        Wait  Topic(Fetch);
+    UseGroups                "useGroups"                VIEWER        Wait  Group(Consume);
 
-    CreateSession    "createSession"              ANYONE     Any;
-    RefreshSession   "refreshSession"             ANYONE     Any;
-    EndSession       "endSession"                 ANYONE     Any;
-    StartOidc        "startOidc"                  ANYONE     Any;
-    FinishOidc       "finishOidc"                 ANYONE     Any;
-    GetJwks          "getJwks"                    ANYONE     Any;
-    AcceptInvitation "acceptInvitation"           ANYONE     Any;
-    GetMe            "getMe"                      SIGNED_IN  Any;
-    ChangePassword   "changePassword"             SIGNED_IN  Never;
-    ListOrganizations  "listOrganizations"        SIGNED_IN  Any;
-    CreateOrganization "createOrganization"       SIGNED_IN  Never;
-    GetOrganization    "getOrganization"          VIEWER     Never;
-    UpdateOrganization "updateOrganization"       ADMIN      Never;
-    DeleteOrganization "deleteOrganization"       OWNER      Never;
-    ListMembers      "listMembers"                VIEWER     Never;
-    GetMember        "getMember"                  VIEWER     Never;
-    PutMember        "putMember"                  ADMIN      Never;
-    RemoveMember     "removeMember"               ADMIN_OR_SELF  Never;
-    ListIssuers      "listIssuers"                ADMIN      Never;
-    GetIssuer        "getIssuer"                  ADMIN      Never;
-    PutIssuer        "putIssuer"                  ADMIN      Never;
-    DeleteIssuer     "deleteIssuer"               ADMIN      Never;
-    ListProjects     "listProjects"               VIEWER     Never;
-    CreateProject    "createProject"              ADMIN      Never;
-    GetProject       "getProject"                 VIEWER     Any;
-    UpdateProject    "updateProject"              ADMIN      Never;
-    DeleteProject    "deleteProject"              ADMIN      Never;
-    ListKeys         "listKeys"                   DEVELOPER  AllTopics(Manage);
-    GetKey           "getKey"                     DEVELOPER  AllTopics(Manage);
-    PutKey           "putKey"                     DEVELOPER  AllTopics(Manage);
-    DeleteKey        "deleteKey"                  DEVELOPER  AllTopics(Manage);
-    RotateKey        "rotateKey"                  DEVELOPER  AllTopics(Manage);
-    GetOrganizationQuotas    "getOrganizationQuotas"     VIEWER  Never;
-    UpdateOrganizationQuotas "updateOrganizationQuotas"  ADMIN   Never;
-    GetProjectQuotas         "getProjectQuotas"          VIEWER     Never;
-    UpdateProjectQuotas      "updateProjectQuotas"       ADMIN      Never;
-    ListAuditEvents  "listAuditEvents"            ADMIN      Never;
-    GetCluster       "getCluster"                 OPERATOR   Never;
-    ListBrokers      "listBrokers"                OPERATOR   Never;
-    DrainBroker      "drainBroker"                OPERATOR   Never;
-    RebalanceCluster "rebalanceCluster"           OPERATOR   Never;
-    GetOrganizationUsage "getOrganizationUsage"   VIEWER     Never;
-    GetProjectUsage  "getProjectUsage"            VIEWER     Never;
+    CreateSession            "createSession"            ANYONE        Wait  Any;
+    RefreshSession           "refreshSession"           ANYONE        Wait  Any;
+    EndSession               "endSession"               ANYONE        Wait  Any;
+    StartOidc                "startOidc"                ANYONE        Wait  Any;
+    FinishOidc               "finishOidc"               ANYONE        Wait  Any;
+    GetJwks                  "getJwks"                  ANYONE        Wait  Any;
+    AcceptInvitation         "acceptInvitation"         ANYONE        Wait  Any;
+    GetMe                    "getMe"                    SIGNED_IN     Wait  Any;
+    ChangePassword           "changePassword"           SIGNED_IN     Wait  Never;
+    ListOrganizations        "listOrganizations"        SIGNED_IN     Wait  Any;
+    CreateOrganization       "createOrganization"       SIGNED_IN     Wait  Never;
+    GetOrganization          "getOrganization"          VIEWER        Wait  Never;
+    UpdateOrganization       "updateOrganization"       ADMIN         Wait  Never;
+    DeleteOrganization       "deleteOrganization"       OWNER         Wait  Never;
+    ListMembers              "listMembers"              VIEWER        Wait  Never;
+    GetMember                "getMember"                VIEWER        Wait  Never;
+    PutMember                "putMember"                ADMIN         Wait  Never;
+    RemoveMember             "removeMember"             ADMIN_OR_SELF Wait  Never;
+    ListIssuers              "listIssuers"              ADMIN         Wait  Never;
+    GetIssuer                "getIssuer"                ADMIN         Wait  Never;
+    PutIssuer                "putIssuer"                ADMIN         Wait  Never;
+    DeleteIssuer             "deleteIssuer"             ADMIN         Wait  Never;
+    ListProjects             "listProjects"             VIEWER        Wait  Never;
+    CreateProject            "createProject"            ADMIN         Wait  Never;
+    GetProject               "getProject"               VIEWER        Wait  Any;
+    UpdateProject            "updateProject"            ADMIN         Wait  Never;
+    DeleteProject            "deleteProject"            ADMIN         Wait  Never;
+    ListKeys                 "listKeys"                 DEVELOPER     Wait  AllTopics(Manage);
+    GetKey                   "getKey"                   DEVELOPER     Wait  AllTopics(Manage);
+    PutKey                   "putKey"                   DEVELOPER     Wait  AllTopics(Manage);
+    DeleteKey                "deleteKey"                DEVELOPER     Wait  AllTopics(Manage);
+    RotateKey                "rotateKey"                DEVELOPER     Wait  AllTopics(Manage);
+    GetOrganizationQuotas    "getOrganizationQuotas"    VIEWER        Few   Never;
+    UpdateOrganizationQuotas "updateOrganizationQuotas" ADMIN         Few   Never;
+    GetProjectQuotas         "getProjectQuotas"         VIEWER        Few   Never;
+    UpdateProjectQuotas      "updateProjectQuotas"      ADMIN         Few   Never;
+    ListAuditEvents          "listAuditEvents"          ADMIN         Wait  Never;
+    GetCluster               "getCluster"               OPERATOR      Wait  Never;
+    ListBrokers              "listBrokers"              OPERATOR      Wait  Never;
+    DrainBroker              "drainBroker"              OPERATOR      Wait  Never;
+    RebalanceCluster         "rebalanceCluster"         OPERATOR      Wait  Never;
+    GetOrganizationUsage     "getOrganizationUsage"     VIEWER        Wait  Never;
+    GetProjectUsage          "getProjectUsage"          VIEWER        Wait  Never;
 }

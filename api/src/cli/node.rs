@@ -25,6 +25,7 @@ use crate::{
     http::{self, App, Metrics, Server},
     limits::{IN_FLIGHT_BYTES_MAX, PAGE_BYTES_MAX},
     metadata::{Catalog, Store, StoreError},
+    quota::AtLarge,
 };
 
 /// Runs a node until it is told to stop.
@@ -128,6 +129,7 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
         notes: notes.clone(),
         reach,
         clock,
+        at_large: AtLarge::default(),
         budget: Budget::new(IN_FLIGHT_BYTES_MAX),
         pages: Budget::new(PAGE_BYTES_MAX),
         draining,

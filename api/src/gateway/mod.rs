@@ -20,7 +20,7 @@ use headwater_broker::{Clock, Cluster, FetchError};
 use tokio::sync::watch;
 
 use crate::{
-    auth::{Access, Authority, oidc::Providers, outbound::Reach},
+    auth::{Access, Authority, Permission, oidc::Providers, outbound::Reach},
     limits::{
         AUDIT_KEPT, ENDED_SESSIONS_KEPT, METADATA_POLL, METADATA_PRUNE, METADATA_TIMEOUT,
         NAME_BYTES_MAX, USAGE_KEPT,
@@ -30,6 +30,7 @@ use crate::{
         store::{AuditRow, RefreshRow, UsageRow},
     },
     problem::{Code, Problem},
+    quota::AtLarge,
 };
 
 pub use budget::{Budget, Held};
@@ -62,6 +63,8 @@ pub struct Gateway {
     pub cluster: Cluster,
     /// Wall time.
     pub clock: Arc<dyn Clock>,
+    /// Calls about no organization.
+    pub at_large: AtLarge,
     /// Memory for request bodies.
     pub budget: Budget,
     /// Memory for pages of records that are being sent.
@@ -81,6 +84,32 @@ impl Gateway {
         self.catalog
             .topic(&access.project.id, name)
             .ok_or_else(topic_not_found)
+    }
+
+    /// Looks again whether a caller still may do to a topic what they were let in for: for what goes
+    /// on for longer than a moment. Answers the topic as it is now, unless nothing changed.
+    ///
+    /// # Errors
+    /// 401, 403 and 404, as at first, and 503 when nothing is known for too long.
+    pub fn check(
+        &self,
+        access: &Access,
+        row: &Permission,
+        topic: &Topic,
+    ) -> Result<Option<Arc<Topic>>, Problem> {
+        let (catalog, now_ms) = (&self.catalog, self.clock.now_ms());
+        let version = catalog.version();
+        if access.is_unchanged(catalog, now_ms)? {
+            return Ok(None);
+        }
+        let caller = access.caller.again(catalog, now_ms)?;
+        let again = caller.open_project(catalog, row, &access.project.id, Some(&topic.name))?;
+        let now = self.topic(&again, &topic.name)?;
+        if now.id != topic.id {
+            return Err(topic_not_found());
+        }
+        access.asked_at.note(version);
+        Ok(Some(now))
     }
 
     /// Brings the metadata in memory up to what is committed. Answers the topics that were deleted

@@ -12,7 +12,7 @@ use crate::{
     auth::{Access, Permission},
     limits::{QUOTA_SLEEP_MAX, TAIL_HEARTBEAT},
     metadata::Topic,
-    problem::{Code, Problem},
+    problem::Problem,
     quota::{Resource, Slot},
 };
 
@@ -110,27 +110,15 @@ impl Tail {
         }
         let now_ms = self.gateway.clock.now_ms();
         self.changes.mark_unchanged();
-        let checked = self.access.check(
-            &self.gateway.catalog,
-            &self.permission,
-            &self.topic.name,
-            now_ms,
-        );
-        if let Err(problem) = checked {
-            return Some(TailStep::Failed(problem));
-        }
-        match self.gateway.topic(&self.access, &self.topic.name) {
+        let gateway = &self.gateway;
+        match gateway.check(&self.access, &self.permission, &self.topic) {
+            Ok(None) => {}
             // Partitions may have been added; settings do not matter to a reader.
-            Ok(topic) if topic.id == self.topic.id => {
+            Ok(Some(topic)) => {
                 self.cursor.offsets.resize(topic.partitions() as usize, 0);
                 self.topic = topic;
             }
-            Ok(_) | Err(_) => {
-                return Some(TailStep::Failed(Problem::new(
-                    Code::TopicNotFound,
-                    "the topic was deleted",
-                )));
-            }
+            Err(problem) => return Some(TailStep::Failed(problem)),
         }
         if let Some(debt) = self.access.layers().debt(Resource::EgressBytesPerSecond) {
             return self.wait_out(debt).await;

@@ -210,9 +210,13 @@ impl Gateway {
     }
 
     fn written(&self, row: &TopicRow) -> Result<Arc<Topic>, Problem> {
-        Topic::from_row(row, self.broker_id)
-            .map(Arc::new)
-            .map_err(|error| Problem::internal("the topic cannot be read back", error))
+        let topic = Topic::from_row(row, self.broker_id);
+        topic.map(Arc::new).map_err(|_| {
+            Problem::new(
+                Code::Unavailable,
+                "this version of the service cannot read the topic",
+            )
+        })
     }
 
     /// Removes the data of topics that have their tombstones.

@@ -12,8 +12,12 @@ use http::{HeaderMap, header, request::Parts};
 
 use super::{params::Params, router::App};
 use crate::{
-    auth::{Access, Caller, Operation, Permission, Role, permissions::KeyRule, without_secrets},
-    gateway::{Intent, Place, Standing, partition_not_found, topic_not_found},
+    auth::{
+        Access, Caller, Operation, Permission, Role,
+        permissions::{KeyRule, OverQuota},
+        without_secrets,
+    },
+    gateway::{Intent, Place, Standing, partition_not_found},
     limits::{DENIED_LOGS_MAX, METADATA_TIMEOUT},
     metadata::{Organization, Topic},
     problem::{Code, Problem},
@@ -238,6 +242,7 @@ impl<O: Operation> FromRequestParts<App> for May<O, SignedIn> {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let asked = Asked::of(parts);
         let caller = asked.identify(app, &parts.headers).await?;
+        app.gateway.at_large.take(caller.actor())?;
         let checked = caller.check_at_large(&app.gateway.catalog, &O::ROW);
         checked.inspect_err(|_| asked.refused(app, &caller, &O::ROW, None, &target(parts)))?;
         Ok(Self::new(SignedIn {
@@ -351,6 +356,8 @@ async fn open_project(
     headers: &HeaderMap,
     connection: Option<&Connection>,
 ) -> Result<Access, Problem> {
+    // Before anything is looked up, so that what changes meanwhile is asked again.
+    let version = app.gateway.catalog.version();
     let caller = asked.identify(app, headers).await?;
     let refused = |organization: Option<&str>| {
         let name = match (row.key, name) {
@@ -369,6 +376,7 @@ async fn open_project(
     access
         .may(row, name)
         .inspect_err(|_| refused(organization))?;
+    access.asked_at.note(version);
     Ok(access)
 }
 
@@ -389,7 +397,7 @@ fn admit(
         None => Ok(()),
     });
     match admitted {
-        Err(_) if row.is_about_quotas() && layers.take_quota_call() => Ok(()),
+        Err(_) if row.over_quota == OverQuota::Few && layers.take_quota_call() => Ok(()),
         admitted => admitted,
     }
 }
@@ -487,15 +495,10 @@ impl InTopic {
     /// # Errors
     /// 401, 403 and 404, as at first.
     pub fn check(&self, app: &App) -> Result<(), Problem> {
-        let gateway = &app.gateway;
-        let (row, now_ms) = (&self.permission, gateway.clock.now_ms());
-        let name = &self.topic.name;
-        self.access.check(&gateway.catalog, row, name, now_ms)?;
-        let topic = gateway.topic(&self.access, name)?;
-        if topic.id != self.topic.id {
-            return Err(topic_not_found());
-        }
-        Ok(())
+        let checked = app
+            .gateway
+            .check(&self.access, &self.permission, &self.topic);
+        checked.map(drop)
     }
 
     /// Whether the caller may append: their quotas of bytes written and stored are not used up.

@@ -105,6 +105,7 @@ struct Sampled {
     long_polls: Gauge,
     partitions: Gauge,
     topics: Gauge,
+    unreadable: Gauge,
     in_flight_bytes: Gauge,
     log: Vec<(Gauge<f64, AtomicU64>, ReadGauge)>,
 }
@@ -200,6 +201,8 @@ impl Metrics {
         self.sampled
             .topics
             .set(gateway.catalog.topic_count() as i64);
+        let unreadable = i64::try_from(gateway.catalog.unreadable());
+        self.sampled.unreadable.set(unreadable.unwrap_or(i64::MAX));
         self.sampled
             .in_flight_bytes
             .set(gateway.budget.used() as i64);
@@ -227,6 +230,10 @@ impl Sampled {
             ),
             partitions: gauge("partitions", "Partitions that hold data"),
             topics: gauge("topics", "Topics"),
+            unreadable: gauge(
+                "metadata_unreadable",
+                "Rows of metadata met since the start that this version cannot read",
+            ),
             in_flight_bytes: gauge("in_flight_bytes", "Request bytes in memory"),
             log: LOG_GAUGES
                 .iter()

@@ -55,7 +55,7 @@ impl Change {
             version: 1,
             created_at,
         };
-        row.insert(self).await?;
+        row.insert(self, None).await?;
         if OrganizationRow::get(self, organization).await?.is_none() {
             return Err(ProvisionError::Refused(format!(
                 "organization {organization} was deleted, and its id is never given again"
@@ -132,7 +132,7 @@ impl Change {
             let amount = limit.map(|limit| i64::try_from(limit).unwrap_or(i64::MAX));
             QuotaRow::set(self, layer, id, resource.name(), amount).await?;
         }
-        Ok(())
+        QuotaRow::changed(self, layer, id).await
     }
 
     /// Writes what an operator did at the database itself into an organization's audit log.

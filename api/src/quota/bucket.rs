@@ -39,6 +39,11 @@ impl Bucket {
         })
     }
 
+    /// Whether nothing is missing: it is as good as a new one.
+    pub fn is_full(&self, now: Duration) -> bool {
+        self.full_at_ns.load(Relaxed) <= nanoseconds(now)
+    }
+
     /// Gives back what was just taken.
     pub fn give_back(&self, rate: u64, amount: u64) {
         let cost = cost_ns(rate, amount).unwrap_or(0);

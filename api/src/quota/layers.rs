@@ -173,6 +173,38 @@ pub fn exceeded(
     limit: u64,
     wait: Option<Duration>,
 ) -> Problem {
+    over(Over {
+        owner: allowance.owner.name(),
+        name: &allowance.name,
+        resource,
+        limit,
+        wait,
+    })
+}
+
+/// Which limit somebody is over.
+pub(super) struct Over<'a> {
+    /// What kind of owner the limit has.
+    pub owner: &'static str,
+    /// The owner.
+    pub name: &'a str,
+    /// Of what.
+    pub resource: Resource,
+    /// How much.
+    pub limit: u64,
+    /// For how long, if that is known.
+    pub wait: Option<Duration>,
+}
+
+/// What somebody is told who is over a limit.
+pub(super) fn over(over: Over<'_>) -> Problem {
+    let Over {
+        owner,
+        name,
+        resource,
+        limit,
+        wait,
+    } = over;
     let (is_rate, passes) = match resource {
         Resource::RequestsPerSecond
         | Resource::IngressBytesPerSecond
@@ -181,10 +213,8 @@ pub fn exceeded(
         Resource::Partitions | Resource::Topics | Resource::StorageBytes => (false, false),
     };
     let detail = format!(
-        "the quota {} of {} {} ({limit}{})",
+        "the quota {} of {owner} {name} ({limit}{})",
         resource.name(),
-        allowance.owner.name(),
-        allowance.name,
         if is_rate { " a second" } else { "" },
     );
     if !passes {

@@ -10,6 +10,7 @@
 
 mod allowance;
 mod allowances;
+mod at_large;
 mod bucket;
 mod layers;
 mod recent;
@@ -25,6 +26,7 @@ use std::{
 
 pub use allowance::{Allowance, Owner};
 pub use allowances::Allowances;
+pub use at_large::AtLarge;
 pub use layers::{Layers, check_stored, exceeded};
 pub use resource::{Limits, LimitsChange, Resource, Use};
 pub use slots::{Connection, Slot};

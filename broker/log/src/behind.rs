@@ -14,8 +14,9 @@ use parking_lot::Mutex;
 
 use crate::disk::File;
 
-/// Bytes of one segment after which the system is told.
-pub(crate) const STEP_BYTES: u64 = 4 << 20;
+/// Bytes of one segment after which the system is told. A journal sync that comes just after waits until
+/// the disk has taken them, so they are few.
+pub(crate) const STEP_BYTES: u64 = 512 << 10;
 /// Bytes that stay in the system's memory, over all segments.
 const WINDOW_BYTES: u64 = 64 << 20;
 

@@ -11,10 +11,10 @@ use crate::{
         Intent,
         changes::{check_version, unavailable},
     },
-    limits::{ORGANIZATIONS_MAX, TITLE_LENGTH_MAX},
+    limits::{ORGANIZATIONS_MADE_IN, ORGANIZATIONS_MADE_MAX, ORGANIZATIONS_MAX, TITLE_LENGTH_MAX},
     metadata::{
         Change, Kind, Organization, not_null,
-        store::{MembershipRow, OrganizationRow, ProjectRow, TopicRow},
+        store::{Buried, MembershipRow, OrganizationRow, ProjectRow},
     },
     problem::{Code, Problem},
 };
@@ -100,13 +100,23 @@ impl Gateway {
         if count.map_err(unavailable)? >= ORGANIZATIONS_MAX {
             return Err(too_many("organizations of one user", ORGANIZATIONS_MAX));
         }
+        // An id is taken for ever, so deleting organizations does not make room for more.
+        let since_ms = change.at_ms() - ORGANIZATIONS_MADE_IN.as_millis() as i64;
+        let made = OrganizationRow::made_by(&mut change, owner, since_ms).await;
+        if made.map_err(unavailable)? >= ORGANIZATIONS_MADE_MAX && !self.catalog.is_operator(owner)
+        {
+            let what =
+                "organizations that one user makes in 24 hours, with those that were deleted";
+            return Err(too_many(what, ORGANIZATIONS_MADE_MAX));
+        }
         let row = OrganizationRow {
             id: id.to_owned(),
             name,
             version: 1,
             created_at: change.at_ms(),
         };
-        if !row.insert(&mut change).await.map_err(unavailable)? {
+        let inserted = row.insert(&mut change, Some(owner)).await;
+        if !inserted.map_err(unavailable)? {
             return Err(already_exists());
         }
         let member = MembershipRow {
@@ -167,10 +177,8 @@ impl Gateway {
         let mut change = self.begin(intent).await?;
         let row = stored(&mut change, id).await?;
         check_version(row.version, if_match)?;
-        let projects = ProjectRow::page(&mut change, id, "", i64::MAX).await;
-        for project in projects.map_err(unavailable)? {
-            bury_project(&mut change, &project.id).await?;
-        }
+        let buried = ProjectRow::bury(&mut change, Buried::Organization(id)).await;
+        buried.map_err(unavailable)?;
         let at_ms = change.at_ms();
         let buried = OrganizationRow::bury(&mut change, id, at_ms).await;
         buried.map_err(unavailable)?;
@@ -199,19 +207,6 @@ async fn stored(change: &mut Change, id: &str) -> Result<OrganizationRow, Proble
     let row = OrganizationRow::get(change, id).await;
     row.map_err(unavailable)?
         .ok_or_else(|| not_found("organization"))
-}
-
-/// Puts up the tombstones of a project and its topics, and has every node hear of them.
-pub(super) async fn bury_project(change: &mut Change, id: &str) -> Result<(), Problem> {
-    let buried = async {
-        for topic in TopicRow::of_project(change, id).await? {
-            change.touch(Kind::Topic, &topic.id).await?;
-        }
-        let at_ms = change.at_ms();
-        ProjectRow::bury(change, id, at_ms).await?;
-        change.touch(Kind::Project, id).await
-    };
-    buried.await.map_err(unavailable)
 }
 
 pub(super) fn already_exists() -> Problem {

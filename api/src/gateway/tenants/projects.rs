@@ -1,11 +1,6 @@
 //! Projects: where topics and keys are.
 
-use super::{
-    super::Gateway,
-    not_found,
-    organizations::{already_exists, bury_project},
-    too_many,
-};
+use super::{super::Gateway, not_found, organizations::already_exists, too_many};
 use crate::{
     auth::{encode_hex, random_secret},
     gateway::{
@@ -13,7 +8,10 @@ use crate::{
         changes::{check_version, unavailable},
     },
     limits::PROJECTS_MAX,
-    metadata::{Change, Kind, Project, store::ProjectRow},
+    metadata::{
+        Change, Kind, Project,
+        store::{Buried, ProjectRow},
+    },
     problem::Problem,
 };
 
@@ -112,7 +110,8 @@ impl Gateway {
         let mut change = self.begin(intent).await?;
         let row = stored(&mut change, &project.id).await?;
         check_version(row.version, if_match)?;
-        bury_project(&mut change, &project.id).await?;
+        let buried = ProjectRow::bury(&mut change, Buried::Project(&project.id)).await;
+        buried.map_err(unavailable)?;
         self.finish_project(change, intent, &project.organization, &project.id)
             .await
     }

@@ -2,9 +2,12 @@
 
 use sqlx::AnyConnection;
 
-use super::super::Gateway;
+use super::{super::Gateway, not_found};
 use crate::{
-    gateway::{Intent, changes::unavailable},
+    gateway::{
+        Intent,
+        changes::{check_version, unavailable},
+    },
     metadata::{
         Change, Kind, Organization, Project,
         store::{Layer, QuotaRow},
@@ -14,7 +17,14 @@ use crate::{
 };
 
 /// What somebody may use, and does.
-pub type Quotas = (Limits, Use);
+pub struct Quotas {
+    /// What they may.
+    pub limits: Limits,
+    /// What they do.
+    pub used: Use,
+    /// Grows with every change of the limits.
+    pub version: i64,
+}
 
 impl Gateway {
     /// Reads what an organization may use and does.
@@ -43,15 +53,18 @@ impl Gateway {
     /// may set what they like; what others have set before gives way to it.
     ///
     /// # Errors
-    /// 403 above the ceiling.
+    /// 403 above the ceiling, 412 if they were changed meanwhile.
     pub async fn change_organization_quotas(
         &self,
         intent: &Intent,
         organization: &Organization,
         by_operator: bool,
         wanted: &LimitsChange,
+        if_match: Option<&str>,
     ) -> Result<Quotas, Problem> {
         let mut change = self.begin(intent).await?;
+        let version = version_of(&mut change, &organization.allowance).await?;
+        check_version(version, if_match)?;
         if by_operator {
             let ceilings = change.set_ceilings(&organization.id, wanted).await;
             ceilings.map_err(unavailable)?;
@@ -79,14 +92,17 @@ impl Gateway {
     /// Changes what a project may use.
     ///
     /// # Errors
-    /// 503 if the database is away.
+    /// 412 if it was changed meanwhile.
     pub async fn change_project_quotas(
         &self,
         intent: &Intent,
         project: &Project,
         wanted: &LimitsChange,
+        if_match: Option<&str>,
     ) -> Result<Quotas, Problem> {
         let mut change = self.begin(intent).await?;
+        let version = version_of(&mut change, &project.allowance).await?;
+        check_version(version, if_match)?;
         let set = change.set_limits(Layer::Project, &project.id, wanted);
         set.await.map_err(unavailable)?;
         let quotas = self.quotas_of(&mut change, &project.allowance).await?;
@@ -108,6 +124,8 @@ impl Gateway {
         connection: &mut AnyConnection,
         allowance: &Allowance,
     ) -> Result<Quotas, Problem> {
+        // Before the limits: who reads it and changes those has read no older ones.
+        let version = version_of(connection, allowance).await?;
         let limits = limits_of(connection, allowance).await?;
         let (topics, partitions) = counts_of(connection, allowance).await?;
         let used = Use {
@@ -120,7 +138,11 @@ impl Gateway {
             connections: allowance.connections(),
             tails: allowance.tails(),
         };
-        Ok((limits, used))
+        Ok(Quotas {
+            limits,
+            used,
+            version,
+        })
     }
 
     /// Whether a project and its organization may have as many of `grown` as `change` makes it.
@@ -185,6 +207,19 @@ async fn limits_of(
         Owner::Organization => Limits::of_organization(&rows),
         Owner::Project | Owner::Key => Limits::of_rows(&rows, Layer::Project),
     })
+}
+
+/// The version of somebody's limits.
+///
+/// # Errors
+/// 404 if they went meanwhile.
+async fn version_of(connection: &mut AnyConnection, allowance: &Allowance) -> Result<i64, Problem> {
+    let (layer, what) = match allowance.owner {
+        Owner::Organization => (Layer::Organization, "organization"),
+        Owner::Project | Owner::Key => (Layer::Project, "project"),
+    };
+    let version = QuotaRow::version(connection, layer, &allowance.name).await;
+    version.map_err(unavailable)?.ok_or_else(|| not_found(what))
 }
 
 /// Topics and partitions.

@@ -19,6 +19,7 @@ use crate::{
         params::Params,
         router::App,
     },
+    limits::ME_SHOWN_MAX,
     metadata::Catalog,
     problem::Problem,
 };
@@ -92,15 +93,24 @@ pub struct Me {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     subject: Option<String>,
-    /// By id.
+    /// By id; the first 1000.
+    #[schema(max_items = 1000)]
     organizations: Vec<MyOrganization>,
-    /// By organization and id.
+    /// By organization and id; the first 1000.
+    #[schema(max_items = 1000)]
     projects: Vec<MyProject>,
+    /// True if there are more than these: `listOrganizations` and `listProjects` have all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    more: Option<bool>,
     /// The ids of operations that are allowed somewhere.
     permissions: BTreeSet<&'static str>,
 }
 
 /// Read who asks, and what they may.
+///
+/// This and other calls about no organization count against no quotas of one: each caller has 50 a
+/// second.
 #[utoipa::path(
     get, path = "/me", operation_id = "getMe", tag = "sessions",
     responses((status = 200, description = "The caller", body = Me), LookProblems),
@@ -126,6 +136,7 @@ fn describe(catalog: &Catalog, caller: &Caller) -> Me {
         subject: None,
         organizations: Vec::new(),
         projects: Vec::new(),
+        more: None,
         permissions: BTreeSet::new(),
     };
     match caller {
@@ -148,13 +159,27 @@ fn describe(catalog: &Catalog, caller: &Caller) -> Me {
     let mut highest = None;
     for (organization, role) in caller.organizations(catalog) {
         highest = highest.max(Some(role));
-        let projects = caller.projects(catalog, &organization.id);
-        me.projects.extend(projects.iter().map(|project| MyProject {
-            id: project.id.clone(),
-            name: project.name.clone(),
-            organization: organization.id.clone(),
-            role,
-        }));
+        if me.organizations.len() == ME_SHOWN_MAX {
+            // Those that are not shown still count for what is allowed.
+            me.more = Some(true);
+            continue;
+        }
+        let room = ME_SHOWN_MAX - me.projects.len();
+        let projects = if room == 0 && me.more.is_some() {
+            Vec::new()
+        } else {
+            caller.projects(catalog, &organization.id)
+        };
+        if projects.len() > room {
+            me.more = Some(true);
+        }
+        me.projects
+            .extend(projects.iter().take(room).map(|project| MyProject {
+                id: project.id.clone(),
+                name: project.name.clone(),
+                organization: organization.id.clone(),
+                role,
+            }));
         me.organizations.push(MyOrganization {
             id: organization.id.clone(),
             name: organization.name.clone(),

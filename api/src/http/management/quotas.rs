@@ -1,6 +1,6 @@
 //! `/organizations/{organization}/quotas` and `/projects/{project}/quotas`
 
-use axum::{Json, body::Body, extract::State, response::Response};
+use axum::{body::Body, extract::State, response::Response};
 use http::{Request, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -15,7 +15,7 @@ use crate::{
         body::json_body,
         call::{InOrganization, InProject, May, unbroken},
         openapi::{ChangeProblems, LookProblems},
-        params::Params,
+        params::{Params, if_match},
         router::App,
     },
     problem::Problem,
@@ -33,12 +33,17 @@ pub struct QuotaInfo {
 }
 
 impl From<Quotas> for QuotaInfo {
-    fn from((limits, used): Quotas) -> Self {
+    fn from(quotas: Quotas) -> Self {
         Self {
-            limits,
-            r#use: used,
+            limits: quotas.limits,
+            r#use: quotas.used,
         }
     }
+}
+
+fn shown(quotas: Quotas, dry_run: bool) -> Response {
+    let version = Some(quotas.version);
+    answer(StatusCode::OK, version, dry_run, QuotaInfo::from(quotas))
 }
 
 /// Read an organization's quotas and what it uses.
@@ -53,10 +58,10 @@ pub async fn get_organization_quotas(
     State(app): State<App>,
     May { call, .. }: May<GetOrganizationQuotas, InOrganization>,
     request: Request<Body>,
-) -> Result<Json<QuotaInfo>, Problem> {
+) -> Result<Response, Problem> {
     Params::parse(request.uri(), &[])?;
     let quotas = app.gateway.organization_quotas(&call.organization).await?;
-    Ok(Json(quotas.into()))
+    Ok(shown(quotas, false))
 }
 
 /// Change an organization's quotas.
@@ -67,6 +72,7 @@ pub async fn get_organization_quotas(
     patch, path = "/organizations/{organization}/quotas", operation_id = "updateOrganizationQuotas", tag = "quotas",
     params(
         ("organization" = String, Path, description = "Organization id", example = "acme"),
+        ("If-Match" = Option<String>, Header, description = "The ETag that the change is based on"),
         ("dry_run" = Option<bool>, Query, description = "Check everything and change nothing"),
     ),
     request_body(content = Option<LimitsChange>, description = "What shall be limited"),
@@ -78,6 +84,7 @@ pub async fn update_organization_quotas(
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let intent = call.intent(request.uri())?;
+    let if_match = if_match(request.headers())?;
     let wanted: LimitsChange = json_body(&app, request).await?;
     wanted.check()?;
     let dry_run = intent.dry_run;
@@ -85,11 +92,16 @@ pub async fn update_organization_quotas(
     let by_operator = call.caller.is_operator(&gateway.catalog);
     let quotas = unbroken(async move {
         gateway
-            .change_organization_quotas(&intent, &organization, by_operator, &wanted)
+            .change_organization_quotas(
+                &intent,
+                &organization,
+                by_operator,
+                &wanted,
+                if_match.as_deref(),
+            )
             .await
     });
-    let quotas = QuotaInfo::from(quotas.await?);
-    Ok(answer(StatusCode::OK, None, dry_run, quotas))
+    Ok(shown(quotas.await?, dry_run))
 }
 
 /// Read a project's quotas and what it uses.
@@ -104,10 +116,10 @@ pub async fn get_project_quotas(
     State(app): State<App>,
     May { call, .. }: May<GetProjectQuotas, InProject>,
     request: Request<Body>,
-) -> Result<Json<QuotaInfo>, Problem> {
+) -> Result<Response, Problem> {
     Params::parse(request.uri(), &[])?;
     let quotas = app.gateway.project_quotas(&call.access.project).await?;
-    Ok(Json(quotas.into()))
+    Ok(shown(quotas, false))
 }
 
 /// Change a project's quotas.
@@ -117,6 +129,7 @@ pub async fn get_project_quotas(
     patch, path = "/projects/{project}/quotas", operation_id = "updateProjectQuotas", tag = "quotas",
     params(
         ("project" = String, Path, description = "Project id", example = "acme-orders"),
+        ("If-Match" = Option<String>, Header, description = "The ETag that the change is based on"),
         ("dry_run" = Option<bool>, Query, description = "Check everything and change nothing"),
     ),
     request_body(content = Option<LimitsChange>, description = "What shall be limited"),
@@ -128,15 +141,15 @@ pub async fn update_project_quotas(
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let intent = call.intent(request.uri())?;
+    let if_match = if_match(request.headers())?;
     let wanted: LimitsChange = json_body(&app, request).await?;
     wanted.check()?;
     let dry_run = intent.dry_run;
     let (gateway, project) = (app.gateway.clone(), call.access.project);
     let quotas = unbroken(async move {
         gateway
-            .change_project_quotas(&intent, &project, &wanted)
+            .change_project_quotas(&intent, &project, &wanted, if_match.as_deref())
             .await
     });
-    let quotas = QuotaInfo::from(quotas.await?);
-    Ok(answer(StatusCode::OK, None, dry_run, quotas))
+    Ok(shown(quotas.await?, dry_run))
 }

@@ -16,8 +16,6 @@ use crate::{
         Change, ChangeRow, IssuerRow, KeyRow, Kind, MembershipRow, OrganizationRow, ProjectRow,
         QuotaRow, RefreshRow, Result, SigningKeyRow, Store, StoreError, TopicRow, UserRow,
     },
-    quota::Allowances,
-    usage::Meters,
 };
 
 /// After so long without a look at the feed it may have been pruned, and all is read anew.
@@ -90,10 +88,8 @@ impl Catalog {
                 let dead_topics = if changes.is_empty() {
                     Vec::new()
                 } else {
-                    let news = News::read(connection, changes, broker, &self.allowances).await?;
-                    let dead_topics = self.snapshot.write().apply(news);
-                    self.changed.send_replace(());
-                    dead_topics
+                    let news = News::read(self, connection, (number, changes), broker).await?;
+                    self.put(|snapshot| snapshot.apply(news))
                 };
                 *heard = Some(last);
                 dead_topics
@@ -101,11 +97,8 @@ impl Catalog {
             _ => {
                 // The number first: what commits meanwhile is read twice, never missed.
                 let number = ChangeRow::last_number(connection).await? - own_numbers;
-                let meters = self.meters();
-                let read = Snapshot::read(connection, broker, meters, &self.allowances).await;
-                let (snapshot, dead_topics) = read?;
-                self.snapshot.write().replace(snapshot);
-                self.changed.send_replace(());
+                let (snapshot, dead_topics) = Snapshot::read(self, connection, broker).await?;
+                self.put(|old| old.replace(snapshot));
                 *heard = Some(number);
                 dead_topics
             }
@@ -127,10 +120,9 @@ impl Catalog {
 
 impl Snapshot {
     async fn read(
+        catalog: &Catalog,
         connection: &mut sqlx::AnyConnection,
         broker: BrokerId,
-        meters: Meters,
-        allowances: &Allowances,
     ) -> Result<(Self, Vec<TopicRow>)> {
         let mut members_of: HashMap<String, Vec<MembershipRow>> = HashMap::new();
         for row in MembershipRow::all(connection).await? {
@@ -153,8 +145,7 @@ impl Snapshot {
             let members = members_of.remove(&row.id).unwrap_or_default();
             let issuers = issuers_of.remove(&row.id).unwrap_or_default();
             let id = row.id.clone();
-            let quotas = quotas_of(&id);
-            let organization = Organization::of_rows(row, members, issuers, quotas, allowances)?;
+            let organization = catalog.organization_of(row, members, issuers, quotas_of(&id));
             news.organizations.push((id, Some(organization)));
         }
         for email in UserRow::operators(connection).await? {
@@ -164,23 +155,22 @@ impl Snapshot {
             news.sessions.push((session, Some(ended_at)));
         }
         for row in SigningKeyRow::all(connection).await? {
-            news.signing_keys
-                .push((row.id.clone(), Some(verifying_key(row)?)));
+            let id = row.id.clone();
+            news.signing_keys.push((id, catalog.signing_key_of(row)));
         }
         for row in ProjectRow::all(connection).await? {
             let id = row.id.clone();
-            let project = Project::of_rows(row, quotas_of(&id), allowances)?;
-            news.projects.push((id, Some(project)));
+            let project = catalog.project_of(row, quotas_of(&id));
+            news.projects.push((id, project));
         }
         for row in KeyRow::all(connection).await? {
-            let id = row.id.clone();
-            news.keys.push((id, Some(Key::of_row(row, allowances)?)));
+            news.keys.push((row.id.clone(), catalog.key_of(row)));
         }
         for row in TopicRow::all(connection).await? {
-            news.add_topic(row.id.clone(), Some(row), broker)?;
+            news.add_topic(catalog, row.id.clone(), Some(row), broker);
         }
         let mut snapshot = Self {
-            meters,
+            meters: catalog.meters(),
             ..Self::default()
         };
         let dead_topics = snapshot.apply(news);
@@ -197,12 +187,17 @@ impl Snapshot {
                 }
             }
         }
+        let mut gone = HashSet::new();
         for (id, project) in news.projects {
             match project {
                 Some(project) => self.put_project(project),
-                None => self.remove_project(&id),
+                None => {
+                    self.remove_project(&id);
+                    gone.insert(id);
+                }
             }
         }
+        self.forget_keys_of(&gone);
         for (id, key) in news.keys {
             match key {
                 Some(key) => self.put_key(key),
@@ -262,15 +257,62 @@ fn verifying_key(row: SigningKeyRow) -> Result<VerifyingKey> {
     })
 }
 
+/// What rows say; those that cannot be read count as absent.
+impl Catalog {
+    fn organization_of(
+        &self,
+        row: OrganizationRow,
+        members: Vec<MembershipRow>,
+        issuers: Vec<IssuerRow>,
+        quotas: &[QuotaRow],
+    ) -> Organization {
+        let known = (&self.allowances, &self.unreadable);
+        Organization::of_rows(row, members, issuers, quotas, known)
+    }
+
+    fn project_of(&self, row: ProjectRow, quotas: &[QuotaRow]) -> Option<Project> {
+        let id = row.id.clone();
+        let project = Project::of_rows(row, quotas, &self.allowances);
+        self.unreadable.or_absent("project", id, project)
+    }
+
+    fn key_of(&self, row: KeyRow) -> Option<Key> {
+        let id = row.id.clone();
+        let key = Key::of_row(row, &self.allowances);
+        self.unreadable.or_absent("key", id, key)
+    }
+
+    fn signing_key_of(&self, row: SigningKeyRow) -> Option<VerifyingKey> {
+        let id = row.id.clone();
+        self.unreadable
+            .or_absent("signing key", id, verifying_key(row))
+    }
+}
+
 impl News {
     async fn read(
+        catalog: &Catalog,
         connection: &mut sqlx::AnyConnection,
-        changes: Vec<ChangeRow>,
+        (number, changes): (i64, Vec<ChangeRow>),
         broker: BrokerId,
-        allowances: &Allowances,
     ) -> Result<Self> {
         let mut news = Self::default();
         let mut seen = HashSet::new();
+        // A deletion may name thousands of these. They are read before the projects are, with what is in
+        // those: what is read later is never older.
+        let names = |kind: Kind| changes.iter().any(|row| Kind::of(&row.kind) == Some(kind));
+        let mut topics = HashMap::new();
+        if names(Kind::Topic) {
+            for row in TopicRow::changed_after(connection, number).await? {
+                topics.insert(row.id.clone(), row);
+            }
+        }
+        let mut keys = HashMap::new();
+        if names(Kind::Key) {
+            for row in KeyRow::changed_after(connection, number).await? {
+                keys.insert(row.id.clone(), row);
+            }
+        }
         for ChangeRow { kind, id, .. } in changes {
             if !seen.insert((kind.clone(), id.clone())) {
                 continue;
@@ -281,25 +323,26 @@ impl News {
                     let members = MembershipRow::of_organization(connection, &id).await?;
                     let issuers = IssuerRow::of_organization(connection, &id).await?;
                     let quotas = QuotaRow::of(connection, &id).await?;
-                    let organization = row.map(|row| {
-                        Organization::of_rows(row, members, issuers, &quotas, allowances)
-                    });
-                    news.organizations.push((id, organization.transpose()?));
+                    let organization =
+                        row.map(|row| catalog.organization_of(row, members, issuers, &quotas));
+                    news.organizations.push((id, organization));
                 }
                 Some(Kind::Project) => {
                     let row = ProjectRow::get(connection, &id).await?;
                     let quotas = QuotaRow::of(connection, &id).await?;
-                    let project = row.map(|row| Project::of_rows(row, &quotas, allowances));
-                    news.projects.push((id, project.transpose()?));
+                    let project = row.and_then(|row| catalog.project_of(row, &quotas));
+                    if project.is_some() && catalog.project(&id).is_none() {
+                        news.read_content(catalog, connection, &id, broker).await?;
+                    }
+                    news.projects.push((id, project));
                 }
                 Some(Kind::Key) => {
-                    let row = KeyRow::get(connection, &id).await?;
-                    let key = row.map(|row| Key::of_row(row, allowances));
-                    news.keys.push((id, key.transpose()?));
+                    let key = keys.remove(&id).and_then(|row| catalog.key_of(row));
+                    news.keys.push((id, key));
                 }
                 Some(Kind::Topic) => {
-                    let row = TopicRow::get(connection, &id).await?;
-                    news.add_topic(id, row, broker)?;
+                    let row = topics.remove(&id);
+                    news.add_topic(catalog, id, row, broker);
                 }
                 Some(Kind::User) => {
                     let row = UserRow::get(connection, &id).await?;
@@ -312,8 +355,8 @@ impl News {
                 }
                 Some(Kind::SigningKey) => {
                     let row = SigningKeyRow::get(connection, &id).await?;
-                    news.signing_keys
-                        .push((id, row.map(verifying_key).transpose()?));
+                    let key = row.and_then(|row| catalog.signing_key_of(row));
+                    news.signing_keys.push((id, key));
                 }
                 None => tracing::debug!(kind, "a change of a kind that this version ignores"),
             }
@@ -321,17 +364,40 @@ impl News {
         Ok(news)
     }
 
-    fn add_topic(&mut self, id: String, row: Option<TopicRow>, broker: BrokerId) -> Result<()> {
+    /// Reads what is in a project that was not known: it may be one that could not be read before.
+    async fn read_content(
+        &mut self,
+        catalog: &Catalog,
+        connection: &mut sqlx::AnyConnection,
+        project: &str,
+        broker: BrokerId,
+    ) -> Result<()> {
+        for row in TopicRow::of_project(connection, project).await? {
+            self.add_topic(catalog, row.id.clone(), Some(row), broker);
+        }
+        for row in KeyRow::page(connection, project, None, "", i64::MAX).await? {
+            self.keys.push((row.id.clone(), catalog.key_of(row)));
+        }
+        Ok(())
+    }
+
+    fn add_topic(
+        &mut self,
+        catalog: &Catalog,
+        id: String,
+        row: Option<TopicRow>,
+        broker: BrokerId,
+    ) {
         match row {
             Some(row) if row.deleted_at.is_none() => {
-                let topic = Topic::from_row(&row, broker)?;
-                self.topics.push((id, Some(topic)));
+                let topic = Topic::from_row(&row, broker);
+                let topic = catalog.unreadable.or_absent("topic", &id, topic);
+                self.topics.push((id, topic));
             }
             dead => {
                 self.topics.push((id, None));
                 self.dead_topics.extend(dead);
             }
         }
-        Ok(())
     }
 }

@@ -3,6 +3,7 @@
 mod feed;
 mod tenants;
 mod topics;
+mod unreadable;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -27,6 +28,8 @@ use crate::{
 
 pub use tenants::{IssuerRule, Key, Organization, Project};
 pub use topics::Topic;
+
+use unreadable::Unreadable;
 
 /// A project, and what somebody is in it.
 pub type ProjectRole = (Arc<Project>, Role);
@@ -105,9 +108,8 @@ impl Snapshot {
             });
     }
 
-    /// Forgets a project, its keys and its topics.
+    /// Forgets a project and its topics; its keys are [`Snapshot::forget_keys_of`]'s.
     fn remove_project(&mut self, id: &str) {
-        self.keys.retain(|_, key| key.project != id);
         if let Some(entry) = self.projects.remove(id) {
             for topic in entry.topics.values() {
                 self.topics.remove(&topic.id);
@@ -115,6 +117,14 @@ impl Snapshot {
             if let Some(owner) = self.organizations.get_mut(&entry.project.organization) {
                 owner.projects.remove(id);
             }
+        }
+    }
+
+    /// Forgets the keys of projects. It looks at every key there is, so it is done once for all of them:
+    /// nobody else is let in meanwhile.
+    fn forget_keys_of(&mut self, projects: &HashSet<String>) {
+        if !projects.is_empty() {
+            self.keys.retain(|_, key| !projects.contains(&key.project));
         }
     }
 
@@ -173,10 +183,13 @@ pub struct Catalog {
     heard_at_ms: AtomicU64,
     /// Told after the snapshot changed.
     changed: watch::Sender<()>,
+    /// Grows whenever the snapshot changes, while nobody else can look at it.
+    version: AtomicU64,
     /// Topics whose data somebody has to remove.
     dead_topics: parking_lot::Mutex<Vec<TopicRow>>,
     /// What the owners in the snapshot may use: they outlive every snapshot.
     allowances: Allowances,
+    unreadable: Unreadable,
 }
 
 impl Default for Catalog {
@@ -187,8 +200,10 @@ impl Default for Catalog {
             started: Instant::now(),
             heard_at_ms: AtomicU64::new(0),
             changed: watch::Sender::new(()),
+            version: AtomicU64::new(1),
             dead_topics: parking_lot::Mutex::default(),
             allowances: Allowances::default(),
+            unreadable: Unreadable::default(),
         }
     }
 }
@@ -206,6 +221,22 @@ impl Catalog {
     /// Changes whenever the snapshot does.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
+    }
+
+    /// A number that is another one whenever the snapshot may be; never 0. What is looked up after it
+    /// was read stays true for as long as it is the same.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// Changes the snapshot, and has everybody know.
+    fn put<T>(&self, change: impl FnOnce(&mut Snapshot) -> T) -> T {
+        let mut snapshot = self.snapshot.write();
+        let changed = change(&mut snapshot);
+        self.version.fetch_add(1, Ordering::Release);
+        drop(snapshot);
+        self.changed.send_replace(());
+        changed
     }
 
     /// Leaves topics whose data is to be removed to who follows the feed.
@@ -340,6 +371,11 @@ impl Catalog {
         self.snapshot.read().meters.clone()
     }
 
+    /// How often a row of the metadata could not be read.
+    pub fn unreadable(&self) -> u64 {
+        self.unreadable.count()
+    }
+
     /// How many topics there are.
     pub fn topic_count(&self) -> usize {
         self.snapshot.read().topics.len()
@@ -363,5 +399,26 @@ impl Placement for Catalog {
 
     fn brokers(&self) -> Arc<BrokerDirectory> {
         Arc::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_another_one_after_every_change() {
+        let catalog = Catalog::default();
+        let changes = catalog.changes();
+        let before = catalog.version();
+        // Nobody has been asked yet at the version that nobody has noted.
+        assert_ne!(before, 0);
+        assert!(!changes.has_changed().unwrap());
+        catalog.put(|snapshot| {
+            assert_eq!(catalog.version(), before);
+            snapshot.operators.insert("ada@example.com".into());
+        });
+        assert_ne!(catalog.version(), before);
+        assert!(changes.has_changed().unwrap());
     }
 }

@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, LazyLock, atomic::AtomicI64},
 };
 
+use super::Unreadable;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -45,6 +46,8 @@ pub struct Organization {
     pub id: String,
     /// For people.
     pub name: String,
+    /// Milliseconds since the epoch.
+    pub created_at_ms: i64,
     /// What it may use, all of its projects together.
     pub allowance: Arc<Allowance>,
     members: HashMap<String, Role>,
@@ -52,43 +55,43 @@ pub struct Organization {
 }
 
 impl Organization {
-    /// Of its rows.
-    ///
-    /// # Errors
-    /// A row is not one that this service wrote.
-    pub fn of_rows(
+    /// Of its rows; members and issuers that cannot be read are left out.
+    pub(super) fn of_rows(
         row: OrganizationRow,
         members: Vec<MembershipRow>,
         issuers: Vec<IssuerRow>,
         quotas: &[QuotaRow],
-        allowances: &Allowances,
-    ) -> Result<Self, StoreError> {
-        let members = members.into_iter().map(|member| {
-            let role = Role::of(&member.role)
-                .ok_or_else(|| StoreError(format!("{}: bad role of {}", row.id, member.email)))?;
-            Ok((member.email, role))
+        (allowances, unreadable): (&Allowances, &Unreadable),
+    ) -> Self {
+        let members = members.into_iter().filter_map(|member| {
+            let role = Role::of(&member.role).ok_or_else(|| StoreError("bad role".into()));
+            let id = format_args!("{}/{}", row.id, member.email);
+            let role = unreadable.or_absent("member", id, role)?;
+            Some((member.email, role))
         });
-        let members = members.collect::<Result<_, StoreError>>()?;
-        let issuers = issuers.into_iter().map(|issuer| {
-            let rules = serde_json::from_str(&issuer.rules).map_err(|error| {
-                StoreError(format!("{}: bad rules of {}: {error}", row.id, issuer.name))
-            })?;
-            Ok(Issuer {
+        let members = members.collect();
+        let issuers = issuers.into_iter().filter_map(|issuer| {
+            let rules = serde_json::from_str(&issuer.rules);
+            let rules = rules.map_err(|error| StoreError(error.to_string()));
+            let id = format_args!("{}/{}", row.id, issuer.name);
+            let rules = unreadable.or_absent("issuer", id, rules)?;
+            Some(Issuer {
                 url: issuer.issuer,
                 audience: issuer.audience,
                 rules,
             })
         });
-        let issuers = issuers.collect::<Result<_, StoreError>>()?;
+        let issuers = issuers.collect();
         let allowance = organization_allowance(allowances, &row.id);
         allowance.set(&Limits::of_organization(quotas));
-        Ok(Self {
+        Self {
             id: row.id,
             name: row.name,
+            created_at_ms: row.created_at,
             allowance,
             members,
             issuers,
-        })
+        }
     }
 
     /// A user's role.

@@ -8,6 +8,7 @@ use headwater_broker::{
 };
 
 use crate::{
+    limits::PARTITIONS_MAX,
     metadata::{
         settings::{TopicConfig, TopicSettings},
         store::{StoreError, TopicRow},
@@ -64,7 +65,11 @@ impl Topic {
         let config: TopicConfig =
             serde_json::from_str(&row.config).map_err(|error| bad(error.to_string()))?;
         let settings = config.effective();
-        let partitions = u32::try_from(row.partitions).map_err(|e| bad(e.to_string()))?;
+        // Also so that no row makes a node run out of memory.
+        let partitions = u32::try_from(row.partitions)
+            .ok()
+            .filter(|partitions| (1..=PARTITIONS_MAX).contains(partitions))
+            .ok_or_else(|| bad("bad number of partitions".into()))?;
         Ok(Self {
             id,
             name: row.name.clone(),

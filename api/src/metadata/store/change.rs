@@ -127,6 +127,27 @@ impl Change {
         Ok(())
     }
 
+    /// Has every node read again whatever is in `rows`, which names a table and, by `$1`, its rows:
+    /// one statement, however many there are.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn touch_each(&mut self, kind: Kind, rows: &str, of: &str) -> Result<()> {
+        let sql = format!(
+            "INSERT INTO changes (number, kind, id, at) \
+             SELECT CAST($2 AS BIGINT), CAST($3 AS TEXT), id, CAST($4 AS BIGINT) \
+             FROM {rows} ON CONFLICT DO NOTHING"
+        );
+        sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(of)
+            .bind(self.number)
+            .bind(kind.name())
+            .bind(self.at_ms)
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(())
+    }
+
     /// Makes it so.
     ///
     /// # Errors

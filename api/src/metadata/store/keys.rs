@@ -58,6 +58,21 @@ impl KeyRow {
             .await?)
     }
 
+    /// Those that the feed names after `number`: one query, however many they are.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn changed_after(connection: &mut AnyConnection, number: i64) -> Result<Vec<Self>> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM api_keys WHERE id IN \
+             (SELECT id FROM changes WHERE number > $1 AND kind = 'key')"
+        );
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(number)
+            .fetch_all(connection)
+            .await?)
+    }
+
     /// The one of that name in that project.
     ///
     /// # Errors

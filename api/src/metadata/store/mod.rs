@@ -29,7 +29,7 @@ pub use issuers::IssuerRow;
 pub use keys::KeyRow;
 pub use organizations::OrganizationRow;
 pub use people::{InvitationRow, MembershipRow, UserRow};
-pub use projects::ProjectRow;
+pub use projects::{Buried, ProjectRow};
 pub use quotas::{Layer, QuotaRow};
 pub use sessions::{RefreshRow, SigningKeyRow};
 pub use topics::TopicRow;

@@ -44,20 +44,44 @@ impl OrganizationRow {
             .await?)
     }
 
-    /// Adds it; `false` if the id is or was taken.
+    /// Adds it, as made by that user if by one; `false` if the id is or was taken.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn insert(&self, connection: &mut AnyConnection) -> Result<bool> {
+    pub async fn insert(
+        &self,
+        connection: &mut AnyConnection,
+        made_by: Option<&str>,
+    ) -> Result<bool> {
         let query = sqlx::query(
-            "INSERT INTO organizations (id, name, version, created_at) VALUES ($1, $2, $3, $4) \
-             ON CONFLICT DO NOTHING",
+            "INSERT INTO organizations (id, name, version, created_at, created_by) \
+             VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
         )
         .bind(&self.id)
         .bind(&self.name)
         .bind(self.version)
-        .bind(self.created_at);
+        .bind(self.created_at)
+        .bind(made_by);
         changed_one(query, connection).await
+    }
+
+    /// How many a user has made after `after_ms`, those that were deleted among them.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn made_by(
+        connection: &mut AnyConnection,
+        email: &str,
+        after_ms: i64,
+    ) -> Result<i64> {
+        let (count,) = sqlx::query_as(
+            "SELECT COUNT(*) FROM organizations WHERE created_by = $1 AND created_at > $2",
+        )
+        .bind(email)
+        .bind(after_ms)
+        .fetch_one(connection)
+        .await?;
+        Ok(count)
     }
 
     /// Writes name and version.

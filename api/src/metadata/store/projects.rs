@@ -2,7 +2,7 @@
 
 use sqlx::{AnyConnection, FromRow};
 
-use super::{Result, changed_one};
+use super::{Change, Kind, Result, changed_one};
 
 /// A project's row.
 #[derive(Debug, Clone, FromRow)]
@@ -94,6 +94,7 @@ impl ProjectRow {
              VALUES ($1, $2, $3, $4, $5, $6) \
              ON CONFLICT (id) DO UPDATE SET name = excluded.name, \
              cursor_secret = excluded.cursor_secret, version = projects.version + 1, \
+             quotas_version = projects.quotas_version + 1, \
              created_at = excluded.created_at, deleted_at = NULL \
              WHERE projects.organization_id = excluded.organization_id \
              AND projects.deleted_at IS NOT NULL",
@@ -121,27 +122,54 @@ impl ProjectRow {
         changed_one(query, connection).await
     }
 
-    /// Puts up its tombstone and those of its topics, and removes its keys and quotas.
+    /// Puts up the tombstones of projects and of their topics, removes their keys and quotas, and has
+    /// every node read the topics and keys again, and the projects of a whole organization: a few
+    /// statements, however much is in them.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn bury(connection: &mut AnyConnection, id: &str, at_ms: i64) -> Result<()> {
-        for sql in [
-            "DELETE FROM api_keys WHERE project_id = $1",
-            "DELETE FROM quotas WHERE id = $1 AND layer = 'project'",
-        ] {
-            sqlx::query(sql).bind(id).execute(&mut *connection).await?;
+    pub async fn bury(change: &mut Change, which: Buried<'_>) -> Result<()> {
+        let at_ms = change.at_ms();
+        let (column, id) = match which {
+            Buried::Project(id) => ("id", id),
+            Buried::Organization(id) => ("organization_id", id),
+        };
+        let live = format!("projects WHERE {column} = $1 AND deleted_at IS NULL");
+        let topics = format!("project_id IN (SELECT id FROM {live}) AND deleted_at IS NULL");
+        let keys = format!("project_id IN (SELECT id FROM {live})");
+        let touched = [
+            (Kind::Topic, format!("topics WHERE {topics}")),
+            (Kind::Key, format!("api_keys WHERE {keys}")),
+        ];
+        for (kind, rows) in touched {
+            change.touch_each(kind, &rows, id).await?;
+        }
+        if matches!(which, Buried::Organization(_)) {
+            change.touch_each(Kind::Project, &live, id).await?;
         }
         for sql in [
-            "UPDATE topics SET deleted_at = $1 WHERE project_id = $2 AND deleted_at IS NULL",
-            "UPDATE projects SET deleted_at = $1 WHERE id = $2",
+            format!("DELETE FROM api_keys WHERE {keys}"),
+            format!("DELETE FROM quotas WHERE layer = 'project' AND id IN (SELECT id FROM {live})"),
         ] {
-            sqlx::query(sql)
-                .bind(at_ms)
-                .bind(id)
-                .execute(&mut *connection)
-                .await?;
+            let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id);
+            query.execute(&mut **change).await?;
+        }
+        for sql in [
+            format!("UPDATE topics SET deleted_at = $2 WHERE {topics}"),
+            format!("UPDATE projects SET deleted_at = $2 WHERE id IN (SELECT id FROM {live})"),
+        ] {
+            let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id).bind(at_ms);
+            query.execute(&mut **change).await?;
         }
         Ok(())
     }
+}
+
+/// What is being deleted.
+#[derive(Debug, Clone, Copy)]
+pub enum Buried<'a> {
+    /// The project of that id.
+    Project(&'a str),
+    /// The projects of an organization.
+    Organization(&'a str),
 }

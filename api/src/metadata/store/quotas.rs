@@ -16,6 +16,14 @@ pub enum Layer {
 }
 
 impl Layer {
+    /// The table of those who have limits of the layer.
+    fn owners(self) -> &'static str {
+        match self {
+            Self::Service | Self::Organization => "organizations",
+            Self::Project => "projects",
+        }
+    }
+
     /// As it is stored.
     pub fn name(self) -> &'static str {
         match self {
@@ -61,6 +69,40 @@ impl QuotaRow {
                 .fetch_all(connection)
                 .await?,
         )
+    }
+
+    /// The version of all limits of one organization or project, unless it went.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn version(
+        connection: &mut AnyConnection,
+        layer: Layer,
+        id: &str,
+    ) -> Result<Option<i64>> {
+        let sql = format!(
+            "SELECT quotas_version FROM {} WHERE id = $1 AND deleted_at IS NULL",
+            layer.owners()
+        );
+        let row: Option<(i64,)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(id)
+            .fetch_optional(connection)
+            .await?;
+        Ok(row.map(|(version,)| version))
+    }
+
+    /// Gives all limits of one organization or project their next version.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn changed(connection: &mut AnyConnection, layer: Layer, id: &str) -> Result<()> {
+        let sql = format!(
+            "UPDATE {} SET quotas_version = quotas_version + 1 WHERE id = $1",
+            layer.owners()
+        );
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id);
+        query.execute(connection).await?;
+        Ok(())
     }
 
     /// Sets one limit, or lifts it.

@@ -44,15 +44,18 @@ impl TopicRow {
             .await?)
     }
 
-    /// The one of that id, with or without a tombstone.
+    /// Those that the feed names after `number`, with or without a tombstone: one query, however many they are.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn get(connection: &mut AnyConnection, id: &str) -> Result<Option<Self>> {
-        let sql = format!("SELECT {COLUMNS} FROM topics WHERE id = $1");
+    pub async fn changed_after(connection: &mut AnyConnection, number: i64) -> Result<Vec<Self>> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM topics WHERE id IN \
+             (SELECT id FROM changes WHERE number > $1 AND kind = 'topic')"
+        );
         Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
-            .bind(id)
-            .fetch_optional(connection)
+            .bind(number)
+            .fetch_all(connection)
             .await?)
     }
 

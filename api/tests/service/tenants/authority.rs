@@ -12,6 +12,7 @@ use crate::harness::{eventually, unique};
 
 on_both_engines!(
     a_slow_body_carries_no_lost_authority,
+    a_slow_body_carries_no_key_that_expired,
     nothing_is_made_in_what_was_deleted,
     an_odd_refusal_keeps_no_others_out_of_the_log,
     made_up_cookies_are_counted,
@@ -91,6 +92,25 @@ async fn a_slow_body_carries_no_lost_authority(engine: Engine) {
         .await
         .to_string();
     assert!(!members.contains("late@example.com"), "{members}");
+}
+
+async fn a_slow_body_carries_no_key_that_expired(engine: Engine) {
+    // On its own: no metadata changes while the body comes.
+    let server = engine.own().await;
+    let tenant = Tenant::on(&server).await;
+    let path = tenant.key.topic("slow", 1).await;
+    let expires = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(2);
+    let wanted = json!({"scopes": everything(), "expires_at": expires.to_string()});
+    let key = tenant.in_project("/keys/brief");
+    let made = tenant.owner.api.manage("PUT", &key, wanted).await;
+    let key = tenant.key.with_key(&made.expect(201).json_member("secret"));
+    key.get("/topics").await.expect(200);
+    let records = format!("/projects/{}{path}/records", tenant.project);
+    let record = json!({"records": [{"value": 1}]});
+    let expiry = tokio::time::sleep(Duration::from_millis(2_500));
+    let late = slowly(&key, "POST", &records, &record, expiry).await;
+    late.problem(401, "unauthenticated");
+    assert_eq!(tenant.key.high_watermarks(&path).await, [0]);
 }
 
 async fn nothing_is_made_in_what_was_deleted(engine: Engine) {

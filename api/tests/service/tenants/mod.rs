@@ -1,9 +1,11 @@
 //! Who may do what in an organization, what they use, what is written down of it, and that nobody
 //! sees or stops anybody else.
 
+mod at_large;
 mod audit;
 mod authority;
 mod bootstrap;
+mod burials;
 mod callers;
 mod forgeries;
 mod guessing;
@@ -27,4 +29,5 @@ mod scopes;
 mod secrets;
 mod sessions;
 mod tokens;
+mod unreadable;
 mod usage;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::people::{Engine, Tenant, on_both_engines, takes_effect};
-use crate::client::{Api, Reply};
+use crate::client::{Api, Reply, reply};
 use crate::harness::{eventually, soon};
 use crate::lines::Lines;
 
@@ -17,6 +17,7 @@ on_both_engines!(
     an_organization_limits_its_projects,
     an_operators_ceiling_holds,
     quotas_are_read_and_changed,
+    quotas_change_under_etags,
 );
 
 /// A body with one record.
@@ -74,6 +75,36 @@ pub async fn until_refused(call: impl AsyncFn() -> Reply) -> Reply {
             return answer;
         }
         assert!(Instant::now() < deadline, "never refused");
+    }
+}
+
+async fn quotas_change_under_etags(engine: Engine) {
+    let tenant = Tenant::new(engine).await;
+    let api = &tenant.owner.api;
+    for path in [tenant.path("/quotas"), tenant.in_project("/quotas")] {
+        let read = async || api.manage("GET", &path, Value::Null).await.expect(200);
+        let tag = read().await.header("etag").expect("an ETag").to_owned();
+        assert_eq!(read().await.header("etag"), Some(&*tag), "nothing changed");
+        let patch = async |tag: &str, query: &str, tails: u64| {
+            let path = format!("{path}{query}");
+            let request = api.managing("PATCH", &path, json!({ "tails": tails }));
+            reply(request.header("if-match", tag)).await
+        };
+        patch(&tag, "?dry_run=true", 6).await.expect(200);
+        assert_eq!(read().await.header("etag"), Some(&*tag), "a dry run");
+        let changed = patch(&tag, "", 7).await.expect(200);
+        let next = read().await;
+        assert_eq!(changed.header("etag"), next.header("etag"));
+        for query in ["", "?dry_run=true"] {
+            let stale = patch(&tag, query, 8).await;
+            stale.problem(412, "precondition_failed");
+        }
+        assert_eq!(read().await.json()["tails"], 7);
+        patch(changed.header("etag").unwrap(), "", 9)
+            .await
+            .expect(200);
+        patch("*", "", 10).await.expect(200);
+        assert_eq!(read().await.json()["tails"], 10);
     }
 }
 
