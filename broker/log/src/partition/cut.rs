@@ -141,10 +141,12 @@ impl PartitionLog {
         if view.written == 0 {
             return Ok(None);
         }
-        let file = match self.open_view(view) {
+        let mut file = match self.open_view(view) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file?,
         };
+        // Recovery may have been here before, and have cut the file that the checkpoint knows longer.
+        file.written = file.written.min(file.file.len()?);
         let start = match view.start {
             Some(start) => start,
             None => self.start(view, &file, to - 1)?,
@@ -236,10 +238,8 @@ impl PartitionLog {
             let mut state = self.state.lock();
             match cut {
                 Some(cut) => self.apply(&mut state, cut),
-                None => {
-                    let last = state.segments.back().map_or(0, |segment| segment.base);
-                    state.unclean = Some(state.unclean.map_or(last, |from| from.min(last)));
-                }
+                // What a scan found ends there; what was cut off may be in the files behind it.
+                None => state.note_cut(),
             }
             self.unwritten_bytes.store(0, Ordering::Relaxed);
         }
@@ -334,7 +334,6 @@ impl Cut {
 
 impl State {
     fn cut(&mut self, cut: &Cut) {
-        let from = cut.last.map_or(0, |last| last.segment);
         let stay = match cut.last {
             Some(last) => self
                 .segments
@@ -358,12 +357,16 @@ impl State {
         let begins = |offset: u64| cut.last.is_some() && offset < cut.end;
         self.epochs.retain(|(_, start)| begins(*start));
         self.damaged.retain(|(hole, _)| begins(*hole));
-        // What stays of a cut segment is as written as it was, but its file is to be cut, too.
-        let last = self.segments.back().filter(|segment| segment.written > 0);
-        let last = last.map(|segment| segment.base);
-        self.unsynced
-            .retain(|base| *base < from && Some(*base) != last);
-        self.unsynced.extend(last);
+        self.note_cut();
+    }
+
+    /// Notes that files are to be cleaned behind the last segment, and its own is to be cut.
+    fn note_cut(&mut self) {
+        let last = self.segments.back();
+        let from = last.map_or(0, |segment| segment.base);
+        let written = last.is_some_and(|segment| segment.written > 0);
+        self.unsynced.retain(|base| *base < from);
+        self.unsynced.extend(written.then_some(from));
         self.unclean = Some(self.unclean.map_or(from, |other| other.min(from)));
     }
 }
