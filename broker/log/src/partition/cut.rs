@@ -102,6 +102,11 @@ impl PartitionLog {
             number
         };
         self.core.wait_committed(number)?;
+        // Closed in the meantime: the directory may be another's, who finds the frame.
+        let directory = self.core.lock.lock();
+        if directory.is_none() {
+            return Ok(());
+        }
         let _writing = self.writing.lock();
         match self.clean_or_fail() {
             // A full disk: the next checkpoint cleans up, or waits until it can.

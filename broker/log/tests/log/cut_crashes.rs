@@ -336,6 +336,24 @@ fn cuts_and_a_crash_at_every_sync_and_the_checkpoint_lost() {
     every(Fault::CrashAtSync, true);
 }
 
+/// For an hour of doubt: `cargo test -p headwater-log for_a_minute -- --ignored`.
+#[test]
+#[ignore = "takes a minute"]
+fn cuts_and_crashes_anywhere_for_a_minute() {
+    let started = std::time::Instant::now();
+    let mut seed = std::process::id().into();
+    while started.elapsed().as_secs() < 60 {
+        seed += 1;
+        let number = random(seed) % 150;
+        let fault = match seed % 3 {
+            0 => Fault::CrashAtWrite(u64::MAX),
+            1 => Fault::CrashAtSync(number),
+            _ => Fault::CrashAtWrite(number),
+        };
+        run(fault, seed % 5 < 2, seed, seed / 7);
+    }
+}
+
 #[test]
 fn cuts_and_a_power_cut_without_warning_for_many_plans() {
     for plan in 0..400 {
