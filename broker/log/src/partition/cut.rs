@@ -190,7 +190,7 @@ impl PartitionLog {
         let stale = self.instance.swap(next_instance(), Ordering::AcqRel);
         let keys = state.segments.iter().map(|segment| (stale, segment.base));
         state.stale_keys.extend(keys);
-        state.cut(&cut);
+        state.cut(&cut, self.log_start());
         let bytes = state.segments.iter().map(|segment| segment.bytes).sum();
         self.bytes.store(bytes, Ordering::Relaxed);
         let set = |offset: &AtomicU64| offset.store(cut.end, Ordering::Release);
@@ -216,18 +216,10 @@ impl PartitionLog {
     pub(crate) fn replay_truncate(&self, end: u64) -> io::Result<()> {
         let cut = match end < self.next_offset() {
             false => None,
-            true => Some(match self.last_kept(end)? {
-                // Before `end` only if there is damage: what comes next makes it a hole.
-                Some(last) => Cut {
-                    end: last.offset,
-                    last: Some(last),
-                    reset: false,
-                },
-                None => Cut {
-                    end: end.min(self.log_start()),
-                    last: None,
-                    reset: false,
-                },
+            true => Some(Cut {
+                end,
+                last: self.last_kept(end)?,
+                reset: false,
             }),
         };
         self.replay_cut(cut)
@@ -338,7 +330,7 @@ impl Cut {
 }
 
 impl State {
-    fn cut(&mut self, cut: &Cut) {
+    fn cut(&mut self, cut: &Cut, log_start: u64) {
         let stay = match cut.last {
             Some(last) => self
                 .segments
@@ -351,17 +343,26 @@ impl State {
         {
             segment.cut(last.bytes, last.offset);
         }
-        let stays = |offset: u64| cut.last.is_some() && offset <= cut.end;
+        let stays = |offset: u64| !cut.reset && offset <= cut.end;
         while self.tail.back().is_some_and(|batch| !stays(batch.end)) {
             self.tail.pop_back();
         }
-        self.written_end = match cut.last {
-            Some(_) => self.written_end.min(cut.end),
-            None => cut.end,
+        self.written_end = match self.tail.is_empty() {
+            true => cut.end,
+            false => self.written_end.min(cut.end),
         };
-        let begins = |offset: u64| cut.last.is_some() && offset < cut.end;
+        let begins = |offset: u64| !cut.reset && offset < cut.end;
         self.epochs.retain(|(_, start)| begins(*start));
-        self.damaged.retain(|(hole, _)| begins(*hole));
+        // Only recovery finds less than there was: a later trim took it, of which the journal has
+        // still to tell, or it is lost.
+        let found = cut
+            .last
+            .map_or(log_start, |last| last.offset.max(log_start));
+        self.damaged
+            .retain(|(hole, _)| begins(*hole) && *hole < found);
+        if begins(found) {
+            self.damaged.push((found, cut.end));
+        }
         self.note_cut();
     }
 
