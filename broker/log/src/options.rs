@@ -55,7 +55,9 @@ fn system_clock_ms() -> i64 {
 /// What the log tells its owner. Called from the log's threads: must not block for long.
 pub trait Listener: Send + Sync {
     /// These partitions are on stable storage up to these end offsets (exclusive). In journal
-    /// order; a partition may be named more than once, then the last counts.
+    /// order; a partition may be named more than once, then the last counts. Ends of a partition
+    /// grow, but for what [`crate::PartitionLog::truncate`] and [`crate::PartitionLog::reset`] take
+    /// back: when these return, no end of before them is told any more.
     fn durable(&self, ends: &[(PartitionId, u64)]);
 
     /// The log has failed for good. Called once, possibly while other calls are refused.

@@ -102,6 +102,11 @@ impl PartitionLog {
             number
         };
         self.core.wait_committed(number)?;
+        // Closed in the meantime: the directory may be another's, who finds the frame.
+        let directory = self.core.lock.lock();
+        if directory.is_none() {
+            return Ok(());
+        }
         let _writing = self.writing.lock();
         match self.clean_or_fail() {
             // A full disk: the next checkpoint cleans up, or waits until it can.
@@ -141,10 +146,12 @@ impl PartitionLog {
         if view.written == 0 {
             return Ok(None);
         }
-        let file = match self.open_view(view) {
+        let mut file = match self.open_view(view) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file?,
         };
+        // Recovery may have been here before, and have cut the file that the checkpoint knows longer.
+        file.written = file.written.min(file.file.len()?);
         let start = match view.start {
             Some(start) => start,
             None => self.start(view, &file, to - 1)?,
@@ -183,7 +190,7 @@ impl PartitionLog {
         let stale = self.instance.swap(next_instance(), Ordering::AcqRel);
         let keys = state.segments.iter().map(|segment| (stale, segment.base));
         state.stale_keys.extend(keys);
-        state.cut(&cut);
+        state.cut(&cut, self.log_start());
         let bytes = state.segments.iter().map(|segment| segment.bytes).sum();
         self.bytes.store(bytes, Ordering::Relaxed);
         let set = |offset: &AtomicU64| offset.store(cut.end, Ordering::Release);
@@ -209,18 +216,10 @@ impl PartitionLog {
     pub(crate) fn replay_truncate(&self, end: u64) -> io::Result<()> {
         let cut = match end < self.next_offset() {
             false => None,
-            true => Some(match self.last_kept(end)? {
-                // Before `end` only if there is damage: what comes next makes it a hole.
-                Some(last) => Cut {
-                    end: last.offset,
-                    last: Some(last),
-                    reset: false,
-                },
-                None => Cut {
-                    end: end.min(self.log_start()),
-                    last: None,
-                    reset: false,
-                },
+            true => Some(Cut {
+                end,
+                last: self.last_kept(end)?,
+                reset: false,
             }),
         };
         self.replay_cut(cut)
@@ -236,10 +235,8 @@ impl PartitionLog {
             let mut state = self.state.lock();
             match cut {
                 Some(cut) => self.apply(&mut state, cut),
-                None => {
-                    let last = state.segments.back().map_or(0, |segment| segment.base);
-                    state.unclean = Some(state.unclean.map_or(last, |from| from.min(last)));
-                }
+                // What a scan found ends there; what was cut off may be in the files behind it.
+                None => state.note_cut(),
             }
             self.unwritten_bytes.store(0, Ordering::Relaxed);
         }
@@ -333,8 +330,7 @@ impl Cut {
 }
 
 impl State {
-    fn cut(&mut self, cut: &Cut) {
-        let from = cut.last.map_or(0, |last| last.segment);
+    fn cut(&mut self, cut: &Cut, log_start: u64) {
         let stay = match cut.last {
             Some(last) => self
                 .segments
@@ -347,23 +343,36 @@ impl State {
         {
             segment.cut(last.bytes, last.offset);
         }
-        let stays = |offset: u64| cut.last.is_some() && offset <= cut.end;
+        let stays = |offset: u64| !cut.reset && offset <= cut.end;
         while self.tail.back().is_some_and(|batch| !stays(batch.end)) {
             self.tail.pop_back();
         }
-        self.written_end = match cut.last {
-            Some(_) => self.written_end.min(cut.end),
-            None => cut.end,
+        self.written_end = match self.tail.is_empty() {
+            true => cut.end,
+            false => self.written_end.min(cut.end),
         };
-        let begins = |offset: u64| cut.last.is_some() && offset < cut.end;
+        let begins = |offset: u64| !cut.reset && offset < cut.end;
         self.epochs.retain(|(_, start)| begins(*start));
-        self.damaged.retain(|(hole, _)| begins(*hole));
-        // What stays of a cut segment is as written as it was, but its file is to be cut, too.
-        let last = self.segments.back().filter(|segment| segment.written > 0);
-        let last = last.map(|segment| segment.base);
-        self.unsynced
-            .retain(|base| *base < from && Some(*base) != last);
-        self.unsynced.extend(last);
+        // Only recovery finds less than there was: a later trim took it, of which the journal has
+        // still to tell, or it is lost.
+        let found = cut
+            .last
+            .map_or(log_start, |last| last.offset.max(log_start));
+        self.damaged
+            .retain(|(hole, _)| begins(*hole) && *hole < found);
+        if begins(found) {
+            self.damaged.push((found, cut.end));
+        }
+        self.note_cut();
+    }
+
+    /// Notes that files are to be cleaned behind the last segment, and its own is to be cut.
+    fn note_cut(&mut self) {
+        let last = self.segments.back();
+        let from = last.map_or(0, |segment| segment.base);
+        let written = last.is_some_and(|segment| segment.written > 0);
+        self.unsynced.retain(|base| *base < from);
+        self.unsynced.extend(written.then_some(from));
         self.unclean = Some(self.unclean.map_or(from, |other| other.min(from)));
     }
 }

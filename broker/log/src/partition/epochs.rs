@@ -11,12 +11,13 @@ use crate::journal::queue::Queued;
 pub(crate) const NEVER_SEEN: i32 = -1;
 
 impl PartitionLog {
-    /// Leader epochs in the log with the first offset of each, both growing. Of those that lie
-    /// below the start of the log only the last is kept, with the offset that it began at: it is
-    /// the one that the start is in, or that was the last before a log was trimmed to its end. A
-    /// log that was truncated to its start, or reset, has none.
+    /// Leader epochs in the log with the first offset of each, both growing. Those that end at or
+    /// below the start of the log are left out; the one that the start is in is told with the
+    /// offset that it began at. A log that was trimmed to its end has its last epoch still; one that
+    /// was truncated to its start, or reset, has none.
     pub fn epochs(&self) -> Vec<(i32, u64)> {
-        self.state.lock().epochs.clone()
+        let state = self.state.lock();
+        state.epochs_from(self.log_start()).to_vec()
     }
 
     /// The epoch of the last batch, see [`PartitionLog::epochs`].
@@ -28,9 +29,10 @@ impl PartitionLog {
     /// one begins, or at [`PartitionLog::next_offset`]. `None` if there is none.
     pub fn end_offset_for(&self, epoch: i32) -> Option<(i32, u64)> {
         let state = self.state.lock();
-        let after = state.epochs.partition_point(|(known, _)| *known <= epoch);
-        let (found, _) = state.epochs[..after].last()?;
-        let end = match state.epochs.get(after) {
+        let epochs = state.epochs_from(self.log_start());
+        let after = epochs.partition_point(|(known, _)| *known <= epoch);
+        let (found, _) = epochs[..after].last()?;
+        let end = match epochs.get(after) {
             Some((_, start)) => *start,
             None => self.next_offset(),
         };
@@ -58,11 +60,17 @@ impl PartitionLog {
 }
 
 impl State {
-    /// Forgets the epochs that end at or below the start of the log, but for the last.
-    pub(super) fn forget_epochs(&mut self, log_start: u64) {
-        let covering = self
+    /// Epochs without those that end at or below the start of the log.
+    fn epochs_from(&self, log_start: u64) -> &[(i32, u64)] {
+        let begun = self
             .epochs
             .partition_point(|(_, start)| *start <= log_start);
-        self.epochs.drain(..covering.saturating_sub(1));
+        &self.epochs[begun.saturating_sub(1)..]
+    }
+
+    /// Forgets the epochs that are not told any more.
+    pub(super) fn forget_epochs(&mut self, log_start: u64) {
+        let kept = self.epochs_from(log_start).len();
+        self.epochs.drain(..self.epochs.len() - kept);
     }
 }

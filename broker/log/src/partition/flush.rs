@@ -203,9 +203,18 @@ impl PartitionLog {
 
     /// The open file of a segment that was written before.
     pub(crate) fn segment_file(&self, base: u64) -> io::Result<Arc<dyn disk::File>> {
-        self.segment_file_of(self.key(base))
+        let key = {
+            // Under one lock: before it is written, a file of its name may be what a cut has left,
+            // and must not be kept open under the key of what comes.
+            let mut state = self.state.lock();
+            let segment = state.segment_mut(base);
+            let written = segment.is_some_and(|segment| segment.written > 0);
+            written.then(|| self.key(base))
+        };
+        self.segment_file_of(key.ok_or(io::ErrorKind::NotFound)?)
     }
 
+    /// The same for a key of when it was written.
     pub(super) fn segment_file_of(&self, key: SegmentKey) -> io::Result<Arc<dyn disk::File>> {
         let core = &self.core;
         let path = core.paths.segment(self.id, key.1);

@@ -193,6 +193,7 @@ impl PartitionLog {
         !self.is_dropped() && segment.is_some_and(|segment| segment.written > 0)
     }
 
+    /// `view` is of a segment that has bytes in its file.
     pub(super) fn open_view(&self, view: &View) -> io::Result<SegmentFile> {
         let file = self.segment_file_of(view.key())?;
         Ok(self.segment(view, file, Wait::Allowed))

@@ -199,6 +199,7 @@ impl State {
     /// Takes the segments wholly below `log_start` out of the lists, with what of them is in
     /// memory; also the bytes that now need not be written.
     fn take_below(&mut self, log_start: u64) -> (Vec<Segment>, usize) {
+        self.damaged.retain(|(_, to)| *to > log_start);
         let count = self
             .segments
             .partition_point(|segment| segment.end <= log_start);
@@ -216,7 +217,6 @@ impl State {
         self.written_end = self.written_end.max(end);
         let bases: HashSet<u64> = gone.iter().map(|segment| segment.base).collect();
         self.unsynced.retain(|base| !bases.contains(base));
-        self.damaged.retain(|(_, to)| *to > log_start);
         (gone, unwritten)
     }
 }

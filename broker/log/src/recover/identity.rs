@@ -80,6 +80,8 @@ pub(super) fn create(
     let made = disk
         .create_dir_all(&paths.journal)
         .and_then(|()| disk.create_dir_all(&paths.partitions))
+        // Before the checkpoint: with it, they are expected to be there.
+        .and_then(|()| disk.sync_dir(&paths.dir))
         .and_then(|()| disk::replace(disk, &paths.checkpoint, &empty.encode()));
     // The directory's own name, as far as it can be made durable from here.
     let made = made.and_then(|()| match paths.dir.parent() {

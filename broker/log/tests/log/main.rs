@@ -5,6 +5,10 @@ mod support;
 
 mod basics;
 mod crashes;
+mod cut_crashes;
+mod cut_races;
 mod faults;
 mod lost_checkpoint;
 mod model;
+mod old_format;
+mod replica;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use headwater_log::disk::crash::CrashDisk;
 use headwater_log::disk::{Disk, RealDisk};
-use headwater_log::{Log, ReadError, Retention};
+use headwater_log::{AppendError, Log, ReadError, Retention};
 use proptest::prelude::*;
 
-use crate::support::{SEGMENT_BYTES, batch, id, open, options, read_all};
+use crate::support::{Heard, SEGMENT_BYTES, batch, id, open, options, read_all, stored};
 
 #[derive(Clone, Debug)]
 enum Call {
@@ -38,6 +38,24 @@ enum Call {
         partition: u32,
         percent: u64,
     },
+    Sequenced {
+        partition: u32,
+        batches: u64,
+        bytes: usize,
+        epoch_up: i32,
+    },
+    Truncate {
+        partition: u32,
+        percent: u64,
+    },
+    Reset {
+        partition: u32,
+        start: u64,
+    },
+    Seen {
+        partition: u32,
+        epoch: i32,
+    },
     Checkpoint,
     Reopen {
         clean: bool,
@@ -57,25 +75,91 @@ fn calls() -> impl Strategy<Value = Vec<Call>> {
             .prop_map(|(partition, bytes)| Call::RetainBytes { partition, bytes }),
         1 => (partition.clone(), 0..40_u64)
             .prop_map(|(partition, back_ms)| Call::RetainTime { partition, back_ms }),
-        1 => (partition, 0..120_u64)
+        1 => (partition.clone(), 0..120_u64)
             .prop_map(|(partition, percent)| Call::OffsetForTime { partition, percent }),
+        6 => (partition.clone(), 1..4_u64, 0..900_usize, 0..2_i32).prop_map(
+            |(partition, batches, bytes, epoch_up)| {
+                Call::Sequenced { partition, batches, bytes, epoch_up }
+            }),
+        3 => (partition.clone(), prop_oneof![0..101_u64, 80..101_u64])
+            .prop_map(|(partition, percent)| Call::Truncate { partition, percent }),
+        1 => (partition.clone(), 0..60_u64)
+            .prop_map(|(partition, start)| Call::Reset { partition, start }),
+        1 => (partition, 0..9_i32).prop_map(|(partition, epoch)| Call::Seen { partition, epoch }),
         1 => Just(Call::Checkpoint),
         1 => any::<bool>().prop_map(|clean| Call::Reopen { clean }),
     ];
     prop::collection::vec(call, 1..120)
 }
 
-/// Batches of a partition: base, end, first timestamp, bytes.
-#[derive(Default)]
+/// Batches of a partition: base, end, first timestamp, bytes; and the epochs of them.
 struct Expected {
     batches: Vec<(u64, u64, i64, Vec<u8>)>,
+    epochs: Vec<(i32, u64)>,
     log_start: u64,
     end: u64,
+    seen: i32,
+}
+
+impl Default for Expected {
+    fn default() -> Expected {
+        Expected {
+            batches: Vec::new(),
+            epochs: Vec::new(),
+            log_start: 0,
+            end: 0,
+            seen: -1,
+        }
+    }
 }
 
 impl Expected {
     fn at(&self, percent: u64) -> u64 {
         self.log_start + (self.end - self.log_start) * percent / 100
+    }
+
+    fn epoch(&self) -> i32 {
+        self.epochs.last().map_or(1, |(epoch, _)| *epoch)
+    }
+
+    fn push(&mut self, base: u64, end: u64, epoch: i32, now_ms: i64, raw: Vec<u8>) {
+        assert_eq!(base, self.end);
+        if self.epochs.last().is_none_or(|(last, _)| *last < epoch) {
+            self.epochs.push((epoch, base));
+        }
+        self.end = end;
+        self.batches.push((base, end, now_ms, raw));
+    }
+
+    fn reset(&mut self, start: u64) {
+        self.batches.clear();
+        self.epochs.clear();
+        (self.log_start, self.end) = (start, start);
+    }
+
+    fn truncate(&mut self, to: u64) {
+        if to >= self.end {
+            return;
+        }
+        self.batches.retain(|(_, end, _, _)| *end <= to);
+        let end = self.batches.last().map_or(0, |(_, end, _, _)| *end);
+        if end <= self.log_start {
+            self.reset(self.log_start);
+        } else {
+            self.end = end;
+            self.epochs.retain(|(_, start)| *start < end);
+        }
+    }
+
+    /// The epochs that the log is to tell.
+    fn told(&self) -> Vec<(i32, u64)> {
+        let ends = self.epochs.iter().skip(1).map(|(_, start)| *start);
+        let ends = ends.chain([u64::MAX]);
+        let known = self.epochs.iter().copied().zip(ends);
+        known
+            .filter(|(_, end)| *end > self.log_start)
+            .map(|(known, _)| known)
+            .collect()
     }
 
     fn live(&self) -> impl Iterator<Item = &(u64, u64, i64, Vec<u8>)> {
@@ -85,14 +169,14 @@ impl Expected {
     }
 }
 
-fn reopened(disk: &Arc<dyn Disk>, dir: &Path) -> Log {
-    let (log, recovery, _) = open(disk, options(dir)).unwrap();
+fn reopened(disk: &Arc<dyn Disk>, dir: &Path) -> (Log, Arc<Heard>) {
+    let (log, recovery, heard) = open(disk, options(dir)).unwrap();
     assert!(recovery.damaged.is_empty() && recovery.torn_bytes == 0 && !recovery.rebuilt);
-    log
+    (log, heard)
 }
 
 fn follow(disk: Arc<dyn Disk>, dir: &Path, calls: Vec<Call>) {
-    let mut log = reopened(&disk, dir);
+    let (mut log, mut heard) = reopened(&disk, dir);
     let mut model: [Expected; 3] = Default::default();
     for (step, call) in calls.into_iter().enumerate() {
         let now_ms = step as i64;
@@ -104,16 +188,62 @@ fn follow(disk: Arc<dyn Disk>, dir: &Path, calls: Vec<Call>) {
             } => {
                 let made = batch(step as u64, records, bytes, now_ms);
                 let raw = made.as_bytes()[21..].to_vec();
+                let expected = &mut model[partition as usize];
+                let epoch = expected.epoch();
                 let at = log
                     .partition(id(partition))
-                    .append(made, 1, SEGMENT_BYTES)
+                    .append(made, epoch, SEGMENT_BYTES)
                     .unwrap();
+                expected.push(at.base_offset, at.last_offset + 1, epoch, now_ms, raw);
+            }
+            Call::Sequenced {
+                partition,
+                batches,
+                bytes,
+                epoch_up,
+            } => {
                 let expected = &mut model[partition as usize];
-                assert_eq!(at.base_offset, expected.end);
-                expected.end = at.last_offset + 1;
-                expected
-                    .batches
-                    .push((at.base_offset, expected.end, now_ms, raw));
+                let (base, epoch) = (expected.end, expected.epoch() + epoch_up);
+                let mut all = Vec::new();
+                for number in 0..batches {
+                    let made = batch(step as u64 * 7 + number, 2, bytes, now_ms);
+                    let at = expected.end;
+                    let one = stored(made, at, epoch);
+                    expected.push(at, at + 2, epoch, now_ms, one[21..].to_vec());
+                    all.extend_from_slice(&one);
+                }
+                let log = log.partition(id(partition));
+                let at = log.append_sequenced(all.into(), SEGMENT_BYTES).unwrap();
+                assert_eq!((at.base_offset, at.last_offset), (base, expected.end - 1));
+            }
+            Call::Truncate { partition, percent } => {
+                let expected = &mut model[partition as usize];
+                let to = expected.at(percent);
+                expected.truncate(to);
+                let log = log.partition(id(partition));
+                assert_eq!(log.truncate(to), Ok(expected.end));
+                heard.ends.lock().remove(&id(partition));
+                let bytes: u64 = log.segments().iter().map(|segment| segment.bytes).sum();
+                assert_eq!(log.bytes(), bytes);
+                let past = log.read(expected.end + 1, u64::MAX, 1);
+                assert!(matches!(past, Err(ReadError::OutOfRange { .. })));
+                let below = expected.log_start.wrapping_sub(1);
+                let refused = Err(AppendError::BelowStart {
+                    log_start: expected.log_start,
+                });
+                assert!(expected.log_start == 0 || log.truncate(below) == refused);
+            }
+            Call::Reset { partition, start } => {
+                model[partition as usize].reset(start);
+                assert_eq!(log.partition(id(partition)).reset(start), Ok(()));
+                heard.ends.lock().remove(&id(partition));
+            }
+            Call::Seen { partition, epoch } => {
+                let seen: Vec<_> = (0..=partition).map(|number| (id(number), epoch)).collect();
+                log.note_seen_epochs(&seen).unwrap();
+                for expected in &mut model[..=partition as usize] {
+                    expected.seen = expected.seen.max(epoch);
+                }
             }
             Call::Read {
                 partition,
@@ -200,13 +330,23 @@ fn follow(disk: Arc<dyn Disk>, dir: &Path, calls: Vec<Call>) {
                 } else {
                     drop(log);
                 }
-                log = reopened(&disk, dir);
+                (log, heard) = reopened(&disk, dir);
             }
         }
         for (number, expected) in model.iter().enumerate() {
             let partition = log.partition(id(number as u32));
             assert_eq!(partition.log_start(), expected.log_start);
             assert_eq!(partition.next_offset(), expected.end);
+            assert_eq!(partition.seen_epoch(), expected.seen);
+            let told = expected.told();
+            assert_eq!(partition.epochs(), told);
+            assert_eq!(partition.last_epoch(), told.last().map(|(epoch, _)| *epoch));
+            for epoch in 0..5 {
+                let found = told.iter().rposition(|(known, _)| *known <= epoch);
+                let end = |at: usize| told.get(at + 1).map_or(expected.end, |next| next.1);
+                let wanted = found.map(|at| (told[at].0, end(at)));
+                assert_eq!(partition.end_offset_for(epoch), wanted);
+            }
             if expected.log_start > 0 {
                 let before = partition.read(expected.log_start - 1, u64::MAX, 1);
                 assert!(matches!(before, Err(ReadError::OutOfRange { .. })));

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use headwater_log::disk::Disk;
 use headwater_log::{
     Failure, Listener, Log, LogOptions, OpenError, PartitionId, PartitionLog, ReadError, Recovery,
@@ -88,6 +89,14 @@ pub fn keyed_batch(
         });
     }
     builder.finish(producer, Compression::None)
+}
+
+/// A batch as a leader of `epoch` has stored it at `base`.
+pub fn stored(made: Batch, base: u64, epoch: i32) -> Bytes {
+    let mut made = made;
+    made.set_base_offset(base);
+    made.set_leader_epoch(epoch);
+    made.freeze()
 }
 
 /// Small files, so that a few appends reach every corner.

@@ -1,0 +1,367 @@
+//! Appends, truncations and resets, crashed at every write and every sync: a log is afterwards as
+//! it was after some call, and not before the last one that was acknowledged.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use headwater_log::disk::Disk;
+use headwater_log::disk::crash::{CrashDisk, Fault};
+use headwater_log::{Log, OpenError, PartitionLog, Recovery};
+
+use crate::support::{Heard, SEGMENT_BYTES, Stored, batch, id, open, options, read_all, stored};
+
+const DIR: &str = "/data";
+const PARTITIONS: u32 = 2;
+
+/// A log at one moment.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+struct Moment {
+    log_start: u64,
+    end: u64,
+    epochs: Vec<(i32, u64)>,
+    batches: Stored,
+}
+
+impl Moment {
+    fn of(partition: &PartitionLog) -> Moment {
+        let (batches, damaged) = read_all(partition, partition.log_start());
+        assert_eq!(damaged, []);
+        assert_eq!(partition.durable_end(), partition.next_offset());
+        Moment {
+            log_start: partition.log_start(),
+            end: partition.next_offset(),
+            epochs: partition.epochs(),
+            batches,
+        }
+    }
+
+    fn append(&mut self, end: u64, epoch: i32, bytes: &[u8]) {
+        if self.epochs.last().is_none_or(|(last, _)| *last < epoch) {
+            self.epochs.push((epoch, self.end));
+        }
+        self.batches.push((self.end, bytes[21..].to_vec()));
+        self.end = end;
+    }
+
+    fn cut(&mut self, end: u64) {
+        self.batches.retain(|(base, _)| *base < end);
+        self.epochs.retain(|(_, start)| *start < end);
+        self.end = end;
+    }
+}
+
+/// All moments of a partition, and which of them is acknowledged.
+struct History {
+    moments: Vec<Moment>,
+    acknowledged: usize,
+    /// The moment after the last cut that returned.
+    cut: usize,
+    seen_tried: i32,
+    seen: i32,
+}
+
+impl History {
+    fn new() -> History {
+        History {
+            moments: vec![Moment::default()],
+            acknowledged: 0,
+            cut: 0,
+            seen_tried: -1,
+            seen: -1,
+        }
+    }
+
+    fn now(&self) -> Moment {
+        self.moments.last().unwrap().clone()
+    }
+
+    fn acknowledge(&mut self) {
+        self.acknowledged = self.moments.len() - 1;
+    }
+
+    /// What the listener heard is acknowledged too.
+    fn heard(&mut self, end: u64) {
+        let after = self.moments.iter().skip(self.cut);
+        let at = after.clone().position(|moment| moment.end == end).unwrap();
+        self.acknowledged = self.acknowledged.max(self.cut + at);
+    }
+}
+
+fn crash_options() -> headwater_log::LogOptions {
+    let mut options = options(Path::new(DIR));
+    options.tail_memory_bytes = 3 << 10;
+    options
+}
+
+fn reopen(disk: &CrashDisk) -> Result<(Log, Recovery, Arc<Heard>), OpenError> {
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    open(&shared, crash_options())
+}
+
+fn random(seed: u64) -> u64 {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5555;
+    for shift in [30, 27, 31] {
+        state = (state ^ (state >> shift)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    }
+    state >> 7
+}
+
+/// Calls until the end or the crash: `None` then.
+fn work(log: &Log, heard: &Heard, model: &mut [History], plan: u64) -> Option<()> {
+    for step in 0..80_u64 {
+        let chance = random(plan * 1000 + step);
+        let number = (chance % u64::from(PARTITIONS)) as u32;
+        let chance = chance / 16;
+        let history = &mut model[number as usize];
+        let partition = log.partition(id(number));
+        let mut now = history.now();
+        let epoch = now.epochs.last().map_or(1, |(epoch, _)| *epoch) + (chance % 3 / 2) as i32;
+        let bytes = [20, 300, 900, 5000][(chance % 7 % 4) as usize];
+        match chance / 16 % 16 {
+            0..=4 => {
+                let mut all = Vec::new();
+                for more in 0..1 + chance % 3 {
+                    let one = stored(batch(step * 9 + more, 2, bytes, 0), now.end, epoch);
+                    now.append(now.end + 2, epoch, &one);
+                    history.moments.push(now.clone());
+                    all.extend_from_slice(&one);
+                }
+                let _ = partition.append_sequenced(all.into(), SEGMENT_BYTES).ok()?;
+            }
+            5..=8 => {
+                let made = batch(step * 9 + 5, 1 + (step % 3) as u32, bytes, 0);
+                let one = stored(made.clone(), now.end, epoch);
+                now.append(now.end + u64::from(made.record_count()), epoch, &one);
+                history.moments.push(now);
+                let _ = partition.append(made, epoch, SEGMENT_BYTES).ok()?;
+            }
+            9..=11 if now.end > now.log_start => {
+                let back = match chance / 256 % 4 {
+                    0 => now.end - now.log_start,
+                    _ => 1 + chance / 1024 % (now.end - now.log_start).min(12),
+                };
+                let to = now.end - back;
+                let ends = now.batches.iter().skip(1).map(|(base, _)| *base);
+                let end = ends.take_while(|end| *end <= to).last();
+                now.cut(end.unwrap_or(now.log_start));
+                let end = now.end;
+                if end == now.log_start {
+                    now.epochs.clear();
+                }
+                history.moments.push(now);
+                assert_eq!(partition.truncate(to).ok()?, end);
+                heard.ends.lock().remove(&id(number));
+                history.acknowledge();
+                history.cut = history.acknowledged;
+            }
+            12 if (chance / 256).is_multiple_of(3) => {
+                let start = chance / 1024 % 60;
+                now = Moment {
+                    log_start: start,
+                    end: start,
+                    ..Moment::default()
+                };
+                history.moments.push(now);
+                partition.reset(start).ok()?;
+                heard.ends.lock().remove(&id(number));
+                history.acknowledge();
+                history.cut = history.acknowledged;
+            }
+            13 => {
+                history.seen_tried = history.seen_tried.max(step as i32);
+                log.note_seen_epochs(&[(id(number), step as i32)]).ok()?;
+                history.seen = history.seen.max(step as i32);
+            }
+            14 => log.checkpoint().ok()?,
+            _ => {
+                partition.wait_durable(now.end).ok()?;
+                history.acknowledge();
+            }
+        }
+    }
+    Some(())
+}
+
+fn lose_checkpoint(disk: &CrashDisk, seed: u64) {
+    // Before the directory has its name nothing was acknowledged, and opening says no.
+    if disk.bytes(&Path::new(DIR).join("data_dir.json")).is_some() {
+        disk.flip(&Path::new(DIR).join("checkpoint"), seed);
+    }
+}
+
+fn all(log: &Log) -> Vec<Moment> {
+    (0..PARTITIONS)
+        .map(|number| Moment::of(&log.partition(id(number))))
+        .collect()
+}
+
+fn same(found: &[Moment], expected: &[Moment], context: &str) {
+    for (found, expected) in found.iter().zip(expected) {
+        let is = |moment: &Moment| (moment.log_start, moment.end, moment.epochs.clone());
+        assert_eq!(is(found), is(expected), "{context}");
+        for (found, expected) in found.batches.iter().zip(&expected.batches) {
+            assert_eq!(found.0, expected.0, "{context}: other batches");
+            assert!(found == expected, "{context}: other bytes at {}", found.0);
+        }
+        assert_eq!(found.batches.len(), expected.batches.len(), "{context}");
+    }
+}
+
+fn check(log: &Log, model: &[History], lost: bool, context: &str) -> Vec<Moment> {
+    let found = all(log);
+    for (number, (found, history)) in found.iter().zip(model).enumerate() {
+        let possible = &history.moments[history.acknowledged..];
+        assert!(
+            possible.contains(found),
+            "{context}: {number} is {} to {}, epochs {:?}; may be {:?}",
+            found.log_start,
+            found.end,
+            found.epochs,
+            possible
+                .iter()
+                .map(|moment| (moment.log_start, moment.end, &moment.epochs))
+                .collect::<Vec<_>>()
+        );
+        let seen = log.partition(id(number as u32)).seen_epoch();
+        assert!(seen <= history.seen_tried, "{context}");
+        assert!(lost || seen >= history.seen, "{context}: seen {seen}");
+    }
+    found
+}
+
+/// One run up to a fault, a crash, and what is there then. False: the fault never came.
+fn run(fault: Fault, lost: bool, seed: u64, plan: u64) -> bool {
+    let disk = CrashDisk::new();
+    let mut model: Vec<_> = (0..PARTITIONS).map(|_| History::new()).collect();
+    disk.plan(fault);
+    if let Ok((log, _, heard)) = reopen(&disk) {
+        work(&log, &heard, &mut model, plan);
+        drop(log);
+        for (number, history) in model.iter_mut().enumerate() {
+            if let Some(end) = heard.ends.lock().get(&id(number as u32)) {
+                history.heard(*end);
+            }
+        }
+    }
+    let came = disk.has_crashed();
+    disk.crash(seed);
+    if lost {
+        lose_checkpoint(&disk, seed);
+    }
+    let context = format!("{fault:?}, lost {lost}, seed {seed}, plan {plan}");
+    let opened = |disk: &CrashDisk| {
+        let opened = reopen(disk);
+        opened
+            .unwrap_or_else(|error| panic!("{context}: {error}"))
+            .0
+    };
+    let first = {
+        let disk = disk.fork();
+        let log = opened(&disk);
+        let mut found = check(&log, &model, lost, &context);
+        let expected = found.clone();
+        // And it goes on: what is appended now is there after a clean stop, and so is nothing else,
+        // even if the segments alone have to say it.
+        for (number, moment) in found.iter_mut().enumerate() {
+            let partition = log.partition(id(number as u32));
+            let one = stored(batch(99, 1, 50, 0), moment.end, 90);
+            moment.append(moment.end + 1, 90, &one);
+            let _ = partition.append_sequenced(one, SEGMENT_BYTES).unwrap();
+        }
+        log.close().unwrap();
+        same(&all(&opened(&disk)), &found, &context);
+        lose_checkpoint(&disk, seed);
+        same(
+            &all(&opened(&disk)),
+            &found,
+            &format!("{context}, by segments"),
+        );
+        expected
+    };
+    // A crash during recovery, and more: the same again.
+    let faults = [
+        Fault::CrashAtWrite(seed % 9),
+        Fault::CrashAtSync(seed % 5),
+        Fault::CrashAtWrite(seed % 23),
+        Fault::CrashAtSync(seed % 11),
+    ];
+    for (round, fault) in faults.into_iter().enumerate() {
+        disk.plan(fault);
+        if let Ok((log, _, _)) = reopen(&disk) {
+            let _ = log.checkpoint();
+        }
+        let seed = seed.wrapping_add(round as u64 * 7919 + 1);
+        disk.crash(seed);
+        if lost {
+            lose_checkpoint(&disk, seed);
+        }
+        let log = opened(&disk.fork());
+        same(&all(&log), &first, &format!("{context}, round {round}"));
+    }
+    came
+}
+
+/// A run for every place a fault can come at, and a few more, since the log's threads do not
+/// always write in the same order.
+fn every(fault: impl Fn(u64) -> Fault, lost: bool) {
+    for plan in 0..4 {
+        let (mut number, mut missed) = (0, 0);
+        while missed < 3 {
+            if !run(fault(number), lost, number * 31 + 7 + plan, plan) {
+                missed += 1;
+            }
+            number += 1;
+        }
+        assert!(number > 40, "the work got to {number} operations only");
+    }
+}
+
+#[test]
+fn cuts_and_a_crash_at_every_write() {
+    every(Fault::CrashAtWrite, false);
+}
+
+#[test]
+fn cuts_and_a_crash_at_every_sync() {
+    every(Fault::CrashAtSync, false);
+}
+
+#[test]
+fn cuts_and_a_crash_at_every_write_and_the_checkpoint_lost() {
+    every(Fault::CrashAtWrite, true);
+}
+
+#[test]
+fn cuts_and_a_crash_at_every_sync_and_the_checkpoint_lost() {
+    every(Fault::CrashAtSync, true);
+}
+
+/// For an hour of doubt: `cargo test -p headwater-log for_a_minute -- --ignored`.
+#[test]
+#[ignore = "takes a minute"]
+fn cuts_and_crashes_anywhere_for_a_minute() {
+    let started = std::time::Instant::now();
+    let mut seed = std::process::id().into();
+    while started.elapsed().as_secs() < 60 {
+        seed += 1;
+        let number = random(seed) % 150;
+        let fault = match seed % 3 {
+            0 => Fault::CrashAtWrite(u64::MAX),
+            1 => Fault::CrashAtSync(number),
+            _ => Fault::CrashAtWrite(number),
+        };
+        run(fault, seed % 5 < 2, seed, seed / 7);
+    }
+}
+
+#[test]
+fn cuts_and_a_power_cut_without_warning_for_many_plans() {
+    for plan in 0..400 {
+        run(
+            Fault::CrashAtWrite(u64::MAX),
+            plan % 2 == 0,
+            plan,
+            10 + plan,
+        );
+    }
+}
