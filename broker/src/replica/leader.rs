@@ -285,7 +285,9 @@ impl Replica {
         {
             return answer(epoch, body);
         }
-        follower.durable = Some(fetch.durable.min(fetch.offset));
+        // Progress that was reported after the fetch may have come before it, and is not reported again.
+        let reported = follower.durable.unwrap_or(0).max(fetch.durable);
+        follower.durable = Some(reported.min(fetch.offset));
         follower.sent_end = fetch.offset;
         if log.end() > fetch.offset {
             follower.standing = Some(fetch);
