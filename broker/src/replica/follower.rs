@@ -151,11 +151,11 @@ impl Replica {
         }
     }
 
-    /// The leader's high watermark moved.
+    /// The leader's high watermark moved. It may be told before the answer that says that the logs
+    /// agree, and is not told again; it counts once they do.
     pub fn on_watermark(&mut self, watermark: Watermark) {
         let any_epoch = !self.rules.hold(Rule::Epoch);
         if let Role::Follower(follower) = &mut self.role
-            && follower.agreed
             && (watermark.epoch == follower.epoch || any_epoch)
         {
             follower.leaders_watermark = follower.leaders_watermark.max(watermark.high_watermark);
