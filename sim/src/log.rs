@@ -81,6 +81,8 @@ pub struct Content {
     start: u64,
     /// The digest of everything below the start.
     start_chain: u64,
+    /// What producers have sent below the start: a log keeps that when it forgets records.
+    trimmed: Vec<Batch>,
     entries: Vec<Entry>,
 }
 
@@ -93,6 +95,12 @@ impl Content {
     /// The batches.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// Every batch that was ever in it, for the windows of producers.
+    pub fn sent(&self) -> impl Iterator<Item = Batch> {
+        let kept = self.entries.iter().map(|e| e.batch);
+        self.trimmed.iter().copied().chain(kept)
     }
 
     /// The digest of everything below an offset between two batches.
@@ -124,7 +132,8 @@ impl Content {
         let gone = self.entries.partition_point(|e| e.batch.end() <= to);
         if let Some(last) = self.entries[..gone].last() {
             (self.start, self.start_chain) = (last.batch.end(), last.chain);
-            self.entries.drain(..gone);
+            let gone = self.entries.drain(..gone);
+            self.trimmed.extend(gone.map(|e| e.batch));
         }
     }
 
@@ -201,10 +210,11 @@ impl LogFile {
 
     /// Empties the log and begins it at an offset. Durable at once: a log that went back to before its
     /// start would give offsets away again that others have.
-    pub fn restart(&mut self, at: u64, chain: u64) {
+    pub fn restart(&mut self, at: u64, chain: u64, trimmed: Vec<Batch>) {
         let empty = Content {
             start: at,
             start_chain: chain,
+            trimmed,
             entries: Vec::new(),
         };
         *self = Self {

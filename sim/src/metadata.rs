@@ -50,8 +50,10 @@ impl World {
     pub(crate) fn called(&mut self, from: BrokerId, life: u64, call: u64, request: Request) {
         let lives = self.broker(from).life == life;
         let begins = matches!(request, Request::Register { .. });
-        if begins && !lives {
-            // A statement of a process that is gone: it would call a disk lost that is in use.
+        let process = self.broker(from).process.as_ref();
+        let waits = process.is_some_and(|process| process.calls.contains_key(&call));
+        if begins && !(lives && waits) {
+            // Done after a later one it would take a disk that is in use for an older copy.
             return;
         }
         let now = self.now;
@@ -186,6 +188,7 @@ impl World {
             Learned::Updated => {}
             Learned::Assume => {
                 part.replica.assume(&row, &disk.log);
+                note!(self, "b{id} p{partition} led {led:?}, takes the role of {} {}", row.epoch, row.partition_epoch);
                 self.role_began(id, partition);
             }
             Learned::NewEpoch(epoch) => {

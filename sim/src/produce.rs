@@ -40,8 +40,7 @@ fn window(part: &Part, batch: &Batch) -> Window {
 /// The window of a new leader, out of its log.
 pub(crate) fn rebuild(part: &mut Part, log: &LogFile) {
     part.window.clear();
-    for entry in log.memory().entries() {
-        let batch = entry.batch;
+    for batch in log.memory().sent() {
         let known = part.window.entry(batch.producer).or_default();
         known.push((batch.sequence, batch.base, batch.end()));
     }
@@ -229,7 +228,7 @@ impl World {
             rebuild(part, &disk.log);
         }
         let follows = part.replica.follows();
-        note!(self, "b{id} p{partition} leads {leads:?} follows {follows:?} from {end} seen {seen}");
+        note!(self, "b{id} p{partition} role: leads {leads:?} follows {follows:?} from {end} seen {seen}");
         if seen < noted {
             let what = format!("b{id} p{partition} acts in epoch {seen} after it had seen {noted}");
             self.check(Err(broken("epochs never fall", what)));

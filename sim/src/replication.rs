@@ -237,7 +237,11 @@ impl World {
         self.counts.restarts += 1;
         note!(self, "b{id} p{partition} begins anew at {at}");
         match self.truths[partition].chain_at(at) {
-            Some(chain) => self.broker(id).disk.parts[partition].log.restart(at, chain),
+            Some(chain) => {
+                let sent = self.truths[partition].sent_below(at);
+                let disk = &mut self.broker(id).disk.parts[partition];
+                disk.log.restart(at, chain, sent);
+            }
             None => {
                 let what = format!("b{id} p{partition} is to begin at {at}, which is not committed");
                 self.check(Err(broken("one value per offset", what)));

@@ -67,6 +67,12 @@ impl Truth {
         }
     }
 
+    /// What producers have sent below an offset.
+    pub fn sent_below(&self, offset: u64) -> Vec<Batch> {
+        let batches = self.entries.iter().map(|e| e.batch);
+        batches.take_while(|b| b.end() <= offset).collect()
+    }
+
     /// A batch was appended to some copy. The same offset and epoch mean the same log, everywhere.
     pub fn appended(&mut self, batch: &Batch, chain: u64) -> Result<(), Broken> {
         let known = *self
@@ -188,12 +194,14 @@ impl Truth {
         broker: BrokerId,
         incarnation: Incarnation,
     ) -> Result<(), Broken> {
-        let me = (broker, incarnation);
-        match *self.leaders.entry(epoch).or_insert(me) == me {
-            true => Ok(()),
-            false => Err(broken(
+        // Nor does the same one twice: a term has one beginning.
+        match self.leaders.insert(epoch, (broker, incarnation)) {
+            None => Ok(()),
+            Some((by, life)) => Err(broken(
                 "one leader per epoch",
-                format!("broker {broker} leads in epoch {epoch}, and another did"),
+                format!(
+                    "b{broker} begins to lead in epoch {epoch} in life {incarnation}, in which b{by} led in life {life}"
+                ),
             )),
         }
     }
