@@ -63,6 +63,8 @@ counts! {
     moves: "moves of copies begun",
     /// Moves that were done.
     moved: "moves of copies done",
+    /// Copies that were deleted after they had moved away.
+    deleted: "copies deleted",
     /// Answers that a follower did not take.
     stale_answers: "answers not taken",
     /// Rows that were older than what a replica knew.

@@ -2,11 +2,12 @@
 
 use headwater_broker::{
     BrokerId,
-    replica::{Replica, ReplicaLog, Rule},
+    replica::{Assignment, Replica, ReplicaLog, Rule},
 };
 
 use crate::{
     broker::{Part, Process},
+    log::LogFile,
     profile::MILLI,
     world::{Event, Inside, Timer, World, note},
 };
@@ -86,7 +87,7 @@ impl World {
         process.heard = peers.into_iter().map(|peer| (peer, now)).collect();
         process.parts = broker.disk.parts.iter_mut().map(|disk| {
             disk.log.recover(sync);
-            let known = disk.high_watermark.min(disk.log.end());
+            let known = disk.high_watermark.clamp(disk.log.log_start(), disk.log.end());
             Part {
                 replica: Replica::new(id, incarnation, rules, disk.seen_epoch, known),
                 row: None,
@@ -101,6 +102,29 @@ impl World {
         for timer in [Timer::Ping, Timer::Renew, Timer::Review, Timer::Poll, Timer::Control, Timer::Note] {
             self.later(id, MILLI, Inside::Timer(timer));
         }
+    }
+
+    /// A copy that is not assigned any more is deleted, or is not yet.
+    pub(crate) fn delete_copy(&mut self, id: BrokerId, partition: usize, row: &Assignment) {
+        if row.replicas.contains(&id) || !self.dice.chance(5_000) {
+            return;
+        }
+        let rules = self.rules;
+        let broker = self.broker(id);
+        let Some(incarnation) = broker.process.as_ref().and_then(|p| p.incarnation) else {
+            return;
+        };
+        let Some((part, disk)) = broker.part(partition) else {
+            return;
+        };
+        if disk.log.end() == 0 {
+            return;
+        }
+        disk.log = LogFile::default();
+        disk.high_watermark = 0;
+        part.replica = Replica::new(id, incarnation, rules, disk.seen_epoch, 0);
+        self.counts.deleted += 1;
+        note!(self, "b{id} p{partition} deleted");
     }
 
     /// Notes high watermarks, as a checkpoint does now and then.

@@ -190,6 +190,7 @@ impl World {
                 part.replica.assume(&row, &disk.log);
                 note!(self, "b{id} p{partition} led {led:?}, takes the role of {} {}", row.epoch, row.partition_epoch);
                 self.role_began(id, partition);
+                self.delete_copy(id, partition, &row);
             }
             Learned::NewEpoch(epoch) => {
                 let newer = part.persisting.as_ref().is_none_or(|known| known.partition_epoch < row.partition_epoch);
@@ -220,6 +221,7 @@ impl World {
         part.replica.assume(&row, &disk.log);
         let newest = part.row.clone();
         self.role_began(id, partition);
+        self.delete_copy(id, partition, &row);
         if let Some(newest) = newest.filter(|n| n.partition_epoch > row.partition_epoch) {
             self.learn(id, partition, newest);
         }
