@@ -77,14 +77,14 @@ fn lead(row: &mut Assignment, broker: Option<BrokerId>, brokers: &Brokers) {
 }
 
 fn finish_move(row: &mut Assignment, target: &[BrokerId], brokers: &Brokers) {
-    let stays = row.leader.is_some_and(|l| target.contains(&l.broker));
+    let stays = row.leader.filter(|l| target.contains(&l.broker));
     row.replicas = target.to_vec();
     row.target = None;
     row.in_sync.retain(|broker| target.contains(broker));
-    if !stays {
-        let leader = successor(row, brokers);
-        lead(row, leader, brokers);
-    }
+    // A term begins even if the leader stays. Within one it remembers what copies have said; one that
+    // goes, is deleted and comes back must find nobody who remembers, or still owes it an answer.
+    let leader = stays.map_or_else(|| successor(row, brokers), |l| Some(l.broker));
+    lead(row, leader, brokers);
 }
 
 fn stamped(row: &Assignment, mut new: Assignment) -> Option<Assignment> {

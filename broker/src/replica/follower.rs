@@ -65,6 +65,12 @@ impl Follower {
             .then(|| self.leaders_watermark.min(log.durable_end()))
     }
 
+    /// What a leader has forgotten was committed: the high watermark does not stay below the log.
+    fn begins_at(&mut self, log_start: u64) -> Step {
+        self.leaders_watermark = self.leaders_watermark.max(log_start);
+        Step::Restart(log_start)
+    }
+
     fn fits(&self, answer: &Answer, log: &impl ReplicaLog, rules: &Rules) -> bool {
         let of_term = answer.epoch == self.epoch || !rules.hold(Rule::Epoch);
         let of_fetch = self.standing.is_some_and(|fetch| {
@@ -130,7 +136,7 @@ impl Replica {
                 Step::Append { batches, log_start }
             }
             AnswerBody::Diverging { epoch: None, end } if end >= high_watermark => {
-                Step::Restart(end)
+                follower.begins_at(end)
             }
             AnswerBody::Diverging { epoch, end } => {
                 let own_end = epoch
@@ -144,18 +150,18 @@ impl Replica {
                 }
             }
             AnswerBody::OutOfRange { log_start } if log_start > log.end() => {
-                Step::Restart(log_start)
+                follower.begins_at(log_start)
             }
             AnswerBody::OutOfRange { log_start } => Step::Halt { to: log_start },
             AnswerBody::Refused(_) => Step::Wait,
         }
     }
 
-    /// The leader's high watermark moved.
+    /// The leader's high watermark moved. It may be told before the answer that says that the logs
+    /// agree, and is not told again; it counts once they do.
     pub fn on_watermark(&mut self, watermark: Watermark) {
         let any_epoch = !self.rules.hold(Rule::Epoch);
         if let Role::Follower(follower) = &mut self.role
-            && follower.agreed
             && (watermark.epoch == follower.epoch || any_epoch)
         {
             follower.leaders_watermark = follower.leaders_watermark.max(watermark.high_watermark);

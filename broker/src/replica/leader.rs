@@ -11,6 +11,7 @@ use crate::placement::{BrokerId, Incarnation};
 
 #[derive(Debug)]
 pub(super) struct Leader {
+    me: BrokerId,
     pub epoch: i32,
     /// The end of the log when the term began.
     pub epoch_start: u64,
@@ -94,6 +95,7 @@ pub enum InSyncOutcome {
 impl Leader {
     pub fn new(row: &Assignment, me: BrokerId, epoch_start: u64) -> Self {
         let mut leader = Self {
+            me,
             epoch: row.epoch,
             epoch_start,
             in_sync: Vec::new(),
@@ -106,7 +108,6 @@ impl Leader {
             followers: Vec::new(),
         };
         leader.adopt(row);
-        leader.followers.retain(|follower| follower.broker != me);
         leader
     }
 
@@ -125,7 +126,8 @@ impl Leader {
         self.unresolved = false;
         self.followers
             .retain(|follower| row.replicas.contains(&follower.broker));
-        for broker in &row.replicas {
+        // A leader does not follow itself: it would wait for its own fetch for ever.
+        for broker in row.replicas.iter().filter(|broker| **broker != self.me) {
             if !self.followers.iter().any(|f| f.broker == *broker) {
                 self.followers.push(FollowerState::new(*broker));
             }
@@ -283,7 +285,9 @@ impl Replica {
         {
             return answer(epoch, body);
         }
-        follower.durable = Some(fetch.durable.min(fetch.offset));
+        // Progress that was reported after the fetch may have come before it, and is not reported again.
+        let reported = follower.durable.unwrap_or(0).max(fetch.durable);
+        follower.durable = Some(reported.min(fetch.offset));
         follower.sent_end = fetch.offset;
         if log.end() > fetch.offset {
             follower.standing = Some(fetch);

@@ -171,11 +171,14 @@ impl Replica {
         if row.epoch < self.seen_epoch && self.rules.hold(Rule::SeenEpoch) {
             return Learned::Older;
         }
-        if row.partition_epoch <= self.partition_epoch && !matches!(self.role, Role::Idle) {
+        if row.partition_epoch <= self.partition_epoch {
             return Learned::Nothing;
         }
         if row.epoch > self.seen_epoch {
             self.role = Role::Idle;
+            // A row from before that comes late, while the epoch is made durable, must not bring back
+            // the role that has just ended.
+            self.partition_epoch = row.partition_epoch;
             return Learned::NewEpoch(row.epoch);
         }
         let stays = row.replicas.contains(&self.me);
