@@ -3,15 +3,20 @@
 use std::sync::Arc;
 
 use crate::{
-    broker::Broker,
+    broker::{Answer, Broker},
     node::Node,
     placement::{BrokerId, TopicPlacement},
+    session::{FollowerSession, Unreachable},
 };
 
 /// How a node reaches others.
 pub trait Network: Send + Sync + 'static {
     /// The broker of that number, or `None` while it cannot be reached.
     fn broker(&self, id: BrokerId) -> Option<Arc<dyn Broker>>;
+
+    /// Opens a replication session with a leader. It may take some seconds; whoever was refused may
+    /// try again at once, and is slowed down here.
+    fn follow(&self, leader: BrokerId) -> Answer<'_, Result<FollowerSession, Unreachable>>;
 }
 
 /// The network of an installation that is one process: there is nobody else to reach.
@@ -21,6 +26,11 @@ pub struct SingleNode;
 impl Network for SingleNode {
     fn broker(&self, _id: BrokerId) -> Option<Arc<dyn Broker>> {
         None
+    }
+
+    fn follow(&self, _leader: BrokerId) -> Answer<'_, Result<FollowerSession, Unreachable>> {
+        let nobody = Unreachable("this installation is one process".into());
+        Box::pin(std::future::ready(Err(nobody)))
     }
 }
 

@@ -15,6 +15,8 @@ mod partition;
 mod placement;
 mod producers;
 pub mod replica;
+pub mod rpc;
+mod session;
 
 pub use broker::{
     Acks, Answer, Broker, Fetch, FetchPosition, Fetched, PartitionBatch, PartitionState, Produced,
@@ -29,3 +31,7 @@ pub use placement::{
     Registry, RegistryError, Renewal, Renewed, TopicPlacement, TopicSettings,
 };
 pub use producers::{PRODUCER_WINDOW_BATCHES_MAX, PRODUCER_WINDOW_MS, idempotent_producer};
+pub use session::{
+    FollowerMessage, FollowerSession, LeaderMessage, LeaderSession, NoFollowers, SessionHost,
+    Unreachable,
+};
