@@ -117,3 +117,47 @@ pub(super) fn refusal(reason: &'static str, message: String) -> Status {
 pub(super) fn is_refusal(status: &Status) -> bool {
     status.metadata().contains_key(REFUSED)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_meant_for_this_broker_is_let_in() {
+        let own = Identity {
+            broker: 3,
+            incarnation: 9,
+            cluster_id: "c".into(),
+        };
+        let caller = Identity {
+            broker: 0,
+            incarnation: 0,
+            cluster_id: "c".into(),
+        };
+        let good = caller.hello_to(3);
+        assert!(check(&good, Some(&own)).is_ok());
+        let refused = |hello: &Hello, own| {
+            let status = check(hello, own).expect_err("it is refused");
+            assert!(is_refusal(&status));
+            status.message().to_owned()
+        };
+        assert!(refused(&good, None).contains("not registered"));
+        assert!(refused(&caller.hello_to(4), Some(&own)).contains("broker 4 is meant"));
+        for version in [0, PROTOCOL_VERSION + 1] {
+            let other = Hello {
+                version,
+                ..good.clone()
+            };
+            assert!(refused(&other, Some(&own)).contains("upgrade"));
+        }
+        let other = Hello {
+            cluster_id: "d".into(),
+            ..good.clone()
+        };
+        assert!(refused(&other, Some(&own)).contains("cluster"));
+        let mut metadata = MetadataMap::new();
+        assert!(is_refusal(&of(&metadata).expect_err("nobody calls")));
+        put(&mut metadata, &header(&good));
+        assert_eq!(of(&metadata).expect("a hello"), good);
+    }
+}

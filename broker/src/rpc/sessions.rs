@@ -117,12 +117,15 @@ impl<M, F: From<M>> Outgoing<M, F> {
         if let Some(first) = self.first.take() {
             return Poll::Ready(Some(first));
         }
-        if self.ended.as_mut().poll(context).is_ready() {
-            self.messages.lock().close();
-            return Poll::Ready(None);
+        let ended = self.ended.as_mut().poll(context).is_ready();
+        let mut messages = self.messages.lock();
+        if ended {
+            // What was handed over already is still sent.
+            messages.close();
         }
-        let next = self.messages.lock().poll_recv(context);
-        next.map(|message| message.map(F::from))
+        messages
+            .poll_recv(context)
+            .map(|message| message.map(F::from))
     }
 }
 
