@@ -6,7 +6,7 @@ use crate::{
     broker::{Answer, Broker},
     node::Node,
     placement::{BrokerId, TopicPlacement},
-    session::FollowerSession,
+    session::{FollowerSession, Unreachable},
 };
 
 /// How a node reaches others.
@@ -14,21 +14,10 @@ pub trait Network: Send + Sync + 'static {
     /// The broker of that number, or `None` while it cannot be reached.
     fn broker(&self, id: BrokerId) -> Option<Arc<dyn Broker>>;
 
-    /// Opens a replication session with a leader.
+    /// Opens a replication session with a leader. It may take some seconds; whoever was refused may
+    /// try again at once, and is slowed down here.
     fn follow(&self, leader: BrokerId) -> Answer<'_, Result<FollowerSession, Unreachable>>;
 }
-
-/// Why a broker cannot be reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unreachable(pub String);
-
-impl std::fmt::Display for Unreachable {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Unreachable {}
 
 /// The network of an installation that is one process: there is nobody else to reach.
 #[derive(Debug, Default, Clone, Copy)]
@@ -40,7 +29,8 @@ impl Network for SingleNode {
     }
 
     fn follow(&self, _leader: BrokerId) -> Answer<'_, Result<FollowerSession, Unreachable>> {
-        Box::pin(async { Err(Unreachable("there is no other broker".into())) })
+        let nobody = Unreachable("this installation is one process".into());
+        Box::pin(std::future::ready(Err(nobody)))
     }
 }
 

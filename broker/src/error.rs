@@ -17,7 +17,10 @@ pub enum ProduceError {
     StorageFull,
     /// Nothing was written: the disk does not keep up with what is in memory.
     Overloaded,
-    /// The outcome is unknown: the log failed, or the node is stopping, after the append.
+    /// Nothing was written: the broker that leads could not be reached.
+    Unreachable,
+    /// The outcome is unknown: the log failed or the node is stopping after the append, or the
+    /// request was sent to another broker and its answer did not come.
     Unknown,
 }
 
@@ -30,7 +33,8 @@ impl fmt::Display for ProduceError {
             Self::ProducerReused => "the producer id was used for other records",
             Self::StorageFull => "storage is full",
             Self::Overloaded => "the disk does not keep up",
-            Self::Unknown => "the log stopped before the append was acknowledged",
+            Self::Unreachable => "the broker that leads cannot be reached",
+            Self::Unknown => "the append was not acknowledged, and may have happened",
         })
     }
 }
@@ -60,6 +64,8 @@ pub enum FetchError {
     },
     /// The log failed or the node is stopping.
     Unavailable(String),
+    /// The broker that was asked cannot be reached, or did not answer.
+    Unreachable(String),
 }
 
 impl fmt::Display for FetchError {
@@ -75,6 +81,7 @@ impl fmt::Display for FetchError {
             }
             Self::Corrupt { from, to } => write!(f, "stored bytes of {from}..{to} are damaged"),
             Self::Unavailable(why) => write!(f, "the log cannot be read: {why}"),
+            Self::Unreachable(why) => f.write_str(why),
         }
     }
 }

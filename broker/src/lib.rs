@@ -16,13 +16,14 @@ mod partition;
 mod placement;
 mod producers;
 pub mod replica;
+pub mod rpc;
 mod session;
 
 pub use broker::{
     Acks, Answer, Broker, Fetch, FetchPosition, Fetched, PartitionBatch, PartitionState, Produced,
 };
 pub use clock::{Clock, SystemClock};
-pub use cluster::{Cluster, Network, SingleNode, Unreachable};
+pub use cluster::{Cluster, Network, SingleNode};
 pub use error::{FetchError, NodeError, ProduceError};
 pub use headwater_log::{PartitionId, TopicId};
 pub use node::{Node, NodeGauges, NodeOptions};
@@ -31,4 +32,7 @@ pub use placement::{
     Registry, RegistryError, Renewal, Renewed, TopicPlacement, TopicSettings,
 };
 pub use producers::{PRODUCER_WINDOW_BATCHES_MAX, PRODUCER_WINDOW_MS, idempotent_producer};
-pub use session::{FollowerMessage, FollowerSession, LeaderMessage, LeaderSession, SessionHost};
+pub use session::{
+    FollowerMessage, FollowerSession, LeaderMessage, LeaderSession, NoFollowers, SessionHost,
+    Unreachable,
+};

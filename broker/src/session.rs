@@ -54,3 +54,23 @@ pub trait SessionHost: Send + Sync + 'static {
     /// Serves a follower until its session ends.
     fn serve_follower(&self, session: LeaderSession);
 }
+
+/// A host for a process whose partitions nobody follows: every session ends at once.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct NoFollowers;
+
+impl SessionHost for NoFollowers {
+    fn serve_follower(&self, _session: LeaderSession) {}
+}
+
+/// Why another broker cannot be reached now. Nothing of what was to be sent has reached it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreachable(pub String);
+
+impl std::fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unreachable {}

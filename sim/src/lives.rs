@@ -85,21 +85,35 @@ impl World {
         };
         process.incarnation = Some(incarnation);
         process.heard = peers.into_iter().map(|peer| (peer, now)).collect();
-        process.parts = broker.disk.parts.iter_mut().map(|disk| {
-            disk.log.recover(sync);
-            let known = disk.high_watermark.clamp(disk.log.log_start(), disk.log.end());
-            Part {
-                replica: Replica::new(id, incarnation, rules, disk.seen_epoch, known),
-                row: None,
-                persisting: None,
-                waiting: Vec::new(),
-                window: Default::default(),
-                reading: Default::default(),
-                patience: 0,
-            }
-        }).collect();
+        process.parts = broker
+            .disk
+            .parts
+            .iter_mut()
+            .map(|disk| {
+                disk.log.recover(sync);
+                let known = disk
+                    .high_watermark
+                    .clamp(disk.log.log_start(), disk.log.end());
+                Part {
+                    replica: Replica::new(id, incarnation, rules, disk.seen_epoch, known),
+                    row: None,
+                    persisting: None,
+                    waiting: Vec::new(),
+                    window: Default::default(),
+                    reading: Default::default(),
+                    patience: 0,
+                }
+            })
+            .collect();
         note!(self, "b{id} is registered: life {incarnation}");
-        for timer in [Timer::Ping, Timer::Renew, Timer::Review, Timer::Poll, Timer::Control, Timer::Note] {
+        for timer in [
+            Timer::Ping,
+            Timer::Renew,
+            Timer::Review,
+            Timer::Poll,
+            Timer::Control,
+            Timer::Note,
+        ] {
             self.later(id, MILLI, Inside::Timer(timer));
         }
     }

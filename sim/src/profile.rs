@@ -2,10 +2,7 @@
 
 use headwater_broker::replica::Rule;
 
-use crate::{
-    dice::Dice,
-    store::Micros,
-};
+use crate::{dice::Dice, store::Micros};
 
 /// A thousandth of a second.
 pub const MILLI: Micros = 1_000;
@@ -121,7 +118,10 @@ impl Profile {
     pub fn mixed(dice: &mut Dice) -> Self {
         let mut faults = Vec::new();
         for fault in Fault::ALL {
-            let rare = matches!(fault, Fault::PowerCutAll | Fault::StoreDown | Fault::StoreStall);
+            let rare = matches!(
+                fault,
+                Fault::PowerCutAll | Fault::StoreDown | Fault::StoreStall
+            );
             let most = if rare { 4 } else { 10 };
             if dice.chance(6_500) {
                 faults.push((fault, dice.between(1, most)));

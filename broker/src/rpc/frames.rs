@@ -1,0 +1,195 @@
+//! A session's messages as frames and back.
+
+use bytes::Bytes;
+use headwater_log::{PartitionId, TopicId};
+
+use super::{calls::topic_bytes, proto, sessions::Malformed};
+use crate::{
+    replica::{Answer, AnswerBody, FollowerFetch, Progress, Refusal, Watermark},
+    session::{FollowerMessage, LeaderMessage},
+};
+
+fn partition_id(topic: &Bytes, partition: u32) -> Result<PartitionId, Malformed> {
+    let topic = TopicId(topic.as_ref().try_into().map_err(|_| Malformed)?);
+    Ok(PartitionId { topic, partition })
+}
+
+impl From<FollowerMessage> for proto::FollowerFrame {
+    fn from(message: FollowerMessage) -> Self {
+        let fetches = message.fetches.into_iter();
+        let progress = message.progress.into_iter();
+        Self {
+            hello: None,
+            fetches: fetches
+                .map(|(id, fetch)| proto::ReplicaFetch {
+                    topic: topic_bytes(id.topic),
+                    partition: id.partition,
+                    epoch: fetch.epoch,
+                    request: fetch.request,
+                    offset: fetch.offset,
+                    last_epoch: fetch.last_epoch,
+                    durable: fetch.durable,
+                })
+                .collect(),
+            progress: progress
+                .map(|(id, progress)| proto::ReplicaProgress {
+                    topic: topic_bytes(id.topic),
+                    partition: id.partition,
+                    epoch: progress.epoch,
+                    durable: progress.durable,
+                })
+                .collect(),
+        }
+    }
+}
+
+impl TryFrom<proto::FollowerFrame> for FollowerMessage {
+    type Error = Malformed;
+
+    fn try_from(frame: proto::FollowerFrame) -> Result<Self, Malformed> {
+        let fetches = frame.fetches.into_iter().map(|fetch| {
+            let id = partition_id(&fetch.topic, fetch.partition)?;
+            let fetch = FollowerFetch {
+                epoch: fetch.epoch,
+                request: fetch.request,
+                offset: fetch.offset,
+                last_epoch: fetch.last_epoch,
+                durable: fetch.durable,
+            };
+            Ok((id, fetch))
+        });
+        let progress = frame.progress.into_iter().map(|progress| {
+            let id = partition_id(&progress.topic, progress.partition)?;
+            let progress = Progress {
+                epoch: progress.epoch,
+                durable: progress.durable,
+            };
+            Ok((id, progress))
+        });
+        Ok(Self {
+            fetches: fetches.collect::<Result<_, _>>()?,
+            progress: progress.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl From<LeaderMessage> for proto::LeaderFrame {
+    fn from(message: LeaderMessage) -> Self {
+        let answers = message.answers.into_iter();
+        let watermarks = message.watermarks.into_iter();
+        Self {
+            answers: answers
+                .map(|(id, answer)| proto::ReplicaAnswer {
+                    topic: topic_bytes(id.topic),
+                    partition: id.partition,
+                    epoch: answer.epoch,
+                    request: answer.request,
+                    offset: answer.offset,
+                    last_epoch: answer.last_epoch,
+                    body: Some(answer.body.into()),
+                })
+                .collect(),
+            watermarks: watermarks
+                .map(|(id, watermark)| proto::ReplicaWatermark {
+                    topic: topic_bytes(id.topic),
+                    partition: id.partition,
+                    epoch: watermark.epoch,
+                    high_watermark: watermark.high_watermark,
+                })
+                .collect(),
+        }
+    }
+}
+
+impl TryFrom<proto::LeaderFrame> for LeaderMessage {
+    type Error = Malformed;
+
+    fn try_from(frame: proto::LeaderFrame) -> Result<Self, Malformed> {
+        let answers = frame.answers.into_iter().map(|answer| {
+            let id = partition_id(&answer.topic, answer.partition)?;
+            let answer = Answer {
+                epoch: answer.epoch,
+                request: answer.request,
+                offset: answer.offset,
+                last_epoch: answer.last_epoch,
+                body: answer.body.ok_or(Malformed)?.try_into()?,
+            };
+            Ok((id, answer))
+        });
+        let watermarks = frame.watermarks.into_iter().map(|watermark| {
+            let id = partition_id(&watermark.topic, watermark.partition)?;
+            let watermark = Watermark {
+                epoch: watermark.epoch,
+                high_watermark: watermark.high_watermark,
+            };
+            Ok((id, watermark))
+        });
+        Ok(Self {
+            answers: answers.collect::<Result<_, _>>()?,
+            watermarks: watermarks.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+type Body = proto::replica_answer::Body;
+
+impl From<AnswerBody> for Body {
+    fn from(body: AnswerBody) -> Self {
+        match body {
+            AnswerBody::Records {
+                batches,
+                high_watermark,
+                log_start,
+            } => Self::Records(proto::Records {
+                batches,
+                high_watermark,
+                log_start,
+            }),
+            AnswerBody::Diverging { epoch, end } => {
+                Self::Diverging(proto::Diverging { epoch, end })
+            }
+            AnswerBody::OutOfRange { log_start } => {
+                Self::OutOfRange(proto::OutOfRange { log_start })
+            }
+            AnswerBody::Refused(refusal) => Self::Refused(refused(refusal).into()),
+        }
+    }
+}
+
+impl TryFrom<Body> for AnswerBody {
+    type Error = Malformed;
+
+    fn try_from(body: Body) -> Result<Self, Malformed> {
+        Ok(match body {
+            Body::Records(records) => Self::Records {
+                batches: records.batches,
+                high_watermark: records.high_watermark,
+                log_start: records.log_start,
+            },
+            Body::Diverging(proto::Diverging { epoch, end }) => Self::Diverging { epoch, end },
+            Body::OutOfRange(proto::OutOfRange { log_start }) => Self::OutOfRange { log_start },
+            Body::Refused(number) => Self::Refused(refusal(number)?),
+        })
+    }
+}
+
+fn refused(refusal: Refusal) -> proto::Refusal {
+    match refusal {
+        Refusal::NotLeader => proto::Refusal::NotLeader,
+        Refusal::OldEpoch => proto::Refusal::OldEpoch,
+        Refusal::NewEpoch => proto::Refusal::NewEpoch,
+        Refusal::NotReplica => proto::Refusal::NotReplica,
+        Refusal::OldIncarnation => proto::Refusal::OldIncarnation,
+    }
+}
+
+fn refusal(number: i32) -> Result<Refusal, Malformed> {
+    match proto::Refusal::try_from(number) {
+        Ok(proto::Refusal::NotLeader) => Ok(Refusal::NotLeader),
+        Ok(proto::Refusal::OldEpoch) => Ok(Refusal::OldEpoch),
+        Ok(proto::Refusal::NewEpoch) => Ok(Refusal::NewEpoch),
+        Ok(proto::Refusal::NotReplica) => Ok(Refusal::NotReplica),
+        Ok(proto::Refusal::OldIncarnation) => Ok(Refusal::OldIncarnation),
+        Ok(proto::Refusal::Unspecified) | Err(_) => Err(Malformed),
+    }
+}

@@ -1,0 +1,158 @@
+//! A broker in memory, and a host of sessions that hands them to the test.
+
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use bytes::Bytes;
+use headwater_broker::{
+    Acks, Answer, Broker, Fetch, FetchError, Fetched, LeaderSession, NodeError, PartitionBatch,
+    PartitionId, PartitionState, ProduceError, Produced, SessionHost, TopicId,
+};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, mpsc};
+
+#[derive(Default)]
+pub struct Memory {
+    pub partitions: Mutex<HashMap<PartitionId, Vec<Bytes>>>,
+    pub grown: Notify,
+    /// Fetches that wait.
+    pub waiting: AtomicUsize,
+    /// Produces that arrived.
+    pub received: AtomicUsize,
+    /// What produces are answered instead; `None` in it hangs after the append.
+    pub answer: Mutex<Option<Option<ProduceError>>>,
+    /// What everything else is answered instead.
+    pub refuse: Mutex<Option<FetchError>>,
+    changed: Notify,
+}
+
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Memory {
+    fn read(&self, fetch: &Fetch) -> Vec<Result<Fetched, FetchError>> {
+        let partitions = self.partitions.lock();
+        let read = |partition, offset: u64| {
+            let topic = fetch.topic;
+            let batches = partitions.get(&PartitionId { topic, partition });
+            let batches = batches.map(Vec::as_slice).unwrap_or_default();
+            Ok(Fetched {
+                batches: batches.iter().skip(offset as usize).cloned().collect(),
+                log_start: 0,
+                high_watermark: batches.len() as u64,
+            })
+        };
+        let positions = fetch.positions.iter();
+        positions.map(|at| read(at.partition, at.offset)).collect()
+    }
+
+    fn refused(&self) -> Option<FetchError> {
+        self.refuse.lock().clone()
+    }
+}
+
+impl Broker for Memory {
+    fn produce(
+        &self,
+        topic: TopicId,
+        batches: Vec<PartitionBatch>,
+        _acks: Acks,
+    ) -> Answer<'_, Vec<Result<Produced, ProduceError>>> {
+        Box::pin(async move {
+            self.received.fetch_add(1, Ordering::SeqCst);
+            let answer = self.answer.lock().clone();
+            if let Some(Some(error)) = answer {
+                return vec![Err(error); batches.len()];
+            }
+            let mut answers = Vec::new();
+            for PartitionBatch { partition, batch } in batches {
+                let mut partitions = self.partitions.lock();
+                let log = partitions
+                    .entry(PartitionId { topic, partition })
+                    .or_default();
+                answers.push(Ok(Produced {
+                    base_offset: log.len() as u64,
+                    duplicate: false,
+                    original: None,
+                }));
+                log.push(batch.freeze());
+            }
+            self.changed.notify_waiters();
+            if answer.is_some() {
+                std::future::pending::<()>().await;
+            }
+            answers
+        })
+    }
+
+    fn fetch(&self, fetch: Fetch) -> Answer<'_, Vec<Result<Fetched, FetchError>>> {
+        Box::pin(async move {
+            if let Some(error) = self.refused() {
+                return vec![Err(error); fetch.positions.len()];
+            }
+            self.waiting.fetch_add(1, Ordering::SeqCst);
+            let _waiting = Waiting(&self.waiting);
+            let deadline = tokio::time::Instant::now() + fetch.wait;
+            loop {
+                let changed = self.changed.notified();
+                let read = self.read(&fetch);
+                let empty = read.iter().flatten().all(|part| part.batches.is_empty());
+                if !empty || tokio::time::timeout_at(deadline, changed).await.is_err() {
+                    return read;
+                }
+            }
+        })
+    }
+
+    fn partition_states(
+        &self,
+        topic: TopicId,
+        partitions: Vec<u32>,
+    ) -> Answer<'_, Vec<Result<PartitionState, FetchError>>> {
+        let logs = self.partitions.lock();
+        let states = partitions.into_iter().map(|partition| {
+            let log = logs.get(&PartitionId { topic, partition });
+            let log = log.ok_or(FetchError::UnknownPartition)?;
+            Ok(PartitionState {
+                log_start: 1,
+                high_watermark: log.len() as u64,
+                hot_bytes: log.iter().map(|batch| batch.len() as u64).sum(),
+            })
+        });
+        Box::pin(std::future::ready(states.collect()))
+    }
+
+    fn offset_for_time(&self, _: PartitionId, at_ms: i64) -> Answer<'_, Result<u64, FetchError>> {
+        let answer = self.refused().map_or(Ok((at_ms + 10) as u64), Err);
+        Box::pin(std::future::ready(answer))
+    }
+
+    fn trim(&self, _: PartitionId, before: u64) -> Answer<'_, Result<u64, FetchError>> {
+        let answer = self.refused().map_or(Ok(before), Err);
+        Box::pin(std::future::ready(answer))
+    }
+
+    fn topic_grew(&self, _: TopicId) {
+        self.grown.notify_one();
+    }
+
+    fn drop_topic(&self, _: TopicId, _: u32) -> Answer<'_, Result<(), NodeError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+/// Hands sessions to whoever waits for them.
+pub struct Host(pub mpsc::UnboundedSender<LeaderSession>);
+
+impl SessionHost for Host {
+    fn serve_follower(&self, session: LeaderSession) {
+        self.0.send(session).unwrap();
+    }
+}
