@@ -63,6 +63,11 @@ pub const BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 pub const BODY_BYTES_PER_SECOND_MIN: usize = 4 << 10;
 /// How long a stop waits for requests in flight.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a call waits for a partition to have a leader that answers.
+pub const LEADER_WAIT: Duration = Duration::from_secs(10);
+/// The first and the longest pause between two looks for a leader.
+pub const LEADER_RETRY: (Duration, Duration) =
+    (Duration::from_millis(10), Duration::from_millis(200));
 /// How often a node asks what changed in the metadata. A revoked key lives on for as long at most.
 pub const METADATA_POLL: Duration = Duration::from_millis(1_000);
 /// How long callers are let in on what was known of them while the metadata database is away.

@@ -25,7 +25,7 @@ pub enum Acks {
 }
 
 /// One batch for one partition.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct PartitionBatch {
     /// The partition's number in its topic.
     pub partition: u32,

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use headwater_broker::{Fetch, FetchError, FetchPosition, Fetched};
+use headwater_broker::{FetchError, FetchPosition, Fetched};
 use headwater_record::{BatchView, WriteOptions, write_record};
 use serde::Serialize;
 
-use super::{Cursor, Gateway, Held, read_problem};
+use super::{Cursor, Gateway, Held, partition_not_found, read_problem};
 use crate::{
     metadata::{Project, Topic},
     problem::{Code, Problem},
@@ -110,7 +110,9 @@ impl Gateway {
         offset: u64,
         limits: &ReadLimits,
     ) -> Result<FetchPage, Problem> {
-        self.leader(topic, partition)?;
+        if partition >= topic.partitions() {
+            return Err(partition_not_found(topic));
+        }
         let mut offsets = [(partition, offset)];
         self.fetch_page(topic, &mut offsets, limits)
             .await
@@ -173,12 +175,8 @@ impl Gateway {
         let mut left = *limits;
         if !limits.wait.is_zero() {
             // Whoever only waits holds no memory.
-            left.bytes_max = 0;
-            self.fetch_offsets(topic, offsets, &left).await;
-            left = ReadLimits {
-                wait: Duration::ZERO,
-                ..*limits
-            };
+            let positions = positions(offsets, limits);
+            self.wait_for_records(topic, &positions, limits.wait).await;
         }
         let held = self.pages.take(limits.bytes_max).await;
         page.held = Some(held.map_err(|problem| (problem, None))?);
@@ -215,54 +213,28 @@ impl Gateway {
         }
     }
 
-    /// One call to each broker that leads one of the partitions.
     async fn fetch_offsets(
         &self,
         topic: &Topic,
         offsets: &[(u32, u64)],
         limits: &ReadLimits,
     ) -> Vec<Result<Fetched, FetchError>> {
-        let share = (limits.bytes_max / offsets.len().max(1)).max(64 << 10);
-        let positions: Vec<_> = offsets
-            .iter()
-            .map(|&(partition, offset)| FetchPosition {
-                partition,
-                offset,
-                records_max: limits.records_max,
-                bytes_max: share.min(limits.bytes_max),
-            })
-            .collect();
-        let leader_of = |partition| topic.leader_of(partition);
-        let fetch = |positions: Vec<FetchPosition>, wait| Fetch {
-            topic: topic.id,
-            positions,
-            bytes_max: limits.bytes_max,
-            wait,
-        };
-        let first = offsets
-            .first()
-            .and_then(|(partition, _)| leader_of(*partition));
-        if offsets
-            .iter()
-            .all(|(partition, _)| leader_of(*partition) == first)
-        {
-            return match first.and_then(|id| self.cluster.broker(id)) {
-                Some(broker) => broker.fetch(fetch(positions, limits.wait)).await,
-                None => vec![Err(FetchError::NotLeader); offsets.len()],
-            };
-        }
-        let mut results = Vec::with_capacity(positions.len());
-        for position in positions {
-            let broker = leader_of(position.partition).and_then(|id| self.cluster.broker(id));
-            match broker {
-                Some(broker) => {
-                    results.extend(broker.fetch(fetch(vec![position], limits.wait)).await)
-                }
-                None => results.push(Err(FetchError::NotLeader)),
-            }
-        }
-        results
+        let positions = positions(offsets, limits);
+        self.fetch_positions(topic, &positions, limits.bytes_max)
+            .await
     }
+}
+
+/// A fair share of what may be read, at each offset.
+fn positions(offsets: &[(u32, u64)], limits: &ReadLimits) -> Vec<FetchPosition> {
+    let share = (limits.bytes_max / offsets.len().max(1)).max(64 << 10);
+    let position = |&(partition, offset)| FetchPosition {
+        partition,
+        offset,
+        records_max: limits.records_max,
+        bytes_max: share.min(limits.bytes_max),
+    };
+    offsets.iter().map(position).collect()
 }
 
 /// Moves offsets that are not there to where the caller wants to go on.

@@ -9,6 +9,7 @@ mod fetch;
 mod notes;
 mod positions;
 mod produce;
+mod routing;
 mod tail;
 mod tenants;
 mod topics;
@@ -179,20 +180,6 @@ impl Gateway {
     async fn connection(&self) -> Result<sqlx::pool::PoolConnection<sqlx::Any>, Problem> {
         self.store.connection().await.map_err(changes::unavailable)
     }
-
-    /// The broker that leads a partition.
-    fn leader(
-        &self,
-        topic: &Topic,
-        partition: u32,
-    ) -> Result<Arc<dyn headwater_broker::Broker>, Problem> {
-        if partition >= topic.partitions() {
-            return Err(partition_not_found(topic));
-        }
-        self.cluster
-            .leader(&topic.placement, partition)
-            .ok_or_else(no_leader)
-    }
 }
 
 /// Whether `name` may be that of a topic or a key, which `field` holds: 1 to 249 of
@@ -256,7 +243,7 @@ fn read_problem(error: FetchError) -> Problem {
         FetchError::UnknownPartition => {
             Problem::new(Code::TopicNotFound, "the topic was deleted meanwhile")
         }
-        FetchError::NotLeader => no_leader(),
+        FetchError::NotLeader | FetchError::Unreachable(_) => no_leader(),
         FetchError::OutOfRange {
             log_start,
             high_watermark,

@@ -80,26 +80,27 @@ impl Gateway {
         partition: u32,
         position: Position,
     ) -> Result<u64, Problem> {
-        let leader = self.leader(topic, partition)?;
         let id = PartitionId {
             topic: topic.id,
             partition,
         };
-        let states = leader.partition_states(topic.id, vec![partition]).await;
-        let state = states.into_iter().next().ok_or_else(no_leader)?;
-        let state = state.map_err(read_problem)?;
-        match position {
-            Position::Offset(offset) => Ok(offset),
-            Position::Start(Start::Earliest) => Ok(state.log_start),
-            Position::Start(Start::Latest) => Ok(state.high_watermark),
-            Position::Start(Start::Tail(records)) => Ok(state
-                .high_watermark
-                .saturating_sub(records)
-                .max(state.log_start)),
-            Position::At(TimePoint(at)) => {
-                leader.offset_for_time(id, at).await.map_err(read_problem)
+        self.ask_leader(topic, partition, |leader| async move {
+            if let Position::At(TimePoint(at)) = position {
+                return leader.offset_for_time(id, at).await;
             }
-        }
+            let mut states = leader.partition_states(id.topic, vec![partition]).await;
+            let state = states.pop().unwrap_or(Err(FetchError::NotLeader))?;
+            Ok(match position {
+                Position::Offset(offset) => offset,
+                Position::Start(Start::Earliest) => state.log_start,
+                Position::Start(Start::Tail(records)) => state
+                    .high_watermark
+                    .saturating_sub(records)
+                    .max(state.log_start),
+                Position::Start(Start::Latest) | Position::At(_) => state.high_watermark,
+            })
+        })
+        .await
     }
 
     /// The offset in every partition at which `position` begins. `tail-N` means the newest N of the
@@ -181,21 +182,17 @@ impl Gateway {
         from: u64,
         end: u64,
     ) -> Result<Vec<i64>, Problem> {
-        let leader = self.leader(topic, partition)?;
         let mut times = Vec::with_capacity((end - from) as usize);
         while from + (times.len() as u64) < end {
             let offset = from + times.len() as u64;
-            let fetched = leader.fetch(Fetch {
-                topic: topic.id,
-                positions: vec![FetchPosition {
-                    partition,
-                    offset,
-                    records_max: (end - offset) as usize,
-                    bytes_max: 1 << 20,
-                }],
+            let position = FetchPosition {
+                partition,
+                offset,
+                records_max: (end - offset) as usize,
                 bytes_max: 1 << 20,
-                wait: Duration::ZERO,
-            });
+            };
+            let positions = [position];
+            let fetched = self.fetch_positions(topic, &positions, 1 << 20);
             let before = times.len();
             for result in fetched.await {
                 let mut scratch = Vec::new();

@@ -179,7 +179,11 @@ impl Gateway {
             ..
         } = encoded;
         let partitions: Vec<u32> = batches.iter().map(|batch| batch.partition).collect();
-        let outcomes = self.produce_batches(topic, batches, acks).await;
+        let produced = self.send_batches(topic, batches, acks).await;
+        let outcomes: Vec<_> = produced
+            .into_iter()
+            .map(|outcome| outcome.map_err(write_problem))
+            .collect();
         count(topic, &outcomes, &sizes);
         if outcomes.iter().all(Result::is_err) {
             // One partition that may have its records makes the whole outcome unknown.
@@ -196,50 +200,6 @@ impl Gateway {
             outcomes,
             acks,
         })
-    }
-
-    /// One call to each broker that leads one of the partitions.
-    async fn produce_batches(
-        &self,
-        topic: &Topic,
-        mut batches: Vec<headwater_broker::PartitionBatch>,
-        acks: Acks,
-    ) -> Vec<Result<Produced, Problem>> {
-        let count = batches.len();
-        let leader_of = |partition| topic.leader_of(partition);
-        let Some(first) = batches.first().map(|batch| leader_of(batch.partition)) else {
-            return Vec::new();
-        };
-        if batches
-            .iter()
-            .all(|batch| leader_of(batch.partition) == first)
-        {
-            let Some(broker) = first.and_then(|id| self.cluster.broker(id)) else {
-                return vec![Err(no_leader()); count];
-            };
-            let produced = broker.produce(topic.id, batches, acks).await;
-            return produced
-                .into_iter()
-                .map(|result| result.map_err(write_problem))
-                .collect();
-        }
-        let mut outcomes = vec![Err(no_leader()); count];
-        let mut places: Vec<usize> = (0..count).collect();
-        while let Some(leader) = batches.first().map(|batch| leader_of(batch.partition)) {
-            let (mine, others): (Vec<_>, Vec<_>) = places
-                .into_iter()
-                .zip(batches)
-                .partition(|(_, batch)| leader_of(batch.partition) == leader);
-            let (my_places, my_batches): (Vec<_>, Vec<_>) = mine.into_iter().unzip();
-            if let Some(broker) = leader.and_then(|id| self.cluster.broker(id)) {
-                let produced = broker.produce(topic.id, my_batches, acks).await;
-                for (place, result) in my_places.into_iter().zip(produced) {
-                    outcomes[place] = result.map_err(write_problem);
-                }
-            }
-            (places, batches) = others.into_iter().unzip();
-        }
-        outcomes
     }
 }
 
@@ -383,7 +343,11 @@ fn write_problem(error: ProduceError) -> Problem {
         ProduceError::UnknownPartition => {
             Problem::new(Code::TopicNotFound, "the topic was deleted meanwhile")
         }
-        ProduceError::NotLeader => no_leader(),
+        ProduceError::NotLeader | ProduceError::Unreachable => no_leader(),
+        ProduceError::TooFewInSync => Problem::new(
+            Code::Unavailable,
+            "fewer copies of the partition are in sync than min_insync_replicas asks for",
+        ),
         ProduceError::ProducerReused => Problem::new(
             Code::IdempotencyKeyReused,
             "this Idempotency-Key was used with another body for this topic",

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use headwater_broker::{BrokerId, PartitionId, PartitionState};
+use headwater_broker::{Broker, BrokerId, PartitionId, PartitionState};
 use serde::Deserialize;
 
 use super::{
@@ -299,9 +299,10 @@ impl Gateway {
             topic: topic.id,
             partition,
         };
-        let trimmed = self.leader(topic, partition)?.trim(id, before_offset).await;
+        let trim = |leader: Arc<dyn Broker>| async move { leader.trim(id, before_offset).await };
+        let trimmed = self.ask_leader(topic, partition, trim).await;
         topic.meter.resized();
-        trimmed.map_err(read_problem)
+        trimmed
     }
 }
 

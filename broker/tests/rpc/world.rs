@@ -82,6 +82,14 @@ impl Directory {
 }
 
 impl Placement for Directory {
+    fn changes(&self) -> tokio::sync::watch::Receiver<()> {
+        tokio::sync::watch::Sender::new(()).subscribe()
+    }
+
+    fn take_changed(&self) -> Vec<(PartitionId, Arc<headwater_broker::replica::Assignment>)> {
+        Vec::new()
+    }
+
     fn topic(&self, _: TopicId) -> Option<Arc<TopicPlacement>> {
         None
     }

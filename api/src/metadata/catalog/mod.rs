@@ -344,6 +344,11 @@ impl Catalog {
             .cloned()
     }
 
+    /// The topic of that id, as it is now.
+    pub fn topic_of(&self, id: TopicId) -> Option<Arc<Topic>> {
+        self.snapshot.read().topics.get(&id).cloned()
+    }
+
     /// Topics of a project that `wanted` names, from the first after `after`, at most `most`.
     pub fn topics(
         &self,

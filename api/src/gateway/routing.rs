@@ -1,0 +1,272 @@
+//! Reaching the brokers that lead: one call to each, again while it definitely did nothing.
+//!
+//! A leader that is just being replaced is waited for. What may have reached a log is never sent a
+//! second time.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use futures_util::{StreamExt, future::join_all, stream::FuturesUnordered};
+use headwater_broker::{
+    Acks, Broker, BrokerId, Fetch, FetchError, FetchPosition, Fetched, PartitionBatch, Placement,
+    ProduceError, Produced,
+};
+use tokio::{sync::watch, time::Instant};
+
+use super::{Gateway, no_leader, partition_not_found, read_problem, topic_not_found};
+use crate::{
+    limits::{LEADER_RETRY, LEADER_WAIT},
+    metadata::Topic,
+    problem::Problem,
+};
+
+/// How long a call goes on looking for a leader.
+struct Patience {
+    deadline: Instant,
+    pause: Duration,
+    changes: watch::Receiver<()>,
+}
+
+impl Patience {
+    /// Waits for the metadata to change, or a moment. False if the time is over.
+    async fn again(&mut self) -> bool {
+        if Instant::now() >= self.deadline {
+            return false;
+        }
+        // Whether it changed or ended, looking again is what is left.
+        let _ = tokio::time::timeout(self.pause, self.changes.changed()).await;
+        self.pause = (self.pause * 2).min(LEADER_RETRY.1);
+        true
+    }
+}
+
+/// Positions in a request by the broker that leads there, if any does.
+fn by_leader(
+    topic: &Topic,
+    partitions: impl Iterator<Item = u32>,
+) -> BTreeMap<Option<BrokerId>, Vec<usize>> {
+    let mut groups: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (place, partition) in partitions.enumerate() {
+        let leader = topic.leader_of(partition);
+        groups.entry(leader).or_default().push(place);
+    }
+    groups
+}
+
+fn is_elsewhere(error: &FetchError) -> bool {
+    matches!(error, FetchError::NotLeader | FetchError::Unreachable(_))
+}
+
+impl Gateway {
+    fn patience(&self) -> Patience {
+        Patience {
+            deadline: Instant::now() + LEADER_WAIT,
+            pause: LEADER_RETRY.0,
+            changes: self.catalog.changes(),
+        }
+    }
+
+    /// Whether leadership can be anywhere but here.
+    fn is_clustered(&self) -> bool {
+        self.catalog.brokers().views.len() > 1
+    }
+
+    /// Asks the broker that leads a partition, which may be another one by the next try.
+    ///
+    /// # Errors
+    /// 404 without such a partition, 503 without a leader, and what the broker answers.
+    pub(super) async fn ask_leader<T, F>(
+        &self,
+        topic: &Topic,
+        partition: u32,
+        ask: impl Fn(Arc<dyn Broker>) -> F,
+    ) -> Result<T, Problem>
+    where
+        F: Future<Output = Result<T, FetchError>>,
+    {
+        if partition >= topic.partitions() {
+            return Err(partition_not_found(topic));
+        }
+        let mut patience = self.patience();
+        loop {
+            let current = self.catalog.topic_of(topic.id);
+            let current = current.ok_or_else(topic_not_found)?;
+            let error = match self.cluster.leader(&current.placement, partition) {
+                Some(broker) => match ask(broker).await {
+                    Err(error) if is_elsewhere(&error) => read_problem(error),
+                    answer => return answer.map_err(read_problem),
+                },
+                None => no_leader(),
+            };
+            if !patience.again().await {
+                return Err(error);
+            }
+        }
+    }
+
+    /// Sends one request's batches to those who lead, and again what definitely was not written.
+    pub(super) async fn send_batches(
+        &self,
+        topic: &Topic,
+        batches: Vec<PartitionBatch>,
+        acks: Acks,
+    ) -> Vec<Result<Produced, ProduceError>> {
+        if !self.is_clustered() {
+            return self.send_once(topic, batches, acks).await;
+        }
+        // A producer's batches belong together: those that were written are found again.
+        let together = batches.first().is_some_and(|b| b.batch.producer().id >= 0);
+        let mut outcomes = vec![Err(ProduceError::NotLeader); batches.len()];
+        let mut places: Vec<usize> = (0..batches.len()).collect();
+        let mut patience = self.patience();
+        let mut current: Option<Arc<Topic>> = None;
+        loop {
+            let sent = places.iter().map(|place| batches[*place].clone()).collect();
+            let topic = current.as_deref().unwrap_or(topic);
+            let answers = self.send_once(topic, sent, acks).await;
+            for (place, answer) in places.into_iter().zip(answers) {
+                if outcomes[place].is_err() {
+                    outcomes[place] = answer;
+                }
+            }
+            let again = |error: &ProduceError| {
+                matches!(error, ProduceError::NotLeader | ProduceError::Unreachable)
+            };
+            let failed = |place: &usize| outcomes[*place].as_ref().is_err_and(again);
+            places = (0..batches.len()).filter(failed).collect();
+            // What may be in a log is the client's to repeat, and its companions with it.
+            let unknown = together
+                && outcomes
+                    .iter()
+                    .any(|o| matches!(o, Err(ProduceError::Unknown)));
+            if places.is_empty() || unknown || !patience.again().await {
+                return outcomes;
+            }
+            if together {
+                places = (0..batches.len()).collect();
+            }
+            match self.catalog.topic_of(topic.id) {
+                Some(topic) => current = Some(topic),
+                None => return outcomes,
+            }
+        }
+    }
+
+    /// One call to each broker that leads one of the partitions.
+    async fn send_once(
+        &self,
+        topic: &Topic,
+        batches: Vec<PartitionBatch>,
+        acks: Acks,
+    ) -> Vec<Result<Produced, ProduceError>> {
+        let mut groups = by_leader(topic, batches.iter().map(|batch| batch.partition));
+        if groups.len() == 1
+            && let Some((leader, _)) = groups.pop_first()
+        {
+            let count = batches.len();
+            return match leader.and_then(|id| self.cluster.broker(id)) {
+                Some(broker) => broker.produce(topic.id, batches, acks).await,
+                None => vec![Err(ProduceError::NotLeader); count],
+            };
+        }
+        let mut outcomes = vec![Err(ProduceError::NotLeader); batches.len()];
+        let mut batches: Vec<_> = batches.into_iter().map(Some).collect();
+        let calls = groups.into_iter().filter_map(|(leader, places)| {
+            let broker = self.cluster.broker(leader?)?;
+            let mine = places.iter().filter_map(|place| batches[*place].take());
+            let mine: Vec<_> = mine.collect();
+            Some(async move { (places, broker.produce(topic.id, mine, acks).await) })
+        });
+        let calls: Vec<_> = calls.collect();
+        for (places, answers) in join_all(calls).await {
+            for (place, answer) in places.into_iter().zip(answers) {
+                outcomes[place] = answer;
+            }
+        }
+        outcomes
+    }
+
+    /// Reads positions of one topic from those who lead there, looking for leaders that move.
+    pub(super) async fn fetch_positions(
+        &self,
+        topic: &Topic,
+        positions: &[FetchPosition],
+        bytes_max: usize,
+    ) -> Vec<Result<Fetched, FetchError>> {
+        let mut patience = self.patience();
+        let mut current: Option<Arc<Topic>> = None;
+        loop {
+            let topic = current.as_deref().unwrap_or(topic);
+            let fetched = self.fetch_once(topic, positions, bytes_max).await;
+            let elsewhere =
+                |result: &Result<_, FetchError>| result.as_ref().is_err_and(is_elsewhere);
+            if !fetched.iter().any(elsewhere) || !patience.again().await {
+                return fetched;
+            }
+            match self.catalog.topic_of(topic.id) {
+                Some(topic) => current = Some(topic),
+                None => return fetched,
+            }
+        }
+    }
+
+    async fn fetch_once(
+        &self,
+        topic: &Topic,
+        positions: &[FetchPosition],
+        bytes_max: usize,
+    ) -> Vec<Result<Fetched, FetchError>> {
+        let mut results = vec![Err(FetchError::NotLeader); positions.len()];
+        let calls = self.fetch_calls(topic, positions, bytes_max, Duration::ZERO);
+        for (places, answers) in join_all(calls).await {
+            for (place, answer) in places.into_iter().zip(answers) {
+                results[place] = answer;
+            }
+        }
+        results
+    }
+
+    /// Waits until one of the leaders has something new at one of the positions, or the time is over.
+    pub(super) async fn wait_for_records(
+        &self,
+        topic: &Topic,
+        positions: &[FetchPosition],
+        wait: Duration,
+    ) {
+        let calls = self.fetch_calls(topic, positions, 0, wait);
+        let mut calls: FuturesUnordered<_> = calls.into_iter().collect();
+        while let Some((places, answers)) = calls.next().await {
+            let mut news = places
+                .iter()
+                .zip(&answers)
+                .map(|(place, answer)| match answer {
+                    Ok(fetched) => fetched.high_watermark != positions[*place].offset,
+                    Err(_) => true,
+                });
+            if news.any(|new| new) {
+                return;
+            }
+        }
+    }
+
+    /// One call to each broker that leads at one of the positions.
+    fn fetch_calls<'a>(
+        &self,
+        topic: &'a Topic,
+        positions: &'a [FetchPosition],
+        bytes_max: usize,
+        wait: Duration,
+    ) -> Vec<impl Future<Output = (Vec<usize>, Vec<Result<Fetched, FetchError>>)> + Send + 'a> {
+        let groups = by_leader(topic, positions.iter().map(|position| position.partition));
+        let calls = groups.into_iter().filter_map(|(leader, places)| {
+            let broker = self.cluster.broker(leader?)?;
+            let fetch = Fetch {
+                topic: topic.id,
+                positions: places.iter().map(|place| positions[*place]).collect(),
+                bytes_max,
+                wait,
+            };
+            Some(async move { (places, broker.fetch(fetch).await) })
+        });
+        calls.collect()
+    }
+}
