@@ -228,6 +228,11 @@ fn read_problem(error: FetchError) -> Problem {
             Problem::new(Code::TopicNotFound, "the topic was deleted meanwhile")
         }
         FetchError::NotLeader => no_leader(),
+        FetchError::Unreachable(why) => {
+            // Said in the log by whom it could not be reached.
+            tracing::debug!(%why, "a partition's leader is not reached");
+            no_leader()
+        }
         FetchError::OutOfRange {
             log_start,
             high_watermark,

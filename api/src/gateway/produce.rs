@@ -383,7 +383,7 @@ fn write_problem(error: ProduceError) -> Problem {
         ProduceError::UnknownPartition => {
             Problem::new(Code::TopicNotFound, "the topic was deleted meanwhile")
         }
-        ProduceError::NotLeader => no_leader(),
+        ProduceError::NotLeader | ProduceError::Unreachable => no_leader(),
         ProduceError::ProducerReused => Problem::new(
             Code::IdempotencyKeyReused,
             "this Idempotency-Key was used with another body for this topic",
