@@ -1,6 +1,7 @@
 //! The command line.
 
 mod admin;
+mod cluster;
 mod exit;
 mod node;
 mod oidc;

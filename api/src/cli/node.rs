@@ -1,8 +1,16 @@
 //! Starting, running and stopping a node.
 
-use std::{io::Write, net::SocketAddr, os::unix::fs::DirBuilderExt, process::ExitCode, sync::Arc};
+use std::{
+    io::Write,
+    net::SocketAddr,
+    os::unix::fs::DirBuilderExt,
+    process::ExitCode,
+    sync::{Arc, OnceLock},
+};
 
-use headwater_broker::{Clock, Cluster, Node, NodeOptions, SingleNode, SystemClock};
+use headwater_broker::{
+    Clock, Cluster, NoFollowers, Node, NodeOptions, SingleNode, SystemClock, rpc,
+};
 use headwater_log::{LogOptions, OpenError, RealDisk, Recovery};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -10,7 +18,7 @@ use tokio::{
 };
 
 use super::{
-    exit, oidc,
+    cluster, exit, oidc,
     settings::{Mode, Settings, VARIABLES},
     tenant::{self, Credentials},
 };
@@ -71,6 +79,11 @@ impl Stopped {
 async fn serve(settings: Settings) -> Result<(), Stopped> {
     // Listening first: a taken port is told before anything is created.
     let server = bind(settings.listen).await?;
+    let secret = settings.cluster.secret_file.as_deref();
+    let secret = secret
+        .map(cluster::read_secret)
+        .transpose()
+        .map_err(|error| Stopped::new(exit::USAGE, format!("cluster_secret_file: {error}")))?;
     let providers = providers(&settings, server.address())?;
     let internal = match settings.internal_listen {
         Some(address) => Some(bind(address).await?),
@@ -165,11 +178,27 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
             drain
         }
     };
-    // Health and metrics stay reachable while the public port drains.
+    // Health and metrics stay reachable while the public port drains, and so does this node for others.
+    let (stop_internal, internal_stopped) = oneshot::channel::<()>();
     let internal = internal.map(|internal| {
-        tracing::info!(address = %internal.address(), "listening for health and metrics");
+        let nodes = rpc::Service::new(
+            node.clone(),
+            Arc::new(NoFollowers),
+            Arc::new(OnceLock::new()),
+            secret,
+        );
+        tracing::info!(
+            address = %internal.address(),
+            advertise = settings.cluster.advertise,
+            rack = settings.cluster.rack,
+            "listening for health and metrics"
+        );
         let router = http::internal_router(app.clone());
-        tokio::spawn(internal.run(app.clone(), router, std::future::pending()))
+        let internal = internal.with_nodes(Arc::new(nodes));
+        tokio::spawn(internal.run(app.clone(), router, async move {
+            // The sender is dropped instead of used.
+            let _ = internal_stopped.await;
+        }))
     });
     // The sender lives until the end: a dropped one would look like a change.
     let mut drained = None;
@@ -177,8 +206,11 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
     server
         .run(app, router, async { drained = Some(stop.await) })
         .await;
-    if let Some(internal) = internal {
-        internal.abort();
+    drop(stop_internal);
+    if let Some(internal) = internal
+        && let Err(error) = internal.await
+    {
+        tracing::error!(%error, "the internal listener failed");
     }
     following.abort();
     rotating.abort();

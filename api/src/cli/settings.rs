@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration}
 
 use clap::Args;
 
+use super::cluster::{self, ClusterSettings};
+
 /// `headwater dev`
 #[derive(Args)]
 pub struct DevArgs {
@@ -32,9 +34,29 @@ pub struct ServeArgs {
     /// Public address: REST and documents
     #[arg(long, env = "HEADWATER_LISTEN")]
     listen: Option<SocketAddr>,
-    /// Internal address: health and metrics
+    /// Internal address: health, metrics and the other nodes of a cluster [default: 127.0.0.1:7070]
     #[arg(long, env = "HEADWATER_INTERNAL_LISTEN")]
     internal_listen: Option<SocketAddr>,
+    /// File with the secret that the nodes of a cluster share; without one no other node is let in
+    ///
+    /// All nodes of a cluster have the same contents: at least 16 bytes, best random ones, such as by
+    /// `openssl rand -hex 32 > cluster.secret`. Whitespace around them does not count. Only the
+    /// service should be able to read the file. Nodes prove to each other that they know the secret
+    /// and never send it; what they say after that is not encrypted, so their network must be private.
+    #[arg(long, value_name = "PATH", env = "HEADWATER_CLUSTER_SECRET_FILE")]
+    cluster_secret_file: Option<PathBuf>,
+    /// Where the other nodes of a cluster reach this one's internal address
+    ///
+    /// A name or an address that leads here from their machines, and the port of --internal-listen,
+    /// such as broker-1.internal:7070. Without it the internal address is told to them as it is, which
+    /// does not do for 0.0.0.0 or 127.0.0.1.
+    #[arg(long, value_name = "HOST:PORT", env = "HEADWATER_ADVERTISE", value_parser = cluster::address)]
+    advertise: Option<String>,
+    /// Where this node stands, such as its availability zone: copies are kept in different racks
+    ///
+    /// What fails together has the same name. Nodes without one count as a rack of their own each.
+    #[arg(long, value_name = "NAME", env = "HEADWATER_RACK", value_parser = cluster::rack)]
+    rack: Option<String>,
     /// Where records are kept
     #[arg(long, env = "HEADWATER_DATA_DIR")]
     data_dir: Option<PathBuf>,
@@ -93,6 +115,8 @@ pub struct Settings {
     pub oidc_file: Option<PathBuf>,
     /// How browsers reach the service, if that is not its own address: scheme, host and port.
     pub public_url: Option<String>,
+    /// How it is one node of several.
+    pub cluster: ClusterSettings,
 }
 
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(10);
@@ -115,6 +139,7 @@ impl Settings {
             log_level: args.common.log_level.unwrap_or_else(|| "info".into()),
             oidc_file: args.common.oidc_file,
             public_url: args.common.public_url,
+            cluster: ClusterSettings::default(),
         }
     }
 
@@ -171,6 +196,14 @@ impl Settings {
                 let read = text.map(|text| super::oidc::public_url(&text)).transpose();
                 let read = read.map_err(|error| format!("public_url: {error}"))?;
                 args.common.public_url.or(read)
+            },
+            cluster: ClusterSettings {
+                secret_file: (args.cluster_secret_file)
+                    .or(file.text("cluster_secret_file")?.map(PathBuf::from)),
+                advertise: args
+                    .advertise
+                    .or(file.checked("advertise", cluster::address)?),
+                rack: args.rack.or(file.checked("rack", cluster::rack)?),
             },
         };
         file.nothing_left()?;
@@ -247,6 +280,16 @@ impl File {
             .transpose()
     }
 
+    fn checked(
+        &mut self,
+        key: &str,
+        check: impl FnOnce(&str) -> Result<String, String>,
+    ) -> Result<Option<String>, String> {
+        let path = self.path.clone();
+        let checked = self.text(key)?.map(|text| check(&text)).transpose();
+        checked.map_err(|error| format!("{path}: {key}: {error}"))
+    }
+
     fn nothing_left(&self) -> Result<(), String> {
         match self.values.keys().next() {
             None => Ok(()),
@@ -256,12 +299,15 @@ impl File {
 }
 
 /// The environment variables that mean something, for a warning about others.
-pub const VARIABLES: [&str; 13] = [
+pub const VARIABLES: [&str; 16] = [
     "HEADWATER_CONFIG",
     "HEADWATER_ROLES",
     "HEADWATER_BROKER_ID",
     "HEADWATER_LISTEN",
     "HEADWATER_INTERNAL_LISTEN",
+    "HEADWATER_CLUSTER_SECRET_FILE",
+    "HEADWATER_ADVERTISE",
+    "HEADWATER_RACK",
     "HEADWATER_DATA_DIR",
     "HEADWATER_DATABASE",
     "HEADWATER_MAINTENANCE_INTERVAL",

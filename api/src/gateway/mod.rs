@@ -243,7 +243,12 @@ fn read_problem(error: FetchError) -> Problem {
         FetchError::UnknownPartition => {
             Problem::new(Code::TopicNotFound, "the topic was deleted meanwhile")
         }
-        FetchError::NotLeader | FetchError::Unreachable(_) => no_leader(),
+        FetchError::NotLeader => no_leader(),
+        FetchError::Unreachable(why) => {
+            // Said in the log by whom it could not be reached.
+            tracing::debug!(%why, "a partition's leader is not reached");
+            no_leader()
+        }
         FetchError::OutOfRange {
             log_start,
             high_watermark,

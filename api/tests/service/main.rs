@@ -23,6 +23,7 @@ mod harness;
 mod idempotency;
 mod json;
 mod lines;
+mod nodes;
 mod oidc;
 mod postgres;
 mod raw_http;

@@ -35,9 +35,8 @@ async fn batches_arrive_byte_by_byte() {
         assert_eq!(produced.base_offset, seed as u64);
         assert!(!produced.duplicate && produced.original.is_none());
     }
-    let there = server.broker.partitions.lock();
-    assert!(there.values().next().unwrap() == &written);
-    drop(there);
+    let there: Vec<_> = server.broker.partitions.lock().values().cloned().collect();
+    assert!(there == std::slice::from_ref(&written));
     let fetched = broker.fetch(fetch_of(0, Duration::ZERO)).await;
     let fetched = fetched.into_iter().next().unwrap().unwrap();
     assert_eq!((fetched.log_start, fetched.high_watermark), (0, 5));

@@ -27,7 +27,7 @@ fn fetch(request: u64) -> FollowerFetch {
         epoch: 3,
         request,
         offset: request * 10,
-        last_epoch: (request % 2 == 0).then_some(2),
+        last_epoch: request.is_multiple_of(2).then_some(2),
         durable: request * 9,
     }
 }
@@ -37,7 +37,7 @@ fn answer(request: u64, body: AnswerBody) -> Answer {
         epoch: 3,
         request,
         offset: request * 10,
-        last_epoch: (request % 2 == 0).then_some(2),
+        last_epoch: request.is_multiple_of(2).then_some(2),
         body,
     }
 }
