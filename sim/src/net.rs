@@ -152,8 +152,9 @@ impl World {
             parts.for_each(|part| part.replica.follower_left(from));
         }
         if process.parts.is_empty() {
-            // Started, and not registered yet: it does not answer.
-            return;
+            // Started, and not registered yet: it hangs up.
+            let (follower, leader) = if from_follower { (from, id) } else { (id, from) };
+            return self.lose(follower, leader, session);
         }
         match message {
             Message::Fetch(partition, incarnation, fetch) => {
