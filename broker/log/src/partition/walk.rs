@@ -77,7 +77,7 @@ impl PartitionLog {
     /// given, as far as headers tell.
     fn batch_for_time(&self, timestamp_ms: i64, mut from: u64) -> Result<Option<u64>, ReadError> {
         loop {
-            let (view, in_memory) = {
+            let (view, tail_start, in_memory) = {
                 let state = self.state.lock();
                 if self.is_dropped() {
                     return Err(ReadError::Dropped);
@@ -92,7 +92,8 @@ impl PartitionLog {
                 let fits = |batch: &&super::TailBatch| {
                     batch.end > from && batch.max_timestamp_ms >= timestamp_ms
                 };
-                (view, state.tail.iter().find(fits).map(|batch| batch.base))
+                let in_memory = state.tail.iter().find(fits).map(|batch| batch.base);
+                (view, tail_start, in_memory)
             };
             let Some(view) = view else {
                 return Ok(in_memory.map(|base| base.max(from)));
@@ -103,11 +104,11 @@ impl PartitionLog {
             }
             match found {
                 Ok(Some(base)) => return Ok(Some(base.max(from))),
-                // It is in the part of this segment, or in a segment, that memory has; or the
-                // file has less than was thought.
+                // It is in the part of this segment, or in a segment, that memory has; or there is
+                // less than was thought in the file, or in what was left of it by a truncation.
                 Ok(None) => match in_memory {
-                    Some(base) => return Ok(Some(base.max(from))),
-                    None => from = view.end.max(from + 1),
+                    Some(base) if tail_start <= view.end => return Ok(Some(base.max(from))),
+                    _ => from = view.end.max(from + 1),
                 },
                 Err(_) if !self.has_segment(view.base) => {}
                 Err(error) => return Err(self.read_failed(view.base, &error)),

@@ -93,7 +93,7 @@ fn what_is_not_in_sequence_is_refused_as_a_whole() {
     let mut rotten = good.to_vec();
     *rotten.last_mut().unwrap() ^= 1;
     assert_eq!(refused(rotten.into()), AppendError::Invalid);
-    assert_eq!((partition.next_offset(), log.stats().queue_bytes), (4, 0));
+    assert_eq!(partition.next_offset(), 4);
     assert_eq!(everything(&partition), before);
     assert!(partition.append_sequenced(good, SEGMENT_BYTES).is_ok());
 }
