@@ -2,6 +2,7 @@
 
 mod admin;
 mod exit;
+mod join;
 mod node;
 mod oidc;
 mod settings;

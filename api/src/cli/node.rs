@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::{
-    exit, oidc,
+    exit, join, oidc,
     settings::{Mode, Settings, VARIABLES},
     tenant::{self, Credentials},
 };
@@ -106,6 +106,8 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
             Some(ensured.map_err(metadata)?)
         }
     };
+    let registered = join::register(&store, &node, &settings).await;
+    registered.map_err(|error| Stopped::new(exit::METADATA, error))?;
     let (drain, draining) = watch::channel(false);
     let reach = match settings.mode {
         Mode::Serve => Reach::Public,
@@ -138,6 +140,7 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
     published.map_err(metadata)?;
     let dead_topics = gateway.catch_up().await.map_err(metadata)?;
     gateway.remove_topics(dead_topics).await;
+    join::elect(&gateway).await.map_err(metadata)?;
     let following = tokio::spawn(gateway.clone().follow_metadata());
     let rotating = tokio::spawn(gateway.clone().rotate_signing_keys());
     let (stop_metering, stopped) = oneshot::channel();

@@ -103,6 +103,11 @@ impl Node {
         self.id
     }
 
+    /// The name of its data directory, made when the directory was.
+    pub fn data_dir_uuid(&self) -> [u8; 16] {
+        self.log.data_dir_uuid()
+    }
+
     /// Counters and gauges of the log.
     pub fn log_stats(&self) -> LogStats {
         self.log.stats()

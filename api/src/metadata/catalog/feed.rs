@@ -2,19 +2,21 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::atomic::Ordering,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use headwater_broker::BrokerId;
+use headwater_broker::{BrokerDirectory, TopicId, TopicPlacement};
 
+use super::partitions::{PlacesByTopic, directory, places_after};
 use super::{Catalog, Key, Organization, Project, Snapshot, Topic};
 use crate::{
     auth::{decode_hex, signing::VerifyingKey},
     limits::ENDED_SESSIONS_KEPT,
     metadata::store::{
-        Change, ChangeRow, IssuerRow, KeyRow, Kind, MembershipRow, OrganizationRow, ProjectRow,
-        QuotaRow, RefreshRow, Result, SigningKeyRow, Store, StoreError, TopicRow, UserRow,
+        Change, ChangeRow, ControllerRow, IssuerRow, KeyRow, Kind, MembershipRow, OrganizationRow,
+        PartitionRow, ProjectRow, QuotaRow, RefreshRow, Result, SigningKeyRow, Store, StoreError,
+        TopicRow, UserRow,
     },
     quota::Allowances,
     usage::Meters,
@@ -36,6 +38,9 @@ struct News {
     operators: Vec<(String, bool)>,
     sessions: Vec<(String, Option<i64>)>,
     signing_keys: Vec<(String, Option<VerifyingKey>)>,
+    /// Rows that were written over, by topic.
+    partitions: PlacesByTopic,
+    brokers: Option<BrokerDirectory>,
 }
 
 impl Catalog {
@@ -45,10 +50,17 @@ impl Catalog {
     /// # Errors
     /// The database failed, or holds rows that this service did not write; the snapshot is as it
     /// was.
-    pub async fn catch_up(&self, store: &Store, broker: BrokerId) -> Result<Vec<TopicRow>> {
+    pub async fn catch_up(&self, store: &Store) -> Result<Vec<TopicRow>> {
         let mut heard = self.heard.lock().await;
         match store.connection().await {
-            Ok(mut connection) => self.hear(&mut heard, &mut connection, broker, 0).await,
+            Ok(mut connection) => {
+                // No change tells of it: its lease is renewed all the time.
+                let holder = ControllerRow::holder(&mut connection, store.engine).await;
+                let holder = holder.inspect_err(|_| *heard = None)?;
+                let dead_topics = self.hear(&mut heard, &mut connection, 0).await?;
+                self.note_controller(holder);
+                Ok(dead_topics)
+            }
             Err(error) => {
                 *heard = None;
                 Err(error)
@@ -61,21 +73,16 @@ impl Catalog {
     ///
     /// # Errors
     /// As [`Catalog::catch_up`].
-    pub async fn catch_up_in(
-        &self,
-        change: &mut Change,
-        broker: BrokerId,
-    ) -> Result<Vec<TopicRow>> {
+    pub async fn catch_up_in(&self, change: &mut Change) -> Result<Vec<TopicRow>> {
         let mut heard = self.heard.lock().await;
         // The change's own number may be given out again if it is not committed.
-        self.hear(&mut heard, change, broker, 1).await
+        self.hear(&mut heard, change, 1).await
     }
 
     async fn hear(
         &self,
         heard: &mut Option<i64>,
         connection: &mut sqlx::AnyConnection,
-        broker: BrokerId,
         own_numbers: i64,
     ) -> Result<Vec<TopicRow>> {
         let now = self.started.elapsed();
@@ -90,8 +97,8 @@ impl Catalog {
                 let dead_topics = if changes.is_empty() {
                     Vec::new()
                 } else {
-                    let news = News::read(connection, changes, broker, &self.allowances).await?;
-                    let dead_topics = self.snapshot.write().apply(news);
+                    let news = News::read(connection, changes, number, &self.allowances).await?;
+                    let dead_topics = self.put(|snapshot| snapshot.apply(news));
                     self.changed.send_replace(());
                     dead_topics
                 };
@@ -102,9 +109,10 @@ impl Catalog {
                 // The number first: what commits meanwhile is read twice, never missed.
                 let number = ChangeRow::last_number(connection).await? - own_numbers;
                 let meters = self.meters();
-                let read = Snapshot::read(connection, broker, meters, &self.allowances).await;
+                let before = self.placements();
+                let read = Snapshot::read(connection, meters, before, &self.allowances).await;
                 let (snapshot, dead_topics) = read?;
-                self.snapshot.write().replace(snapshot);
+                self.put(|known| known.replace(snapshot));
                 self.changed.send_replace(());
                 *heard = Some(number);
                 dead_topics
@@ -128,8 +136,8 @@ impl Catalog {
 impl Snapshot {
     async fn read(
         connection: &mut sqlx::AnyConnection,
-        broker: BrokerId,
         meters: Meters,
+        before: HashMap<TopicId, Arc<TopicPlacement>>,
         allowances: &Allowances,
     ) -> Result<(Self, Vec<TopicRow>)> {
         let mut members_of: HashMap<String, Vec<MembershipRow>> = HashMap::new();
@@ -176,14 +184,20 @@ impl Snapshot {
             let id = row.id.clone();
             news.keys.push((id, Some(Key::of_row(row, allowances)?)));
         }
+        // Before the topics: a partition that comes meanwhile is read again, as its topic is.
+        let mut partitions_of = PartitionRow::all(connection).await?;
         for row in TopicRow::all(connection).await? {
-            news.add_topic(row.id.clone(), Some(row), broker)?;
+            let partitions = partitions_of.remove(&row.id).unwrap_or_default();
+            news.add_topic(row.id.clone(), Some(row), &partitions)?;
         }
+        news.brokers = Some(directory(connection).await?);
         let mut snapshot = Self {
             meters,
+            before,
             ..Self::default()
         };
         let dead_topics = snapshot.apply(news);
+        snapshot.before = HashMap::new();
         Ok((snapshot, dead_topics))
     }
 
@@ -241,6 +255,10 @@ impl Snapshot {
                 None => self.signing_keys.remove(&id),
             };
         }
+        self.put_partitions(news.partitions);
+        if let Some(brokers) = news.brokers {
+            self.put_brokers(brokers);
+        }
         news.dead_topics
     }
 }
@@ -266,11 +284,12 @@ impl News {
     async fn read(
         connection: &mut sqlx::AnyConnection,
         changes: Vec<ChangeRow>,
-        broker: BrokerId,
+        heard: i64,
         allowances: &Allowances,
     ) -> Result<Self> {
         let mut news = Self::default();
         let mut seen = HashSet::new();
+        let mut brokers_changed = false;
         for ChangeRow { kind, id, .. } in changes {
             if !seen.insert((kind.clone(), id.clone())) {
                 continue;
@@ -299,7 +318,8 @@ impl News {
                 }
                 Some(Kind::Topic) => {
                     let row = TopicRow::get(connection, &id).await?;
-                    news.add_topic(id, row, broker)?;
+                    let partitions = PartitionRow::of_topic(connection, &id).await?;
+                    news.add_topic(id, row, &partitions)?;
                 }
                 Some(Kind::User) => {
                     let row = UserRow::get(connection, &id).await?;
@@ -315,16 +335,28 @@ impl News {
                     news.signing_keys
                         .push((id, row.map(verifying_key).transpose()?));
                 }
+                Some(Kind::Broker) => brokers_changed = true,
+                // All of them at once, below.
+                Some(Kind::Partitions) => {}
                 None => tracing::debug!(kind, "a change of a kind that this version ignores"),
             }
         }
+        if brokers_changed {
+            news.brokers = Some(directory(connection).await?);
+        }
+        news.partitions = places_after(connection, heard).await?;
         Ok(news)
     }
 
-    fn add_topic(&mut self, id: String, row: Option<TopicRow>, broker: BrokerId) -> Result<()> {
+    fn add_topic(
+        &mut self,
+        id: String,
+        row: Option<TopicRow>,
+        partitions: &[PartitionRow],
+    ) -> Result<()> {
         match row {
             Some(row) if row.deleted_at.is_none() => {
-                let topic = Topic::from_row(&row, broker)?;
+                let topic = Topic::from_row(&row, partitions)?;
                 self.topics.push((id, Some(topic)));
             }
             dead => {

@@ -1,6 +1,7 @@
 //! The snapshot of metadata in memory: every request is answered from it.
 
 mod feed;
+mod partitions;
 mod tenants;
 mod topics;
 
@@ -13,7 +14,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use headwater_broker::{BrokerDirectory, Placement, TopicId, TopicPlacement};
+use headwater_broker::{
+    BrokerDirectory, PartitionId, Placement, TopicId, TopicPlacement, replica::Assignment,
+};
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
@@ -25,6 +28,7 @@ use crate::{
     usage::Meters,
 };
 
+use partitions::PartitionChanges;
 pub use tenants::{IssuerRule, Key, Organization, Project};
 pub use topics::Topic;
 
@@ -46,6 +50,11 @@ struct Snapshot {
     signing_keys: BTreeMap<String, VerifyingKey>,
     /// What topics and projects are counted with, however often they are read anew.
     meters: Meters,
+    brokers: Arc<BrokerDirectory>,
+    /// Where topics were before everything was read anew.
+    before: HashMap<TopicId, Arc<TopicPlacement>>,
+    /// Partitions that were put and are not as they were.
+    moved: Vec<(PartitionId, Arc<Assignment>)>,
 }
 
 struct OrganizationProjects {
@@ -129,6 +138,7 @@ impl Snapshot {
     /// Becomes another snapshot; when keys were used last stays known.
     fn replace(&mut self, new: Self) {
         let old = std::mem::replace(self, new);
+        Arc::make_mut(&mut self.brokers).controller = old.brokers.controller;
         for (id, key) in &self.keys {
             if let Some(old) = old.keys.get(id) {
                 let used_ms = old.used_ms.load(Ordering::Relaxed);
@@ -141,6 +151,10 @@ impl Snapshot {
         if let Some(entry) = self.projects.get_mut(&topic.project) {
             let organization = &entry.project.organization;
             topic.meter = self.meters.of(organization, &topic.project, &topic.name);
+            let known = self.topics.get(&topic.id).map(|known| &known.placement);
+            let known = known.or_else(|| self.before.get(&topic.id));
+            let moved = topic.keep_unchanged(known.map(|known| &**known));
+            self.moved.extend(moved);
             let topic = Arc::new(topic);
             self.topics.insert(topic.id, topic.clone());
             entry.topics.insert(topic.name.clone(), topic);
@@ -177,6 +191,7 @@ pub struct Catalog {
     dead_topics: parking_lot::Mutex<Vec<TopicRow>>,
     /// What the owners in the snapshot may use: they outlive every snapshot.
     allowances: Allowances,
+    partition_changes: PartitionChanges,
 }
 
 impl Default for Catalog {
@@ -189,11 +204,21 @@ impl Default for Catalog {
             changed: watch::Sender::new(()),
             dead_topics: parking_lot::Mutex::default(),
             allowances: Allowances::default(),
+            partition_changes: PartitionChanges::default(),
         }
     }
 }
 
 impl Catalog {
+    /// Changes the snapshot, and has it known which partitions that moved.
+    fn put<T>(&self, with: impl FnOnce(&mut Snapshot) -> T) -> T {
+        let mut snapshot = self.snapshot.write();
+        let answer = with(&mut snapshot);
+        self.partition_changes
+            .note(std::mem::take(&mut snapshot.moved));
+        answer
+    }
+
     fn heard_at(&self) -> Duration {
         Duration::from_millis(self.heard_at_ms.load(Ordering::Relaxed))
     }
@@ -362,6 +387,6 @@ impl Placement for Catalog {
     }
 
     fn brokers(&self) -> Arc<BrokerDirectory> {
-        Arc::default()
+        self.snapshot.read().brokers.clone()
     }
 }

@@ -3,10 +3,13 @@
 //! Functions that read take a connection, so that they read alike inside and outside of a change.
 
 mod audit;
+mod brokers;
 mod change;
 mod issuers;
 mod keys;
+mod notices;
 mod organizations;
+mod partitions;
 mod people;
 mod projects;
 mod quotas;
@@ -24,10 +27,12 @@ use sqlx::{
 use tokio::sync::Semaphore;
 
 pub use audit::{AuditFilter, AuditRow};
+pub use brokers::{BrokerRow, ControllerRow};
 pub use change::{Change, ChangeRow, Kind};
 pub use issuers::IssuerRow;
 pub use keys::KeyRow;
 pub use organizations::OrganizationRow;
+pub use partitions::{PartitionRow, PlacedRow};
 pub use people::{InvitationRow, MembershipRow, UserRow};
 pub use projects::ProjectRow;
 pub use quotas::{Layer, QuotaRow};
@@ -64,16 +69,50 @@ impl From<sqlx::Error> for StoreError {
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Engine {
+pub(super) enum Engine {
     Sqlite,
     Postgres,
+}
+
+impl Engine {
+    /// The database's own clock, in milliseconds since the epoch: leases are judged by no other. On
+    /// Postgres it goes on inside of a transaction and while a statement waits for a lock.
+    pub fn now_ms(self) -> &'static str {
+        match self {
+            Self::Sqlite => "CAST(unixepoch('now', 'subsec') * 1000 AS INTEGER)",
+            Self::Postgres => "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",
+        }
+    }
+
+    /// A table out of a JSON list of objects that is the statement's first parameter: any number of
+    /// rows in one statement. Columns are (name, type).
+    pub fn rows_of_json(self, columns: &[(&str, &str)]) -> String {
+        let list = |column: fn(&(&str, &str)) -> String| {
+            let columns: Vec<_> = columns.iter().map(column).collect();
+            columns.join(", ")
+        };
+        match self {
+            Self::Sqlite => format!(
+                "(SELECT {} FROM json_each($1))",
+                list(|(name, _)| format!("value ->> '{name}' AS {name}"))
+            ),
+            Self::Postgres => format!(
+                "(SELECT * FROM json_to_recordset(CAST($1 AS JSON)) AS given ({}))",
+                list(|(name, kind)| format!("{name} {kind}"))
+            ),
+        }
+    }
 }
 
 /// The metadata database.
 #[derive(Clone)]
 pub struct Store {
     pool: AnyPool,
-    engine: Engine,
+    pub(super) engine: Engine,
+    /// Where Postgres tells of changes.
+    notices: Option<Arc<str>>,
+    /// What this process tells others with its changes, to know its own again.
+    notice: Arc<str>,
     /// Changes wait for one another; those that wait leave connections to others.
     changes: Arc<Semaphore>,
 }
@@ -132,9 +171,12 @@ impl Store {
         };
         migrated.map_err(|error| StoreError(error.to_string()))?;
         let changes = Arc::new(Semaphore::new(CHANGES_MAX));
+        let notices = (engine == Engine::Postgres).then(|| url.into());
         Ok(Self {
             pool,
             engine,
+            notices,
+            notice: format!("{:016x}", rand::random::<u64>()).into(),
             changes,
         })
     }
