@@ -54,7 +54,6 @@ impl Catalog {
     }
 
     /// Of topics that are deleted the tombstones tell.
-    #[cfg_attr(not(test), expect(dead_code, reason = "as above"))]
     fn of_live_topics(
         &self,
         moved: HashMap<PartitionId, Arc<Assignment>>,

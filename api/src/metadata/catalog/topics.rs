@@ -67,7 +67,9 @@ impl Topic {
             u32::try_from(row.replication_factor).map_err(|e| bad(e.to_string()))?;
         let settings = config.effective(replication_factor);
         let count = u32::try_from(row.partitions).map_err(|e| bad(e.to_string()))?;
-        let mut partitions = vec![Arc::new(nowhere()); count as usize];
+        // One for all of them that have no row: each is replaced, never changed.
+        let nowhere = Arc::new(nowhere());
+        let mut partitions = vec![nowhere; count as usize];
         for row in partition_rows {
             let (id, place) = row.read(settings.min_insync_replicas)?;
             if let Some(partition) = partitions.get_mut(id.partition as usize) {

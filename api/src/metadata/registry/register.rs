@@ -27,9 +27,9 @@ impl Store {
             // Less than what was renewed is an older copy of the disk.
             !is_same(known) || broker.renewals < known.renewals
         });
-        // The counter of a directory never falls: the disk that was copied may come back, too.
         let renewals = match &known {
-            Some(known) if is_same(known) => known.renewals.max(broker.renewals),
+            // Above what either disk remembers: the one that was copied may come back, too.
+            Some(known) if is_same(known) && disk_replaced => known.renewals + 1,
             _ => broker.renewals,
         };
         let incarnation = BrokerRow::register(&mut change, self.engine, &broker, renewals).await?;
@@ -56,6 +56,7 @@ impl Store {
             incarnation,
             cluster_id,
             disk_replaced,
+            renewals,
         })
     }
 

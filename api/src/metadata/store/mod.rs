@@ -5,12 +5,15 @@
 mod audit;
 mod brokers;
 mod change;
+mod controller;
+mod engine;
 mod issuers;
 mod keys;
 mod notices;
 mod organizations;
 mod partitions;
 mod people;
+mod placing;
 mod projects;
 mod quotas;
 mod sessions;
@@ -27,8 +30,10 @@ use sqlx::{
 use tokio::sync::Semaphore;
 
 pub use audit::{AuditFilter, AuditRow};
-pub use brokers::{BrokerRow, ControllerRow};
+pub use brokers::BrokerRow;
 pub use change::{Change, ChangeRow, Kind};
+pub use controller::ControllerRow;
+pub(super) use engine::Engine;
 pub use issuers::IssuerRow;
 pub use keys::KeyRow;
 pub use organizations::OrganizationRow;
@@ -67,42 +72,6 @@ impl From<sqlx::Error> for StoreError {
 
 /// What the store answers.
 pub type Result<T> = std::result::Result<T, StoreError>;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Engine {
-    Sqlite,
-    Postgres,
-}
-
-impl Engine {
-    /// The database's own clock, in milliseconds since the epoch: leases are judged by no other. On
-    /// Postgres it goes on inside of a transaction and while a statement waits for a lock.
-    pub fn now_ms(self) -> &'static str {
-        match self {
-            Self::Sqlite => "CAST(unixepoch('now', 'subsec') * 1000 AS INTEGER)",
-            Self::Postgres => "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",
-        }
-    }
-
-    /// A table out of a JSON list of objects that is the statement's first parameter: any number of
-    /// rows in one statement. Columns are (name, type).
-    pub fn rows_of_json(self, columns: &[(&str, &str)]) -> String {
-        let list = |column: fn(&(&str, &str)) -> String| {
-            let columns: Vec<_> = columns.iter().map(column).collect();
-            columns.join(", ")
-        };
-        match self {
-            Self::Sqlite => format!(
-                "(SELECT {} FROM json_each($1))",
-                list(|(name, _)| format!("value ->> '{name}' AS {name}"))
-            ),
-            Self::Postgres => format!(
-                "(SELECT * FROM json_to_recordset(CAST($1 AS JSON)) AS given ({}))",
-                list(|(name, kind)| format!("{name} {kind}"))
-            ),
-        }
-    }
-}
 
 /// The metadata database.
 #[derive(Clone)]

@@ -5,6 +5,7 @@ mod audit;
 mod authority;
 mod bootstrap;
 mod callers;
+mod cluster;
 mod forgeries;
 mod guessing;
 mod invitations;

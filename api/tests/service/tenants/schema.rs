@@ -67,6 +67,8 @@ async fn both_engines_end_with_the_same_tables() {
         "quotas.amount",
         "usage_minutes.records_in",
         "refresh_tokens.used_at",
+        "brokers.lease_until",
+        "partitions.partition_epoch",
     ] {
         assert!(
             on_sqlite.iter().any(|column| column == expected),
@@ -156,6 +158,12 @@ async fn upgrade_from(engine: &str, count: usize) {
              VALUES ('{}', 'acme-main', 'orders', 2, 1, '{{}}', 'Old', 7, 5)",
             "a".repeat(32)
         ),
+        format!(
+            "INSERT INTO topics (id, project_id, name, partitions, replication_factor, config, \
+             description, version, created_at, deleted_at) \
+             VALUES ('{}', 'acme-main', 'dead', 2, 1, '{{}}', 'Old', 7, 5, 6)",
+            "d".repeat(32)
+        ),
     ] {
         database.run(&sql).await;
     }
@@ -163,6 +171,9 @@ async fn upgrade_from(engine: &str, count: usize) {
         let sql = "INSERT INTO memberships (organization_id, email, role, created_at) \
                    VALUES ('acme', 'ada@example.com', 'owner', 4)";
         database.run(sql).await;
+    }
+    if count >= 3 {
+        database.run("UPDATE users SET operator = 1").await;
     }
     database.0.close().await;
     let server = Server::start_on(&url).await;
@@ -174,6 +185,18 @@ async fn upgrade_from(engine: &str, count: usize) {
     assert_eq!(topic["partitions"], 2);
     api.produce("/topics/orders", r#"{"records":[{"value":1}]}"#)
         .await;
+    // Whoever had the data all the time has the partitions.
+    let partitions = api.get("/topics/orders/partitions").await.expect(200);
+    for partition in partitions.json()["partitions"].as_array().expect("some") {
+        assert_eq!(partition["leader"], 1, "{partition}");
+        assert_eq!(partition["epoch"], 1, "{partition}");
+        assert_eq!(partition["replicas"], serde_json::json!([1]), "{partition}");
+        assert_eq!(partition["in_sync"], serde_json::json!([1]), "{partition}");
+    }
+    let database = Database::open(&url).await;
+    assert_eq!(database.text("SELECT name FROM topics").await, ["orders"]);
+    let rows = "SELECT CAST(COUNT(*) AS TEXT) FROM partitions";
+    assert_eq!(database.text(rows).await, ["2"]);
     let ada = sign_in(&api, "ada@example.com", "the first password").await;
     let me = ada.api.see("/me").await;
     assert_eq!(me["organizations"][0]["role"], "owner", "{me}");

@@ -109,14 +109,17 @@ async fn an_older_copy_of_the_disk_loses_it_too(database: Database) {
             renewals,
             ..broker(1, 1)
         };
-        let registered = database.store.register(broker).await;
-        registered.expect("a life").disk_replaced
+        let registered = database.store.register(broker).await.expect("a life");
+        (registered.disk_replaced, registered.renewals)
     };
-    assert!(!register(5).await);
-    assert!(!register(6).await, "its last renewal was not heard of");
+    assert_eq!(register(5).await, (false, 5));
+    // Its last renewal was not heard of.
+    assert_eq!(register(6).await, (false, 6));
     assert!(!database.places(topic).await[0].in_sync.is_empty());
-    assert!(register(5).await);
+    assert_eq!(register(5).await, (true, 7));
     assert!(database.places(topic).await[0].in_sync.is_empty());
+    assert_eq!(register(7).await, (false, 7), "the copy is the disk now");
+    assert_eq!(register(6).await, (true, 8), "the disk that was copied");
 }
 
 async fn damaged_partitions_alone_are_lost(database: Database) {
