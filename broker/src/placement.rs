@@ -112,6 +112,10 @@ pub struct Registered {
     pub cluster_id: String,
     /// Whether its disk was another one, or an older copy: it has lost its place in in-sync sets.
     pub disk_replaced: bool,
+    /// How often its lease counts as renewed. The disk is to remember it before the first renewal and
+    /// to count on from it: of a disk and an older copy of it that both come back, this tells which
+    /// was replaced.
+    pub renewals: i64,
 }
 
 /// A broker that lives on.

@@ -153,7 +153,11 @@ impl World {
         }
         if process.parts.is_empty() {
             // Started, and not registered yet: it hangs up.
-            let (follower, leader) = if from_follower { (from, id) } else { (id, from) };
+            let (follower, leader) = if from_follower {
+                (from, id)
+            } else {
+                (id, from)
+            };
             return self.lose(follower, leader, session);
         }
         match message {

@@ -11,6 +11,9 @@ pub const METADATA: u8 = 4;
 /// A disk write or sync failed; nothing was acknowledged after it.
 pub const DISK_FAILED: u8 = 5;
 
+/// Another process is this broker.
+pub const REPLACED: u8 = 6;
+
 /// What `--help` says about it.
 pub const HELP: &str = "\
 Exit codes:
@@ -20,6 +23,7 @@ Exit codes:
   3  the data directory is in use, of a newer version, or damaged
   4  the metadata database cannot be opened
   5  a disk write or sync failed; nothing was acknowledged after it
+  6  another process has this broker's number
   130  a client verb was interrupted";
 
 /// Ends with one clear line about bad usage.

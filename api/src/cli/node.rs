@@ -9,7 +9,10 @@ use std::{
 };
 
 use headwater_broker::{
-    Clock, Cluster, NoFollowers, Node, NodeOptions, SingleNode, SystemClock, rpc,
+    Clock, Cluster, Network, Node, NodeOptions, PartitionId, RegistryError, SingleNode,
+    SystemClock,
+    membership::{self, Member},
+    rpc,
 };
 use headwater_log::{LogOptions, OpenError, RealDisk, Recovery};
 use tokio::{
@@ -32,7 +35,7 @@ use crate::{
     gateway::{Budget, Gateway, Note, Notes},
     http::{self, App, Metrics, Server},
     limits::{IN_FLIGHT_BYTES_MAX, PAGE_BYTES_MAX},
-    metadata::{Catalog, Store, StoreError},
+    metadata::{Catalog, ClusterRegistry, Store, StoreError},
     quota::AtLarge,
 };
 
@@ -108,7 +111,7 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
     // Until the catalog is filled the node knows no topic, and leaves their data alone.
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let catalog = Arc::new(Catalog::default());
-    let node = open_node(&settings, clock.clone(), catalog.clone()).await?;
+    let (node, damaged) = open_node(&settings, clock.clone(), catalog.clone()).await?;
     let metadata =
         |error: StoreError| Stopped::new(exit::METADATA, format!("metadata database: {error}"));
     let store = Store::open(&settings.database).await.map_err(metadata)?;
@@ -120,6 +123,43 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
             Some(ensured.map_err(metadata)?)
         }
     };
+    let identity = Arc::new(OnceLock::new());
+    let network: Arc<dyn Network> = match &secret {
+        Some(secret) => Arc::new(rpc::Client::new(
+            catalog.clone(),
+            identity.clone(),
+            Some(secret.clone()),
+            rpc::Deadlines::default(),
+        )),
+        None => Arc::new(SingleNode),
+    };
+    let registry = Arc::new(ClusterRegistry::new(store.clone(), catalog.clone()));
+    let internal_address = internal.as_ref().map_or(server.address(), Server::address);
+    let member = Member {
+        address: match &settings.cluster.advertise {
+            Some(address) => address.clone(),
+            None => internal_address.to_string(),
+        },
+        rack: settings.cluster.rack.clone(),
+        renewals: settings.data_dir.join("renewals"),
+        damaged,
+        shared: store.is_shared(),
+        on_replaced: Box::new(|| std::process::exit(i32::from(exit::REPLACED))),
+    };
+    let joined = membership::join(&node, registry, network.clone(), member).await;
+    let registered = joined.map_err(|error| {
+        let code = match error {
+            RegistryError::Taken(_) => exit::REPLACED,
+            RegistryError::Unavailable(_) => exit::METADATA,
+        };
+        Stopped::new(code, error)
+    })?;
+    // Set here alone.
+    let _ = identity.set(rpc::Identity {
+        broker: settings.broker_id,
+        incarnation: registered.incarnation,
+        cluster_id: registered.cluster_id,
+    });
     let (drain, draining) = watch::channel(false);
     let reach = match settings.mode {
         Mode::Serve => Reach::Public,
@@ -134,7 +174,7 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
         Authority::new(Jwks::new(outbound), note_use)
     };
     let gateway = Arc::new(Gateway {
-        cluster: Cluster::new(Some(node.clone()), Arc::new(SingleNode)),
+        cluster: Cluster::new(Some(node.clone()), network),
         catalog,
         store: store.clone(),
         authority,
@@ -172,7 +212,10 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            tracing::info!("stopping: requests in flight are answered, then the log is closed");
+            tracing::info!(
+                "stopping: others lead, requests in flight are answered, then the log is closed"
+            );
+            node.leave().await;
             drain.send_replace(true);
             node.release_waiters();
             drain
@@ -181,12 +224,7 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
     // Health and metrics stay reachable while the public port drains, and so does this node for others.
     let (stop_internal, internal_stopped) = oneshot::channel::<()>();
     let internal = internal.map(|internal| {
-        let nodes = rpc::Service::new(
-            node.clone(),
-            Arc::new(NoFollowers),
-            Arc::new(OnceLock::new()),
-            secret,
-        );
+        let nodes = rpc::Service::new(node.clone(), node.clone(), identity, secret);
         tracing::info!(
             address = %internal.address(),
             advertise = settings.cluster.advertise,
@@ -274,11 +312,12 @@ async fn open_node(
     settings: &Settings,
     clock: Arc<dyn Clock>,
     catalog: Arc<Catalog>,
-) -> Result<Arc<Node>, Stopped> {
+) -> Result<(Arc<Node>, Vec<PartitionId>), Stopped> {
     let options = NodeOptions {
         id: settings.broker_id,
         log: LogOptions::new(settings.data_dir.join("log")),
         maintenance_interval: settings.maintenance_interval,
+        lag_max: membership::LAG_MAX,
         on_failure: Box::new(|failure| {
             tracing::error!(%failure, "the log failed; the process ends so that nothing is acknowledged");
             // Not a panic: no destructor may touch the disk again, and the code has a name.
@@ -313,13 +352,15 @@ async fn open_node(
         rebuilt = recovery.rebuilt,
         "log opened"
     );
+    let mut damaged = Vec::new();
     for (partition, from, to) in recovery.damaged {
         tracing::error!(%partition, from, to, "acknowledged records are damaged on this disk");
+        damaged.push(partition);
     }
     for path in recovery.ignored {
         tracing::warn!(path = %path.display(), "not a file of the log; left alone");
     }
-    Ok(node)
+    Ok((node, damaged))
 }
 
 /// Tells a person at a terminal where the service is, with a line to paste.

@@ -144,7 +144,7 @@ impl Gateway {
         let Some(standing) = &intent.standing else {
             return Ok((change, None));
         };
-        let heard = in_time(self.catalog.catch_up_in(&mut change, self.broker_id)).await;
+        let heard = in_time(self.catalog.catch_up_in(&mut change)).await;
         self.catalog.leave_dead(heard.map_err(unavailable)?);
         let now_ms = self.clock.now_ms();
         let caller = standing.caller.again(&self.catalog, now_ms)?;

@@ -3,10 +3,12 @@
 
 mod budget;
 mod changes;
+mod cluster;
 mod cursor;
 mod encode;
 mod fetch;
 mod notes;
+mod placing;
 mod positions;
 mod produce;
 mod routing;
@@ -18,7 +20,7 @@ mod usage;
 use std::sync::Arc;
 
 use headwater_broker::{Clock, Cluster, FetchError};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::{
     auth::{Access, Authority, Permission, oidc::Providers, outbound::Reach},
@@ -36,6 +38,7 @@ use crate::{
 
 pub use budget::{Budget, Held};
 pub use changes::{Intent, Place, Standing};
+pub use cluster::{BrokerLoad, ClusterState, broker_not_found};
 pub use cursor::Cursor;
 pub use encode::{Encoded, Encoder, partition_out_of_range};
 pub use fetch::{FetchPage, JSON_PREFIX, OnOutOfRange, ReadLimits};
@@ -72,7 +75,7 @@ pub struct Gateway {
     pub pages: Budget,
     /// Turns true when the service stops: tails say goodbye, new work is refused.
     pub draining: watch::Receiver<bool>,
-    /// This process's broker number, which leads every partition of a single node.
+    /// This process's broker number.
     pub broker_id: u32,
 }
 
@@ -119,7 +122,7 @@ impl Gateway {
     /// # Errors
     /// The database failed, or does not answer in time.
     pub async fn catch_up(&self) -> Result<Vec<TopicRow>, StoreError> {
-        in_time(self.catalog.catch_up(&self.store, self.broker_id)).await
+        in_time(self.catalog.catch_up(&self.store)).await
     }
 
     /// Learns, for as long as the service runs, what others change.
@@ -128,23 +131,30 @@ impl Gateway {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut prunes = tokio::time::interval(METADATA_PRUNE);
         prunes.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let told = Notify::new();
+        // It only makes this quicker, and does not end.
+        let listening = self.store.listen(&told);
+        tokio::pin!(listening);
         let mut failing = false;
         loop {
-            let followed = tokio::select! {
-                _ = ticks.tick() => self.catch_up().await.map(|mut dead_topics| {
-                    dead_topics.extend(self.catalog.take_dead());
-                    if !dead_topics.is_empty() {
-                        // What is revoked meanwhile must not wait for a disk.
-                        let gateway = self.clone();
-                        tokio::spawn(async move { gateway.remove_topics(dead_topics).await });
-                    }
-                }),
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = told.notified() => {}
+                () = &mut listening => {}
                 _ = prunes.tick() => {
                     // What is revoked meanwhile must not wait for a long deletion.
                     tokio::spawn(self.clone().prune());
                     continue;
                 }
-            };
+            }
+            let followed = self.catch_up().await.map(|mut dead_topics| {
+                dead_topics.extend(self.catalog.take_dead());
+                if !dead_topics.is_empty() {
+                    // What is revoked meanwhile must not wait for a disk.
+                    let gateway = self.clone();
+                    tokio::spawn(async move { gateway.remove_topics(dead_topics).await });
+                }
+            });
             match &followed {
                 Ok(()) if failing => tracing::info!("the metadata database answers again"),
                 Err(error) if !failing => {

@@ -1,11 +1,11 @@
 //! Where a read begins, in the words that clients use, and as offsets.
 
-use std::{str::FromStr, time::Duration};
+use std::str::FromStr;
 
-use headwater_broker::{Fetch, FetchPosition, PartitionId};
+use headwater_broker::{FetchError, FetchPosition, PartitionId};
 use headwater_record::BatchView;
 
-use super::{Gateway, fetch::INFLATED_BYTES_MAX, no_leader, read_problem};
+use super::{Gateway, fetch::INFLATED_BYTES_MAX, read_problem};
 use crate::{limits::OFFSET_MAX, metadata::Topic, problem::Problem};
 
 /// `from=`

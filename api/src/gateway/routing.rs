@@ -19,6 +19,9 @@ use crate::{
     problem::Problem,
 };
 
+/// What one broker answered, and at which places in the request that belongs.
+type PartlyFetched = (Vec<usize>, Vec<Result<Fetched, FetchError>>);
+
 /// How long a call goes on looking for a leader.
 struct Patience {
     deadline: Instant,
@@ -255,7 +258,7 @@ impl Gateway {
         positions: &'a [FetchPosition],
         bytes_max: usize,
         wait: Duration,
-    ) -> Vec<impl Future<Output = (Vec<usize>, Vec<Result<Fetched, FetchError>>)> + Send + 'a> {
+    ) -> Vec<impl Future<Output = PartlyFetched> + Send + 'a> {
         let groups = by_leader(topic, positions.iter().map(|position| position.partition));
         let calls = groups.into_iter().filter_map(|(leader, places)| {
             let broker = self.cluster.broker(leader?)?;

@@ -8,12 +8,14 @@ use serde::Deserialize;
 use super::{
     Gateway, Intent,
     changes::{changed_meanwhile, check_version, unavailable},
-    check_name, no_leader, read_problem, topic_not_found,
+    check_name, no_leader,
+    placing::Room,
+    read_problem, topic_not_found,
 };
 use crate::{
     auth::{Access, Operation, permissions::ListTopics},
     limits::{DESCRIPTION_BYTES_MAX, PARTITIONS_MAX},
-    metadata::{Change, Kind, Topic, TopicConfig, TopicRow, not_null},
+    metadata::{Change, Kind, PartitionRow, Topic, TopicConfig, TopicRow, not_null},
     problem::{Code, Problem},
     quota::Resource,
 };
@@ -27,7 +29,8 @@ pub struct TopicChange {
     #[schema(value_type = u32, minimum = 1, maximum = 1000, example = 3)]
     #[serde(default, deserialize_with = "not_null")]
     pub partitions: Option<u32>,
-    /// How many replicas each partition has. A single node has one.
+    /// How many replicas each partition has, on as many brokers. Default 1 if there is one broker,
+    /// else as many as there are brokers, 3 at most. It does not change.
     #[schema(value_type = u32, minimum = 1, maximum = 9, example = 1)]
     #[serde(default, deserialize_with = "not_null")]
     pub replication_factor: Option<u32>,
@@ -63,12 +66,16 @@ impl Gateway {
             return existing(topic, &wanted);
         }
         let mut change = self.begin(intent).await?;
+        let mut room = Room::of(&mut change).await?;
+        let id = headwater_broker::TopicId(uuid::Uuid::now_v7().into_bytes());
+        let replication_factor = wanted.replication_factor;
+        let replication_factor = replication_factor.unwrap_or_else(|| room.replication_factor());
         let row = TopicRow {
-            id: headwater_broker::TopicId(uuid::Uuid::now_v7().into_bytes()).to_string(),
+            id: id.to_string(),
             project_id: access.project.id.clone(),
             name: name.to_owned(),
             partitions: i64::from(wanted.partitions.unwrap_or(1)),
-            replication_factor: i64::from(wanted.replication_factor.unwrap_or(1)),
+            replication_factor: i64::from(replication_factor),
             config: serde_json::to_string(&wanted.config)
                 .map_err(|error| Problem::internal("settings cannot be written", error))?,
             description: wanted.description.clone().unwrap_or_default(),
@@ -78,6 +85,11 @@ impl Gateway {
         };
         let created = row.insert(&mut change).await.map_err(unavailable)?;
         let row = if created {
+            check_min_in_sync(&wanted.config, replication_factor)?;
+            let partitions = 0..wanted.partitions.unwrap_or(1);
+            let places = room.place(id, partitions, replication_factor, "/replication_factor")?;
+            let placed = PartitionRow::insert(&mut change, &places).await;
+            placed.map_err(unavailable)?;
             let more = [Resource::Topics, Resource::Partitions];
             self.check_counts(&mut change, &access.project, &more)
                 .await?;
@@ -90,7 +102,7 @@ impl Gateway {
                 .map_err(unavailable)?;
             row.ok_or_else(|| Problem::new(Code::Unavailable, "try again"))?
         };
-        let topic = self.written(&row)?;
+        let topic = written(&mut change, &row).await?;
         if !created {
             return existing(topic, &wanted);
         }
@@ -127,12 +139,23 @@ impl Gateway {
                 ),
             ));
         }
+        if let Some(factor) = wanted.replication_factor
+            && factor != topic.replication_factor
+        {
+            return Err(Problem::new(Code::InvalidSetting, "").at(
+                "/replication_factor",
+                "replication_factor_stays",
+                format!("the topic has {} replicas", topic.replication_factor),
+            ));
+        }
+        let config = wanted.config.over(&topic.config);
+        check_min_in_sync(&config, topic.replication_factor)?;
         let row = topic
             .to_row()
             .map_err(|error| Problem::internal("the topic cannot be written", error))?;
         let row = TopicRow {
             partitions: i64::from(wanted.partitions.unwrap_or(topic.partitions())),
-            config: serde_json::to_string(&wanted.config.over(&topic.config))
+            config: serde_json::to_string(&config)
                 .map_err(|error| Problem::internal("settings cannot be written", error))?,
             description: wanted
                 .description
@@ -143,12 +166,24 @@ impl Gateway {
         if !row.update(&mut change).await.map_err(unavailable)? {
             return Err(changed_meanwhile());
         }
+        let settings = config.effective(topic.replication_factor);
+        if settings.min_insync_replicas != topic.settings.min_insync_replicas {
+            // Those who lead have it from the rows that they change.
+            let renewed = PartitionRow::renew_all(&mut change, &row.id).await;
+            renewed.map_err(unavailable)?;
+        }
         if row.partitions > i64::from(topic.partitions()) {
+            let partitions = topic.partitions()..row.partitions as u32;
+            let mut room = Room::of(&mut change).await?;
+            let factor = topic.replication_factor;
+            let places = room.place(topic.id, partitions, factor, "/partitions")?;
+            let placed = PartitionRow::insert(&mut change, &places).await;
+            placed.map_err(unavailable)?;
             let more = [Resource::Partitions];
             self.check_counts(&mut change, &access.project, &more)
                 .await?;
         }
-        let topic = self.written(&row)?;
+        let topic = written(&mut change, &row).await?;
         self.finish_topic(change, intent, access, &topic).await?;
         if !intent.dry_run
             && let Some(broker) = self.cluster.broker(self.broker_id)
@@ -204,19 +239,9 @@ impl Gateway {
             .await
             .map_err(unavailable)?;
         match row {
-            Some(row) => self.written(&row),
+            Some(row) => written(change, &row).await,
             None => Err(topic_not_found()),
         }
-    }
-
-    fn written(&self, row: &TopicRow) -> Result<Arc<Topic>, Problem> {
-        let topic = Topic::from_row(row, self.broker_id);
-        topic.map(Arc::new).map_err(|_| {
-            Problem::new(
-                Code::Unavailable,
-                "this version of the service cannot read the topic",
-            )
-        })
     }
 
     /// Removes the data of topics that have their tombstones.
@@ -229,8 +254,8 @@ impl Gateway {
         }
     }
 
-    /// Removes the data of a topic that has its tombstone, then the tombstone. What fails is tried
-    /// again at the next start.
+    /// Removes the data of a topic that has its tombstone, then this broker's part in the tombstone.
+    /// What fails is tried again at the next start.
     async fn remove_data(&self, row: &TopicRow, topic: headwater_broker::TopicId, partitions: u32) {
         let Some(broker) = self.cluster.broker(self.broker_id) else {
             return;
@@ -253,6 +278,17 @@ impl Gateway {
     /// Bytes of the topic on the disks of those who lead it, as far as they can be asked.
     pub async fn hot_bytes(&self, topic: &Topic) -> u64 {
         let states = self.states_of(topic).await;
+        states.iter().flatten().map(|state| state.hot_bytes).sum()
+    }
+
+    /// Bytes of the topic in partitions that this broker leads. Each broker accounts for its own.
+    pub async fn own_hot_bytes(&self, topic: &Topic) -> u64 {
+        let led = |partition: &u32| topic.leader_of(*partition) == Some(self.broker_id);
+        let partitions = (0..topic.partitions()).filter(led).collect();
+        let states = match self.cluster.broker(self.broker_id) {
+            Some(broker) => broker.partition_states(topic.id, partitions).await,
+            None => Vec::new(),
+        };
         states.iter().flatten().map(|state| state.hot_bytes).sum()
     }
 
@@ -313,6 +349,14 @@ impl Topic {
     }
 }
 
+/// The topic of a row, with its partitions as the change has them.
+async fn written(change: &mut Change, row: &TopicRow) -> Result<Arc<Topic>, Problem> {
+    let partitions = PartitionRow::of_topic(change, &row.id).await;
+    Topic::from_row(row, &partitions.map_err(unavailable)?)
+        .map(Arc::new)
+        .map_err(|error| Problem::internal("the topic cannot be read back", error))
+}
+
 /// PUT ensures: what the body names must already be so.
 fn existing(topic: Arc<Topic>, wanted: &TopicChange) -> Result<(Arc<Topic>, bool), Problem> {
     let mut problem = Problem::new(Code::TopicExists, "");
@@ -341,7 +385,12 @@ fn existing(topic: Arc<Topic>, wanted: &TopicChange) -> Result<(Arc<Topic>, bool
     );
     differs(
         "/config",
-        wanted.config.clone().over(&topic.config).effective() != topic.settings,
+        wanted
+            .config
+            .clone()
+            .over(&topic.config)
+            .effective(topic.replication_factor)
+            != topic.settings,
     );
     if problem.errors.is_empty() {
         Ok((topic, false))
@@ -377,27 +426,19 @@ fn check_change(change: &TopicChange) -> Result<(), Problem> {
         let message = "must not hold NUL";
         return Err(Problem::invalid("/description", "invalid_value", message));
     }
-    change.config.check()?;
-    let rule = |pointer: &str, code: &str, message: &str| {
-        Err(Problem::new(Code::InvalidSetting, "").at(pointer, code, message))
-    };
-    if change.replication_factor.is_some_and(|factor| factor > 1) {
-        return rule(
-            "/replication_factor",
-            "not_enough_brokers",
-            "this installation has one broker",
-        );
-    }
-    if change
-        .config
+    change.config.check()
+}
+
+fn check_min_in_sync(config: &TopicConfig, replication_factor: u32) -> Result<(), Problem> {
+    if config
         .min_insync_replicas
-        .is_some_and(|replicas| replicas > 1)
+        .is_none_or(|min| min <= replication_factor)
     {
-        return rule(
-            "/config/min_insync_replicas",
-            "above_replication_factor",
-            "must not be above the replication factor, which is 1",
-        );
+        return Ok(());
     }
-    Ok(())
+    Err(Problem::new(Code::InvalidSetting, "").at(
+        "/config/min_insync_replicas",
+        "above_replication_factor",
+        format!("must not be above the replication factor, which is {replication_factor}"),
+    ))
 }

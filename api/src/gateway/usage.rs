@@ -130,7 +130,7 @@ impl Gateway {
     async fn stored_of(&self, meter: &Meter) -> Stored {
         let topic = self.catalog.topic(&meter.project, &meter.topic);
         let hot = match topic {
-            Some(topic) => self.hot_bytes(&topic).await,
+            Some(topic) => self.own_hot_bytes(&topic).await,
             None => 0,
         };
         Stored { hot, cold: 0 }
@@ -173,13 +173,14 @@ impl Gateway {
         }))
     }
 
-    /// Removes the tombstone of a topic whose data is gone, and notes that it has nothing stored: both
+    /// Takes this broker's part in the tombstone of a topic whose data is gone here, the last one's
+    /// with the tombstone itself, and notes that it has nothing stored: both
     /// or neither, so that a crash leaves nothing to be paid for ever.
     pub(super) async fn forget_topic(&self, row: &TopicRow) -> Result<(), StoreError> {
         let (minute, node) = (self.minute(), i64::from(self.broker_id));
         let mut transaction = self.store.transaction().await?;
         UsageRow::note_gone(&mut transaction, &row.project_id, &row.name, minute, node).await?;
-        TopicRow::forget(&mut transaction, &row.id).await?;
+        TopicRow::forget(&mut transaction, &row.id, self.broker_id).await?;
         transaction.commit().await?;
         // Another topic may have the name by now.
         if let Some(meter) = self.catalog.meters().get(&row.project_id, &row.name) {

@@ -2,10 +2,12 @@
 
 mod catalog;
 mod provision;
+mod registry;
 mod settings;
 pub mod store;
 
 pub use catalog::{Catalog, IssuerRule, Key, Organization, Project, Topic};
 pub use provision::ProvisionError;
+pub use registry::ClusterRegistry;
 pub use settings::{TopicConfig, TopicSettings, not_null};
-pub use store::{Change, KeyRow, Kind, Store, StoreError, TopicRow, UserRow};
+pub use store::{Change, KeyRow, Kind, PartitionRow, Store, StoreError, TopicRow, UserRow};

@@ -94,7 +94,8 @@ pub struct TopicConfig {
     )]
     #[schema(value_type = u64, minimum = 65536, maximum = 1073741824, example = 268435456)]
     pub segment_bytes: Option<u64>,
-    /// Replicas that must have a record before it is acknowledged. Default 1.
+    /// Replicas that must have a record before it is acknowledged. Default: more than half of the
+    /// topic's replicas.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
@@ -177,8 +178,8 @@ impl TopicConfig {
         }
     }
 
-    /// The settings in force: these, and the defaults.
-    pub fn effective(&self) -> TopicSettings {
+    /// The settings in force in a topic of so many replicas: these, and the defaults.
+    pub fn effective(&self, replication_factor: u32) -> TopicSettings {
         TopicSettings {
             retention_ms: self.retention_ms.unwrap_or(Some(RETENTION_MS_DEFAULT)),
             retention_bytes: self.retention_bytes.unwrap_or_default(),
@@ -186,7 +187,9 @@ impl TopicConfig {
             local_retention_bytes: self.local_retention_bytes.unwrap_or_default(),
             cleanup_policy: self.cleanup_policy.unwrap_or(CleanupPolicy::Delete),
             segment_bytes: self.segment_bytes.unwrap_or(SEGMENT_BYTES.1),
-            min_insync_replicas: self.min_insync_replicas.unwrap_or(1),
+            min_insync_replicas: self
+                .min_insync_replicas
+                .unwrap_or(replication_factor / 2 + 1),
             compression: self.compression.unwrap_or(Compression::None),
             max_record_bytes: self.max_record_bytes.unwrap_or(RECORD_BYTES.0),
         }
@@ -263,7 +266,7 @@ impl TopicConfig {
     /// `topic` or `default` for each setting.
     pub fn sources(&self) -> serde_json::Map<String, serde_json::Value> {
         let given = serde_json::to_value(self).unwrap_or_default();
-        let all = serde_json::to_value(self.effective()).unwrap_or_default();
+        let all = serde_json::to_value(self.effective(1)).unwrap_or_default();
         let names = all.as_object().into_iter().flatten().map(|(name, _)| name);
         names
             .map(|name| {

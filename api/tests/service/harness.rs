@@ -357,6 +357,15 @@ pub fn admin(arguments: &[&str]) -> Output {
     output.expect("it starts")
 }
 
+/// Migrates an empty database, of which others become copies.
+pub fn make_template(database: &str) {
+    let mut arguments = vec!["bootstrap", "--database", database];
+    arguments.extend(["--org", "template", "--project", "template"]);
+    arguments.extend(["--email", "template@example.com"]);
+    let made = admin(&arguments);
+    assert!(made.status.success(), "headwater admin bootstrap: {made:?}");
+}
+
 /// Runs `headwater admin bootstrap`; what it prints.
 pub async fn bootstrap_on(database: &str, organization: &str, project: &str, email: &str) -> Value {
     let output = tokio::process::Command::new(BINARY)

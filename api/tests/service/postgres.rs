@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::harness::{BINARY, free_port};
+use super::harness::{free_port, make_template};
 
 /// The database user, who needs no password.
 const USER: &str = "headwater";
@@ -76,13 +76,7 @@ impl Postgres {
         success("initdb", &made);
         server.launch();
         server.execute("postgres", &format!("CREATE DATABASE {TEMPLATE}"));
-        let bootstrap = Command::new(BINARY)
-            .args(["admin", "bootstrap", "--database", &server.url(TEMPLATE)])
-            .args(["--org", "template", "--project", "template"])
-            .args(["--email", "template@example.com"])
-            .output()
-            .expect("the headwater binary starts");
-        success("headwater admin bootstrap", &bootstrap);
+        make_template(&server.url(TEMPLATE));
         server
     }
 

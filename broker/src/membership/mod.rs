@@ -19,6 +19,9 @@ use renewals::Renewals;
 /// How long a broker is taken to live after it was heard of last. One lost broker costs its writers
 /// about as much.
 pub const LEASE: Duration = Duration::from_secs(4);
+/// How long a copy may be behind, or silent, before it leaves the in-sync set. Its partitions'
+/// writers wait for so long.
+pub const LAG_MAX: Duration = Duration::from_secs(3);
 /// Leases are renewed this often in a lease.
 const RENEWALS_PER_LEASE: u32 = 4;
 

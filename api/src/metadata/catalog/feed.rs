@@ -6,15 +6,17 @@ use std::{
     time::Duration,
 };
 
-use headwater_broker::BrokerId;
+use headwater_broker::BrokerDirectory;
 
+use super::partitions::{PlacesByTopic, directory, places_after};
 use super::{Catalog, Key, Organization, Project, Snapshot, Topic};
 use crate::{
     auth::{decode_hex, signing::VerifyingKey},
     limits::ENDED_SESSIONS_KEPT,
     metadata::store::{
-        Change, ChangeRow, IssuerRow, KeyRow, Kind, MembershipRow, OrganizationRow, ProjectRow,
-        QuotaRow, RefreshRow, Result, SigningKeyRow, Store, StoreError, TopicRow, UserRow,
+        Change, ChangeRow, ControllerRow, IssuerRow, KeyRow, Kind, MembershipRow, OrganizationRow,
+        PartitionRow, ProjectRow, QuotaRow, RefreshRow, Result, SigningKeyRow, Store, StoreError,
+        TopicRow, UserRow,
     },
 };
 
@@ -34,6 +36,9 @@ struct News {
     operators: Vec<(String, bool)>,
     sessions: Vec<(String, Option<i64>)>,
     signing_keys: Vec<(String, Option<VerifyingKey>)>,
+    /// Rows that were written over, by topic.
+    partitions: PlacesByTopic,
+    brokers: Option<BrokerDirectory>,
 }
 
 impl Catalog {
@@ -43,10 +48,17 @@ impl Catalog {
     /// # Errors
     /// The database failed, or holds rows that this service did not write; the snapshot is as it
     /// was.
-    pub async fn catch_up(&self, store: &Store, broker: BrokerId) -> Result<Vec<TopicRow>> {
+    pub async fn catch_up(&self, store: &Store) -> Result<Vec<TopicRow>> {
         let mut heard = self.heard.lock().await;
         match store.connection().await {
-            Ok(mut connection) => self.hear(&mut heard, &mut connection, broker, 0).await,
+            Ok(mut connection) => {
+                // No change tells of it: its lease is renewed all the time.
+                let holder = ControllerRow::holder(&mut connection, store.engine).await;
+                let holder = holder.inspect_err(|_| *heard = None)?;
+                let dead_topics = self.hear(&mut heard, &mut connection, 0).await?;
+                self.note_controller(holder);
+                Ok(dead_topics)
+            }
             Err(error) => {
                 *heard = None;
                 Err(error)
@@ -59,21 +71,16 @@ impl Catalog {
     ///
     /// # Errors
     /// As [`Catalog::catch_up`].
-    pub async fn catch_up_in(
-        &self,
-        change: &mut Change,
-        broker: BrokerId,
-    ) -> Result<Vec<TopicRow>> {
+    pub async fn catch_up_in(&self, change: &mut Change) -> Result<Vec<TopicRow>> {
         let mut heard = self.heard.lock().await;
         // The change's own number may be given out again if it is not committed.
-        self.hear(&mut heard, change, broker, 1).await
+        self.hear(&mut heard, change, 1).await
     }
 
     async fn hear(
         &self,
         heard: &mut Option<i64>,
         connection: &mut sqlx::AnyConnection,
-        broker: BrokerId,
         own_numbers: i64,
     ) -> Result<Vec<TopicRow>> {
         let now = self.started.elapsed();
@@ -88,7 +95,7 @@ impl Catalog {
                 let dead_topics = if changes.is_empty() {
                     Vec::new()
                 } else {
-                    let news = News::read(self, connection, (number, changes), broker).await?;
+                    let news = News::read(self, connection, (number, changes)).await?;
                     self.put(|snapshot| snapshot.apply(news))
                 };
                 *heard = Some(last);
@@ -97,8 +104,8 @@ impl Catalog {
             _ => {
                 // The number first: what commits meanwhile is read twice, never missed.
                 let number = ChangeRow::last_number(connection).await? - own_numbers;
-                let (snapshot, dead_topics) = Snapshot::read(self, connection, broker).await?;
-                self.put(|old| old.replace(snapshot));
+                let (snapshot, dead_topics) = Snapshot::read(self, connection).await?;
+                self.put(|known| known.replace(snapshot));
                 *heard = Some(number);
                 dead_topics
             }
@@ -122,7 +129,6 @@ impl Snapshot {
     async fn read(
         catalog: &Catalog,
         connection: &mut sqlx::AnyConnection,
-        broker: BrokerId,
     ) -> Result<(Self, Vec<TopicRow>)> {
         let mut members_of: HashMap<String, Vec<MembershipRow>> = HashMap::new();
         for row in MembershipRow::all(connection).await? {
@@ -166,14 +172,20 @@ impl Snapshot {
         for row in KeyRow::all(connection).await? {
             news.keys.push((row.id.clone(), catalog.key_of(row)));
         }
+        // Before the topics: a partition that comes meanwhile is read again, as its topic is.
+        let mut partitions_of = PartitionRow::all(connection).await?;
         for row in TopicRow::all(connection).await? {
-            news.add_topic(catalog, row.id.clone(), Some(row), broker);
+            let partitions = partitions_of.remove(&row.id).unwrap_or_default();
+            news.add_topic(catalog, row.id.clone(), Some(row), &partitions);
         }
+        news.brokers = Some(directory(connection).await?);
         let mut snapshot = Self {
             meters: catalog.meters(),
+            before: catalog.placements(),
             ..Self::default()
         };
         let dead_topics = snapshot.apply(news);
+        snapshot.before = HashMap::new();
         Ok((snapshot, dead_topics))
     }
 
@@ -236,6 +248,10 @@ impl Snapshot {
                 None => self.signing_keys.remove(&id),
             };
         }
+        self.put_partitions(news.partitions);
+        if let Some(brokers) = news.brokers {
+            self.put_brokers(brokers);
+        }
         news.dead_topics
     }
 }
@@ -294,10 +310,10 @@ impl News {
         catalog: &Catalog,
         connection: &mut sqlx::AnyConnection,
         (number, changes): (i64, Vec<ChangeRow>),
-        broker: BrokerId,
     ) -> Result<Self> {
         let mut news = Self::default();
         let mut seen = HashSet::new();
+        let mut brokers_changed = false;
         // A deletion may name thousands of these. They are read before the projects are, with what is in
         // those: what is read later is never older.
         let names = |kind: Kind| changes.iter().any(|row| Kind::of(&row.kind) == Some(kind));
@@ -332,7 +348,7 @@ impl News {
                     let quotas = QuotaRow::of(connection, &id).await?;
                     let project = row.and_then(|row| catalog.project_of(row, &quotas));
                     if project.is_some() && catalog.project(&id).is_none() {
-                        news.read_content(catalog, connection, &id, broker).await?;
+                        news.read_content(catalog, connection, &id).await?;
                     }
                     news.projects.push((id, project));
                 }
@@ -342,7 +358,7 @@ impl News {
                 }
                 Some(Kind::Topic) => {
                     let row = topics.remove(&id);
-                    news.add_topic(catalog, id, row, broker);
+                    news.read_topic(catalog, connection, id, row).await?;
                 }
                 Some(Kind::User) => {
                     let row = UserRow::get(connection, &id).await?;
@@ -358,9 +374,16 @@ impl News {
                     let key = row.and_then(|row| catalog.signing_key_of(row));
                     news.signing_keys.push((id, key));
                 }
+                Some(Kind::Broker) => brokers_changed = true,
+                // All of them at once, below.
+                Some(Kind::Partitions) => {}
                 None => tracing::debug!(kind, "a change of a kind that this version ignores"),
             }
         }
+        if brokers_changed {
+            news.brokers = Some(directory(connection).await?);
+        }
+        news.partitions = places_after(connection, number).await?;
         Ok(news)
     }
 
@@ -370,14 +393,31 @@ impl News {
         catalog: &Catalog,
         connection: &mut sqlx::AnyConnection,
         project: &str,
-        broker: BrokerId,
     ) -> Result<()> {
         for row in TopicRow::of_project(connection, project).await? {
-            self.add_topic(catalog, row.id.clone(), Some(row), broker);
+            self.read_topic(catalog, connection, row.id.clone(), Some(row))
+                .await?;
         }
         for row in KeyRow::page(connection, project, None, "", i64::MAX).await? {
             self.keys.push((row.id.clone(), catalog.key_of(row)));
         }
+        Ok(())
+    }
+
+    /// Reads where a topic's partitions are, if it lives.
+    async fn read_topic(
+        &mut self,
+        catalog: &Catalog,
+        connection: &mut sqlx::AnyConnection,
+        id: String,
+        row: Option<TopicRow>,
+    ) -> Result<()> {
+        let lives = row.as_ref().is_some_and(|row| row.deleted_at.is_none());
+        let partitions = match lives {
+            true => PartitionRow::of_topic(connection, &id).await?,
+            false => Vec::new(),
+        };
+        self.add_topic(catalog, id, row, &partitions);
         Ok(())
     }
 
@@ -386,11 +426,11 @@ impl News {
         catalog: &Catalog,
         id: String,
         row: Option<TopicRow>,
-        broker: BrokerId,
+        partitions: &[PartitionRow],
     ) {
         match row {
             Some(row) if row.deleted_at.is_none() => {
-                let topic = Topic::from_row(&row, broker);
+                let topic = Topic::from_row(&row, partitions);
                 let topic = catalog.unreadable.or_absent("topic", &id, topic);
                 self.topics.push((id, topic));
             }

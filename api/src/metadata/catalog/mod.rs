@@ -1,6 +1,7 @@
 //! The snapshot of metadata in memory: every request is answered from it.
 
 mod feed;
+mod partitions;
 mod tenants;
 mod topics;
 mod unreadable;
@@ -14,7 +15,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use headwater_broker::{BrokerDirectory, Placement, TopicId, TopicPlacement};
+use headwater_broker::{
+    BrokerDirectory, PartitionId, Placement, TopicId, TopicPlacement, replica::Assignment,
+};
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
@@ -26,6 +29,7 @@ use crate::{
     usage::Meters,
 };
 
+use partitions::PartitionChanges;
 pub use tenants::{IssuerRule, Key, Organization, Project};
 pub use topics::Topic;
 
@@ -49,6 +53,11 @@ struct Snapshot {
     signing_keys: BTreeMap<String, VerifyingKey>,
     /// What topics and projects are counted with, however often they are read anew.
     meters: Meters,
+    brokers: Arc<BrokerDirectory>,
+    /// Where topics were before everything was read anew.
+    before: HashMap<TopicId, Arc<TopicPlacement>>,
+    /// Partitions that were put and are not as they were.
+    moved: Vec<(PartitionId, Arc<Assignment>)>,
 }
 
 struct OrganizationProjects {
@@ -139,6 +148,7 @@ impl Snapshot {
     /// Becomes another snapshot; when keys were used last stays known.
     fn replace(&mut self, new: Self) {
         let old = std::mem::replace(self, new);
+        Arc::make_mut(&mut self.brokers).controller = old.brokers.controller;
         for (id, key) in &self.keys {
             if let Some(old) = old.keys.get(id) {
                 let used_ms = old.used_ms.load(Ordering::Relaxed);
@@ -151,6 +161,10 @@ impl Snapshot {
         if let Some(entry) = self.projects.get_mut(&topic.project) {
             let organization = &entry.project.organization;
             topic.meter = self.meters.of(organization, &topic.project, &topic.name);
+            let known = self.topics.get(&topic.id).map(|known| &known.placement);
+            let known = known.or_else(|| self.before.get(&topic.id));
+            let moved = topic.keep_unchanged(known.map(|known| &**known));
+            self.moved.extend(moved);
             let topic = Arc::new(topic);
             self.topics.insert(topic.id, topic.clone());
             entry.topics.insert(topic.name.clone(), topic);
@@ -190,6 +204,7 @@ pub struct Catalog {
     /// What the owners in the snapshot may use: they outlive every snapshot.
     allowances: Allowances,
     unreadable: Unreadable,
+    partition_changes: PartitionChanges,
 }
 
 impl Default for Catalog {
@@ -204,6 +219,7 @@ impl Default for Catalog {
             dead_topics: parking_lot::Mutex::default(),
             allowances: Allowances::default(),
             unreadable: Unreadable::default(),
+            partition_changes: PartitionChanges::default(),
         }
     }
 }
@@ -233,6 +249,8 @@ impl Catalog {
     fn put<T>(&self, change: impl FnOnce(&mut Snapshot) -> T) -> T {
         let mut snapshot = self.snapshot.write();
         let changed = change(&mut snapshot);
+        self.partition_changes
+            .note(std::mem::take(&mut snapshot.moved));
         self.version.fetch_add(1, Ordering::Release);
         drop(snapshot);
         self.changed.send_replace(());
@@ -396,6 +414,14 @@ impl Placement for Catalog {
             .map(|topic| topic.placement.clone())
     }
 
+    fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    fn take_changed(&self) -> Vec<(PartitionId, Arc<Assignment>)> {
+        self.take_partition_changes()
+    }
+
     fn topics(&self) -> Vec<Arc<TopicPlacement>> {
         let snapshot = self.snapshot.read();
         let topics = snapshot.topics.values();
@@ -403,7 +429,7 @@ impl Placement for Catalog {
     }
 
     fn brokers(&self) -> Arc<BrokerDirectory> {
-        Arc::default()
+        self.snapshot.read().brokers.clone()
     }
 }
 

@@ -3,21 +3,21 @@
 use std::sync::Arc;
 
 use headwater_broker::{
-    BrokerId, TopicId, TopicPlacement, TopicSettings as BrokerSettings,
-    replica::{Assignment, Leadership},
+    BrokerId, PartitionId, TopicId, TopicPlacement, TopicSettings as BrokerSettings,
+    replica::Assignment,
 };
 
 use crate::{
     limits::PARTITIONS_MAX,
     metadata::{
         settings::{TopicConfig, TopicSettings},
-        store::{StoreError, TopicRow},
+        store::{PartitionRow, StoreError, TopicRow},
     },
     usage::Meter,
 };
 
 /// A topic as requests see it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Topic {
     /// Never reused.
     pub id: TopicId,
@@ -55,33 +55,43 @@ impl Topic {
         Some(place.leader?.broker)
     }
 
-    /// The topic of a row, with all partitions on `broker`.
+    /// The topic of a row and of its partitions' rows.
     ///
     /// # Errors
-    /// The row is not one that this service wrote.
-    pub fn from_row(row: &TopicRow, broker: BrokerId) -> Result<Self, StoreError> {
+    /// A row is not one that this service wrote.
+    pub fn from_row(row: &TopicRow, partition_rows: &[PartitionRow]) -> Result<Self, StoreError> {
         let bad = |what: String| StoreError(format!("topic {}: {what}", row.id));
         let id: TopicId = row.id.parse().map_err(|_| bad("bad id".into()))?;
         let config: TopicConfig =
             serde_json::from_str(&row.config).map_err(|error| bad(error.to_string()))?;
-        let settings = config.effective();
+        let replication_factor =
+            u32::try_from(row.replication_factor).map_err(|e| bad(e.to_string()))?;
+        let settings = config.effective(replication_factor);
         // Also so that no row makes a node run out of memory.
-        let partitions = u32::try_from(row.partitions)
+        let count = u32::try_from(row.partitions)
             .ok()
-            .filter(|partitions| (1..=PARTITIONS_MAX).contains(partitions))
+            .filter(|count| (1..=PARTITIONS_MAX).contains(count))
             .ok_or_else(|| bad("bad number of partitions".into()))?;
+        // One for all of them that have no row: each is replaced, never changed.
+        let nowhere = Arc::new(nowhere());
+        let mut partitions = vec![nowhere; count as usize];
+        for row in partition_rows {
+            let (id, place) = row.read(settings.min_insync_replicas)?;
+            if let Some(partition) = partitions.get_mut(id.partition as usize) {
+                *partition = Arc::new(place);
+            }
+        }
         Ok(Self {
             id,
             name: row.name.clone(),
             project: row.project_id.clone(),
-            replication_factor: u32::try_from(row.replication_factor)
-                .map_err(|e| bad(e.to_string()))?,
+            replication_factor,
             description: row.description.clone(),
             version: row.version,
             created_at_ms: row.created_at,
             placement: Arc::new(TopicPlacement {
                 id,
-                partitions: (0..partitions).map(|_| Arc::new(alone(broker))).collect(),
+                partitions,
                 settings: BrokerSettings {
                     segment_bytes: settings.segment_bytes,
                     retention_ms: settings.retention_ms,
@@ -92,6 +102,43 @@ impl Topic {
             config,
             settings,
         })
+    }
+
+    /// The topic with some of its partitions in other places; of which an older one is late.
+    pub fn with_places(&self, places: Vec<(u32, Assignment)>) -> Self {
+        let mut topic = self.clone();
+        let placement = Arc::make_mut(&mut topic.placement);
+        let min_insync_replicas = self.settings.min_insync_replicas as usize;
+        for (partition, mut place) in places {
+            place.min_insync_replicas = place.min_insync_replicas.min(min_insync_replicas);
+            if let Some(known) = placement.partitions.get_mut(partition as usize)
+                && known.partition_epoch < place.partition_epoch
+            {
+                *known = Arc::new(place);
+            }
+        }
+        topic
+    }
+
+    /// Takes what is still so from what was known of it before, and answers what is not.
+    pub fn keep_unchanged(
+        &mut self,
+        before: Option<&TopicPlacement>,
+    ) -> Vec<(PartitionId, Arc<Assignment>)> {
+        let known = before.map_or(&[][..], |before| &before.partitions);
+        let placement = Arc::make_mut(&mut self.placement);
+        let mut changed = Vec::new();
+        for (partition, place) in (0..).zip(&mut placement.partitions) {
+            match known.get(partition as usize) {
+                Some(known) if Arc::ptr_eq(known, place) => {}
+                Some(known) if known == place => *place = known.clone(),
+                _ => {
+                    let topic = self.id;
+                    changed.push((PartitionId { topic, partition }, place.clone()));
+                }
+            }
+        }
+        changed
     }
 
     /// The row that this topic is written as.
@@ -112,17 +159,14 @@ impl Topic {
     }
 }
 
-/// A partition with its only copy on `broker`.
-fn alone(broker: BrokerId) -> Assignment {
+/// A partition of which no broker has a copy yet.
+fn nowhere() -> Assignment {
     Assignment {
-        replicas: vec![broker],
+        replicas: Vec::new(),
         target: None,
-        leader: Some(Leadership {
-            broker,
-            incarnation: 0,
-        }),
+        leader: None,
         epoch: 0,
-        in_sync: vec![broker],
+        in_sync: Vec::new(),
         partition_epoch: 0,
         min_insync_replicas: 1,
     }

@@ -1,12 +1,15 @@
 //! Changes: one transaction each, one after another, told to every node by the feed.
 
-use std::ops::{Deref, DerefMut};
+use std::{
+    ops::{Deref, DerefMut},
+    sync::Arc,
+};
 
 use sqlx::{Any, AnyConnection, FromRow, Transaction};
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{Result, Store, StoreError};
+use super::{Engine, Result, Store, StoreError, notices::CHANNEL};
 
 /// What a row of the feed says to read again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,10 +28,14 @@ pub enum Kind {
     Session,
     /// A key that signs access tokens, by its id.
     SigningKey,
+    /// A broker, by its number.
+    Broker,
+    /// Partitions: those whose rows bear the change's number.
+    Partitions,
 }
 
 impl Kind {
-    const ALL: [(Self, &'static str); 7] = [
+    const ALL: [(Self, &'static str); 9] = [
         (Self::Organization, "organization"),
         (Self::Project, "project"),
         (Self::Key, "key"),
@@ -36,6 +43,8 @@ impl Kind {
         (Self::User, "user"),
         (Self::Session, "session"),
         (Self::SigningKey, "signing_key"),
+        (Self::Broker, "broker"),
+        (Self::Partitions, "partitions"),
     ];
 
     fn name(self) -> &'static str {
@@ -69,6 +78,9 @@ pub struct ChangeRow {
 /// stays true until it commits. Dropped without a commit, it changes nothing.
 pub struct Change {
     transaction: Transaction<'static, Any>,
+    pub(super) engine: Engine,
+    /// Who changes, as other processes hear of it.
+    notice: Arc<str>,
     number: i64,
     at_ms: i64,
     /// Its place among those that have a connection.
@@ -91,6 +103,8 @@ impl Store {
         .await?;
         Ok(Change {
             transaction,
+            engine: self.engine,
+            notice: self.notice.clone(),
             number,
             at_ms,
             _place: place,
@@ -152,7 +166,14 @@ impl Change {
     ///
     /// # Errors
     /// The database failed; whether it is so is not known.
-    pub async fn commit(self) -> Result<()> {
+    pub async fn commit(mut self) -> Result<()> {
+        if self.engine == Engine::Postgres {
+            sqlx::query("SELECT 1 FROM (SELECT pg_notify($1, $2)) AS told")
+                .bind(CHANNEL)
+                .bind(&*self.notice)
+                .execute(&mut *self.transaction)
+                .await?;
+        }
         Ok(self.transaction.commit().await?)
     }
 }

@@ -3,11 +3,17 @@
 //! Functions that read take a connection, so that they read alike inside and outside of a change.
 
 mod audit;
+mod brokers;
 mod change;
+mod controller;
+mod engine;
 mod issuers;
 mod keys;
+mod notices;
 mod organizations;
+mod partitions;
 mod people;
+mod placing;
 mod projects;
 mod quotas;
 mod sessions;
@@ -24,10 +30,14 @@ use sqlx::{
 use tokio::sync::Semaphore;
 
 pub use audit::{AuditFilter, AuditRow};
+pub use brokers::BrokerRow;
 pub use change::{Change, ChangeRow, Kind};
+pub use controller::ControllerRow;
+pub(super) use engine::Engine;
 pub use issuers::IssuerRow;
 pub use keys::KeyRow;
 pub use organizations::OrganizationRow;
+pub use partitions::{PartitionRow, PlacedRow};
 pub use people::{InvitationRow, MembershipRow, UserRow};
 pub use projects::{Buried, ProjectRow};
 pub use quotas::{Layer, QuotaRow};
@@ -63,17 +73,15 @@ impl From<sqlx::Error> for StoreError {
 /// What the store answers.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Engine {
-    Sqlite,
-    Postgres,
-}
-
 /// The metadata database.
 #[derive(Clone)]
 pub struct Store {
     pool: AnyPool,
-    engine: Engine,
+    pub(super) engine: Engine,
+    /// Where Postgres tells of changes.
+    notices: Option<Arc<str>>,
+    /// What this process tells others with its changes, to know its own again.
+    notice: Arc<str>,
     /// Changes wait for one another; those that wait leave connections to others.
     changes: Arc<Semaphore>,
 }
@@ -132,9 +140,12 @@ impl Store {
         };
         migrated.map_err(|error| StoreError(error.to_string()))?;
         let changes = Arc::new(Semaphore::new(CHANGES_MAX));
+        let notices = (engine == Engine::Postgres).then(|| url.into());
         Ok(Self {
             pool,
             engine,
+            notices,
+            notice: format!("{:016x}", rand::random::<u64>()).into(),
             changes,
         })
     }
@@ -161,6 +172,11 @@ impl Store {
             Engine::Sqlite => "BEGIN IMMEDIATE",
             Engine::Postgres => "BEGIN",
         }
+    }
+
+    /// Whether other nodes may use the database too.
+    pub fn is_shared(&self) -> bool {
+        self.engine == Engine::Postgres
     }
 
     /// Whether the database answers.

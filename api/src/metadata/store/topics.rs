@@ -1,8 +1,9 @@
 //! Topics.
 
+use headwater_broker::BrokerId;
 use sqlx::{AnyConnection, FromRow};
 
-use super::{Result, changed_one};
+use super::{PartitionRow, Result, changed_one};
 
 /// A topic's row.
 #[derive(Debug, Clone, FromRow)]
@@ -92,6 +93,20 @@ impl TopicRow {
             .await?)
     }
 
+    /// Those that were made before partitions had rows, with or without a tombstone.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn without_partitions(connection: &mut AnyConnection) -> Result<Vec<Self>> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM topics \
+             WHERE NOT EXISTS (SELECT 1 FROM partitions WHERE topic_id = topics.id)"
+        );
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .fetch_all(connection)
+            .await?)
+    }
+
     /// Adds it; `false` if the name is taken.
     ///
     /// # Errors
@@ -143,15 +158,28 @@ impl TopicRow {
         changed_one(query, connection).await
     }
 
-    /// Removes a tombstone: the topic's data is gone.
+    /// Notes that a broker has removed the data of a topic with a tombstone. The last one that had
+    /// some takes the tombstone away.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn forget(connection: &mut AnyConnection, id: &str) -> Result<()> {
-        sqlx::query("DELETE FROM topics WHERE id = $1 AND deleted_at IS NOT NULL")
-            .bind(id)
-            .execute(connection)
-            .await?;
+    pub async fn forget(connection: &mut AnyConnection, id: &str, broker: BrokerId) -> Result<()> {
+        // Under the row's lock, so that of two brokers one sees that it is the last.
+        let buried = sqlx::query(
+            "UPDATE topics SET deleted_at = deleted_at WHERE id = $1 AND deleted_at IS NOT NULL",
+        )
+        .bind(id);
+        if !changed_one(buried, connection).await? {
+            return Ok(());
+        }
+        PartitionRow::leave(connection, id, broker).await?;
+        sqlx::query(
+            "DELETE FROM topics WHERE id = $1 \
+             AND NOT EXISTS (SELECT 1 FROM partitions WHERE topic_id = topics.id)",
+        )
+        .bind(id)
+        .execute(connection)
+        .await?;
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ mod authority;
 mod bootstrap;
 mod burials;
 mod callers;
+mod cluster;
 mod forgeries;
 mod guessing;
 mod invitations;

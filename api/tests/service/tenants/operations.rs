@@ -136,7 +136,7 @@ pub fn management() -> Vec<Operation> {
         row("GET /organizations/{}/audit-events", "/organizations/{org}/audit-events", none.clone(), Admin, Never),
         row("GET /cluster", "/cluster", none.clone(), Operator, Never),
         row("GET /cluster/brokers", "/cluster/brokers", none.clone(), Operator, Never),
-        row("POST /cluster/brokers/{}/drain", "/cluster/brokers/1/drain", none.clone(), Operator, Never),
+        row("POST /cluster/brokers/{}/drain", "/cluster/brokers/1/drain?dry_run=true", none.clone(), Operator, Never),
         row("POST /cluster/rebalance", "/cluster/rebalance?dry_run=true", none, Operator, Never),
     ]
 }

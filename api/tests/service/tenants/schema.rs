@@ -82,6 +82,8 @@ async fn both_engines_end_with_the_same_tables() {
         "projects.quotas_version",
         "organizations.created_by",
         "refresh_tokens.used_at",
+        "brokers.lease_until",
+        "partitions.partition_epoch",
     ] {
         assert!(
             on_sqlite.iter().any(|column| column == expected),
@@ -171,6 +173,12 @@ async fn upgrade_from(engine: &str, count: usize) {
              VALUES ('{}', 'acme-main', 'orders', 2, 1, '{{}}', 'Old', 7, 5)",
             "a".repeat(32)
         ),
+        format!(
+            "INSERT INTO topics (id, project_id, name, partitions, replication_factor, config, \
+             description, version, created_at, deleted_at) \
+             VALUES ('{}', 'acme-main', 'dead', 2, 1, '{{}}', 'Old', 7, 5, 6)",
+            "d".repeat(32)
+        ),
     ] {
         database.run(&sql).await;
     }
@@ -193,6 +201,18 @@ async fn upgrade_from(engine: &str, count: usize) {
     assert_eq!(topic["partitions"], 2);
     api.produce("/topics/orders", r#"{"records":[{"value":1}]}"#)
         .await;
+    // Whoever had the data all the time has the partitions.
+    let partitions = api.get("/topics/orders/partitions").await.expect(200);
+    for partition in partitions.json()["partitions"].as_array().expect("some") {
+        assert_eq!(partition["leader"], 1, "{partition}");
+        assert_eq!(partition["epoch"], 1, "{partition}");
+        assert_eq!(partition["replicas"], serde_json::json!([1]), "{partition}");
+        assert_eq!(partition["in_sync"], serde_json::json!([1]), "{partition}");
+    }
+    let database = Database::open(&url).await;
+    assert_eq!(database.text("SELECT name FROM topics").await, ["orders"]);
+    let rows = "SELECT CAST(COUNT(*) AS TEXT) FROM partitions";
+    assert_eq!(database.text(rows).await, ["2"]);
     let ada = sign_in(&api, "ada@example.com", "the first password").await;
     let me = ada.api.see("/me").await;
     assert_eq!(me["organizations"][0]["role"], "owner", "{me}");
