@@ -16,6 +16,7 @@ mod auth;
 mod bad_input;
 mod cli;
 mod client;
+mod cluster;
 mod contract;
 mod durability;
 mod flights;

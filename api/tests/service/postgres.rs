@@ -113,6 +113,26 @@ impl Postgres {
         success(statement, &output);
     }
 
+    /// The one value that a statement answers, on a database's URL.
+    pub fn query(&self, url: &str, statement: &str) -> String {
+        let output = Command::new(tool("psql"))
+            .args([
+                "-X",
+                "-q",
+                "-A",
+                "-t",
+                "-v",
+                "ON_ERROR_STOP=1",
+                "-c",
+                statement,
+            ])
+            .arg(url)
+            .output()
+            .expect("psql runs");
+        success(statement, &output);
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
     /// Starts the server on its directory and port, and waits until it takes connections.
     pub fn launch(&mut self) {
         let deadline = Instant::now() + LIFECYCLE_WAIT;

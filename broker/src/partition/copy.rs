@@ -159,7 +159,7 @@ impl Partition {
     }
 
     fn append_copies(&self, batches: Vec<Bytes>, log_start: u64, segment_bytes: u64) -> Next {
-        if let Some(batches) = joined(batches) {
+        if let Some(batches) = joined(&batches) {
             match self.log.append_sequenced(batches, segment_bytes) {
                 Ok(_) => {}
                 Err(error @ (AppendError::StorageFull | AppendError::Failed)) => {
@@ -258,16 +258,15 @@ impl Partition {
     }
 }
 
-/// Batches as one piece; `None` if there are none.
-fn joined(mut batches: Vec<Bytes>) -> Option<Bytes> {
-    match batches.len() {
-        0 | 1 => batches.pop(),
-        _ => {
-            let mut joined = BytesMut::with_capacity(batches.iter().map(Bytes::len).sum());
-            batches
-                .iter()
-                .for_each(|batch| joined.extend_from_slice(batch));
-            Some(joined.freeze())
-        }
+/// Batches as one piece of their own, `None` if there are none: what came over the network is part of
+/// a larger message, which would be kept with it.
+fn joined(batches: &[Bytes]) -> Option<Bytes> {
+    if batches.is_empty() {
+        return None;
     }
+    let mut joined = BytesMut::with_capacity(batches.iter().map(Bytes::len).sum());
+    batches
+        .iter()
+        .for_each(|batch| joined.extend_from_slice(batch));
+    Some(joined.freeze())
 }

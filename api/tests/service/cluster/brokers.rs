@@ -1,0 +1,202 @@
+//! The processes of a cluster.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    client::Api,
+    harness::{Server, bootstrap_on, eventually},
+    postgres::Postgres,
+};
+
+/// A cluster of brokers that are gateways too.
+pub struct Cluster {
+    /// By number, from 1.
+    pub brokers: Vec<Server>,
+    pub postgres: Postgres,
+    database: String,
+    secret: tempfile::NamedTempFile,
+    key: String,
+    project: String,
+}
+
+impl Cluster {
+    /// Starts so many brokers, with one project.
+    pub async fn start(count: usize) -> Self {
+        let postgres = tokio::task::spawn_blocking(Postgres::start)
+            .await
+            .expect("Postgres starts");
+        let database = postgres.database();
+        let secret = tempfile::NamedTempFile::new().expect("a file");
+        fs::write(secret.path(), "what only these brokers know").expect("written");
+        let made = bootstrap_on(&database, "acme", "orders", "ada@example.com").await;
+        let text = |name: &str| made[name].as_str().expect(name).to_owned();
+        let mut cluster = Self {
+            brokers: Vec::new(),
+            postgres,
+            database,
+            secret,
+            key: text("api_key"),
+            project: "orders".into(),
+        };
+        for number in 1..=count {
+            let mut broker = cluster.broker(number);
+            broker.launch();
+            cluster.brokers.push(broker);
+        }
+        for broker in &mut cluster.brokers {
+            broker.ready().await;
+        }
+        let live = async || {
+            let api = cluster.api(0);
+            api.get("/topics").await.status == 200 && cluster.live().await == count
+        };
+        eventually("all brokers are known", live).await;
+        cluster
+    }
+
+    /// Another process that says it is this broker.
+    pub fn broker(&self, number: usize) -> Server {
+        Server::serve(&self.database)
+            .with("HEADWATER_BROKER_ID", &number.to_string())
+            .with(
+                "HEADWATER_CLUSTER_SECRET_FILE",
+                self.secret.path().to_str().expect("a path"),
+            )
+    }
+
+    /// How many brokers are live, as the database has it.
+    async fn live(&self) -> usize {
+        let sql = "SELECT count(*) FROM brokers WHERE fenced = 0";
+        self.postgres
+            .query(&self.database, sql)
+            .parse()
+            .expect("a number")
+    }
+
+    /// A client of one of the gateways, from 0.
+    pub fn api(&self, gateway: usize) -> Api {
+        let root = self.brokers[gateway].root();
+        let base = format!("{root}/v1/projects/{}", self.project);
+        Api::new(root, base, self.key.clone())
+    }
+
+    /// Creates a topic on all brokers.
+    pub async fn topic(&self, name: &str, partitions: u32, replication_factor: u32) {
+        let body = json!({"partitions": partitions, "replication_factor": replication_factor});
+        let path = format!("/topics/{name}");
+        let made = self.api(0).send("PUT", &path, body.to_string()).await;
+        made.expect(201);
+        // The other gateways hear of it by the feed.
+        for gateway in 0..self.brokers.len() {
+            let api = self.api(gateway);
+            let known = async || api.get(&path).await.status == 200;
+            eventually("the topic is known", known).await;
+        }
+    }
+
+    /// What a gateway says of the topic's partitions.
+    pub async fn partitions(&self, gateway: usize, topic: &str) -> Vec<Value> {
+        let answer = self
+            .api(gateway)
+            .get(&format!("/topics/{topic}/partitions"))
+            .await;
+        match answer.status {
+            200 => answer.json()["partitions"]
+                .as_array()
+                .expect("a list")
+                .clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The broker that leads a partition, from 0, by the database.
+    pub fn leader(&self, partition: u32) -> usize {
+        let sql = format!("SELECT leader FROM partitions WHERE partition = {partition}");
+        let leader: usize = self
+            .postgres
+            .query(&self.database, &sql)
+            .parse()
+            .expect("a leader");
+        leader - 1
+    }
+
+    /// Waits until every copy is in sync.
+    pub async fn whole(&self) {
+        let sql = "SELECT count(*) FROM partitions WHERE length(in_sync) < length(replicas)";
+        let started = Instant::now();
+        let whole = async || self.postgres.query(&self.database, sql) == "0";
+        eventually("every copy is in sync", whole).await;
+        println!("whole after {:?}", started.elapsed());
+    }
+
+    /// Stops all brokers cleanly, and compares what their disks hold.
+    pub async fn stop_and_compare(mut self) {
+        for broker in &self.brokers {
+            broker.terminate();
+        }
+        for broker in &mut self.brokers {
+            let status = broker.exited().await;
+            assert_eq!(status.code(), Some(0), "a clean stop\n{}", broker.log());
+        }
+        let copies: Vec<_> = self.brokers.iter().map(|b| copies(&b.data_dir())).collect();
+        let first = &copies[0];
+        assert!(!first.is_empty());
+        for other in &copies[1..] {
+            assert!(first.keys().eq(other.keys()), "the same partitions");
+            for (partition, bytes) in first {
+                assert!(
+                    bytes == &other[partition],
+                    "{partition} is the same everywhere"
+                );
+            }
+        }
+    }
+}
+
+/// The bytes of every partition's segments, in order.
+fn copies(data_dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let root = data_dir.join("log/partitions");
+    let listed = |path: &Path| {
+        let entries = fs::read_dir(path).expect("a directory");
+        let mut paths: Vec<_> = entries
+            .map(|entry| entry.expect("an entry").path())
+            .collect();
+        paths.sort();
+        paths
+    };
+    let mut copies = BTreeMap::new();
+    for topic in listed(&root) {
+        for partition in listed(&topic) {
+            let mut bytes = Vec::new();
+            for file in listed(&partition) {
+                if file.extension().is_some_and(|extension| extension == "log") {
+                    bytes.extend(fs::read(&file).expect("a segment"));
+                }
+            }
+            let name = partition.strip_prefix(&root).expect("inside");
+            copies.insert(name.display().to_string(), bytes);
+        }
+    }
+    copies
+}
+
+/// Sends a signal to a process.
+pub fn signal(pid: u32, signal: &str) {
+    let sent = Command::new("kill")
+        .args([signal, &pid.to_string()])
+        .status();
+    assert!(sent.expect("kill runs").success());
+}
+
+/// Lets the load go on for a while.
+pub async fn run_on(time_ms: u64) {
+    tokio::time::sleep(Duration::from_millis(time_ms)).await;
+}
