@@ -7,10 +7,7 @@ use headwater_broker::{
     replica::{Assignment, InSyncChange, Replica},
 };
 
-use crate::{
-    log::LogFile,
-    store::Micros,
-};
+use crate::{log::LogFile, store::Micros};
 
 /// What a machine keeps when its process ends.
 #[derive(Debug, Clone)]
@@ -177,7 +174,6 @@ impl Broker {
     /// A machine with an empty disk, switched off.
     pub fn new(id: BrokerId, partitions: usize) -> Self {
         Self {
-
             disk: Disk::new(u64::from(id), partitions),
             copy: None,
             lost_until_registered: false,

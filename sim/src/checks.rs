@@ -17,13 +17,17 @@ impl World {
         let log = &self.brokers[id as usize - 1].disk.parts[partition].log;
         let synced = log.synced_end();
         if to > synced {
-            let what = format!("b{id} p{partition} has {synced} on its disk, and says {to} is committed");
+            let what =
+                format!("b{id} p{partition} has {synced} on its disk, and says {to} is committed");
             self.check(Err(broken("high watermark, durable end, end", what)));
         }
         let log = &self.brokers[id as usize - 1].disk.parts[partition].log;
         if !leads {
             // What a leader of it has committed may be news only to the truth's chain, never other.
-            let (own, known) = (log.memory().chain_at(to), self.truths[partition].chain_at(to));
+            let (own, known) = (
+                log.memory().chain_at(to),
+                self.truths[partition].chain_at(to),
+            );
             if own != known {
                 let what = format!("b{id} p{partition} follows, and holds another log below {to}");
                 self.check(Err(broken("one value per offset", what)));
@@ -49,7 +53,8 @@ impl World {
         });
         let copies = copies.count();
         if copies < least {
-            let what = format!("p{partition} is committed up to {end} on {copies} disks, of {least}");
+            let what =
+                format!("p{partition} is committed up to {end} on {copies} disks, of {least}");
             self.check(Err(broken("enough copies", what)));
         }
     }
@@ -66,8 +71,12 @@ impl World {
             !broker.lost_until_registered && !log.survives(end, chain)
         });
         if let Some(member) = lacks {
-            let synced = self.brokers[*member as usize - 1].disk.parts[partition].log.synced_end();
-            let what = format!("b{member} is in sync in p{partition}, where {end} is committed, and has {synced} on its disk: {row:?}");
+            let synced = self.brokers[*member as usize - 1].disk.parts[partition]
+                .log
+                .synced_end();
+            let what = format!(
+                "b{member} is in sync in p{partition}, where {end} is committed, and has {synced} on its disk: {row:?}"
+            );
             self.check(Err(broken("members have what is committed", what)));
         }
     }
@@ -103,7 +112,10 @@ impl World {
                 return Some(format!("p{partition}: {what}"));
             }
         }
-        let waits = self.clients.iter().position(|client| !client.ops.is_empty());
+        let waits = self
+            .clients
+            .iter()
+            .position(|client| !client.ops.is_empty());
         waits.map(|client| format!("producer {client} waits: {:?}", self.clients[client].ops))
     }
 
@@ -137,7 +149,11 @@ impl World {
             let Some((part, disk)) = self.broker(id).part(partition) else {
                 return Some(format!("b{id} is away"));
             };
-            let own = (disk.log.end(), disk.log.memory().chain_at(end), part.replica.high_watermark());
+            let own = (
+                disk.log.end(),
+                disk.log.memory().chain_at(end),
+                part.replica.high_watermark(),
+            );
             if own != (end, chain, hw) {
                 let own = (own.0, own.2);
                 return Some(format!("b{id} has (end, hw) {own:?} of {:?}", (end, hw)));

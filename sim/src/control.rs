@@ -19,7 +19,10 @@ impl World {
         let Some(incarnation) = self.broker(id).process.as_ref().and_then(|p| p.incarnation) else {
             return;
         };
-        if self.deluded.is_some_and(|(who, until)| who == id && until > self.now) {
+        if self
+            .deluded
+            .is_some_and(|(who, until)| who == id && until > self.now)
+        {
             return self.call(id, Purpose::Look, Request::Read);
         }
         self.call(id, Purpose::Control, Request::Control { incarnation });

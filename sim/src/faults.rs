@@ -1,9 +1,6 @@
 //! What goes wrong, and when it is over.
 
-use headwater_broker::{
-    BrokerId,
-    replica::Leadership,
-};
+use headwater_broker::{BrokerId, replica::Leadership};
 
 use crate::{
     broker::Disk,
@@ -118,7 +115,11 @@ impl World {
         let before = self.store.rows().to_vec();
         let partition = self.dice.index(before.len());
         let mut row = before[partition].clone();
-        let others: Vec<_> = self.ids().into_iter().filter(|id| !row.replicas.contains(id)).collect();
+        let others: Vec<_> = self
+            .ids()
+            .into_iter()
+            .filter(|id| !row.replicas.contains(id))
+            .collect();
         let Some(to) = self.dice.pick(&others).filter(|_| row.target.is_none()) else {
             return;
         };
@@ -170,7 +171,10 @@ impl World {
         // A copy from before the last renewal that the metadata knows: a younger one is not told from
         // the disk itself, which is why leases are renewed often.
         let copy = match fault {
-            Fault::DiskRestored => broker.copy.take().filter(|c| c.renewals < known && c.name == broker.disk.name),
+            Fault::DiskRestored => broker
+                .copy
+                .take()
+                .filter(|c| c.renewals < known && c.name == broker.disk.name),
             _ => None,
         };
         if fault == Fault::DiskRestored && copy.is_none() {
@@ -190,7 +194,9 @@ impl World {
         broker.disk = copy.map_or_else(
             || Disk::new(name, partitions),
             |mut copy| {
-                copy.parts.iter_mut().for_each(|part| part.log.recover(true));
+                copy.parts
+                    .iter_mut()
+                    .for_each(|part| part.log.recover(true));
                 copy.parts.iter_mut().for_each(|part| part.log.killed());
                 copy
             },
@@ -200,7 +206,11 @@ impl World {
     /// Whether nothing is lost that was promised if this disk is: one of a set of `min_insync_replicas`
     /// is always left, and a set of one has promised nothing.
     fn may_lose(&self, id: BrokerId) -> bool {
-        if self.brokers.iter().any(|broker| broker.lost_until_registered) {
+        if self
+            .brokers
+            .iter()
+            .any(|broker| broker.lost_until_registered)
+        {
             return false;
         }
         self.store.rows().iter().all(|row| {

@@ -85,26 +85,42 @@ impl World {
         };
         process.incarnation = Some(incarnation);
         process.heard = peers.into_iter().map(|peer| (peer, now)).collect();
-        process.parts = broker.disk.parts.iter_mut().map(|disk| {
-            disk.log.recover(sync);
-            let known = disk.high_watermark.clamp(disk.log.log_start(), disk.log.end());
-            Part {
-                replica: Replica::new(id, incarnation, rules, disk.seen_epoch, known),
-                row: None,
-                persisting: None,
-                waiting: Vec::new(),
-                window: Default::default(),
-                reading: Default::default(),
-                patience: 0,
-            }
-        }).collect();
+        process.parts = broker
+            .disk
+            .parts
+            .iter_mut()
+            .map(|disk| {
+                disk.log.recover(sync);
+                let known = disk
+                    .high_watermark
+                    .clamp(disk.log.log_start(), disk.log.end());
+                Part {
+                    replica: Replica::new(id, incarnation, rules, disk.seen_epoch, known),
+                    row: None,
+                    persisting: None,
+                    waiting: Vec::new(),
+                    window: Default::default(),
+                    reading: Default::default(),
+                    patience: 0,
+                }
+            })
+            .collect();
         note!(self, "b{id} is registered: life {incarnation}");
-        for timer in [Timer::Ping, Timer::Renew, Timer::Review, Timer::Poll, Timer::Control, Timer::Note] {
+        for timer in [
+            Timer::Ping,
+            Timer::Renew,
+            Timer::Review,
+            Timer::Poll,
+            Timer::Control,
+            Timer::Note,
+        ] {
             self.later(id, MILLI, Inside::Timer(timer));
         }
     }
 
-    /// A copy that is not assigned any more is deleted, or is not yet.
+    /// A copy that is not assigned any more is deleted, or is not yet. Only by a row of a term that is
+    /// new to this disk: one of a term that it has taken part in may be from before it was assigned,
+    /// and the copy may be in sync by now. The end of a move begins a term, so that there is one.
     pub(crate) fn delete_copy(&mut self, id: BrokerId, partition: usize, row: &Assignment) {
         if row.replicas.contains(&id) || !self.dice.chance(5_000) {
             return;

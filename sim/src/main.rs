@@ -99,7 +99,9 @@ fn number(text: &str) -> Result<u64, String> {
 }
 
 fn rule(name: &str) -> Result<Rule, String> {
-    let named = Rule::ALL.into_iter().find(|rule| format!("{rule:?}") == name);
+    let named = Rule::ALL
+        .into_iter()
+        .find(|rule| format!("{rule:?}") == name);
     named.ok_or(format!("{name} is no rule"))
 }
 

@@ -51,7 +51,9 @@ impl World {
         let lives = self.broker(from).life == life;
         let begins = matches!(request, Request::Register { .. });
         let process = self.broker(from).process.as_ref();
-        let waits = process.is_some_and(|process| process.calls.contains_key(&call));
+        let waits = process.is_some_and(|process| {
+            process.incarnation.is_none() || process.calls.contains_key(&call)
+        });
         if begins && !(lives && waits) {
             // Done after a later one it would take a disk that is in use for an older copy.
             return;
@@ -83,7 +85,8 @@ impl World {
         self.store.remember(self.now);
         let mut known = before.to_vec();
         for partition in std::mem::take(&mut self.store.changed) {
-            let before = std::mem::replace(&mut known[partition], self.store.rows()[partition].clone());
+            let before =
+                std::mem::replace(&mut known[partition], self.store.rows()[partition].clone());
             self.check_row(partition, &before);
             for id in self.ids() {
                 let row = self.store.rows()[partition].clone();
@@ -155,7 +158,12 @@ impl World {
         change: &headwater_broker::replica::InSyncChange,
         outcome: InSyncOutcome,
     ) {
-        note!(self, "b{id} p{partition} hears of {:?} at {}: {outcome:?}", change.in_sync, change.partition_epoch);
+        note!(
+            self,
+            "b{id} p{partition} hears of {:?} at {}: {outcome:?}",
+            change.in_sync,
+            change.partition_epoch
+        );
         let row = match &outcome {
             InSyncOutcome::Row(row) => Some(row.clone()),
             InSyncOutcome::Unknown => {
@@ -188,12 +196,19 @@ impl World {
             Learned::Updated => {}
             Learned::Assume => {
                 part.replica.assume(&row, &disk.log);
-                note!(self, "b{id} p{partition} led {led:?}, takes the role of {} {}", row.epoch, row.partition_epoch);
+                note!(
+                    self,
+                    "b{id} p{partition} led {led:?}, takes the role of {} {}",
+                    row.epoch,
+                    row.partition_epoch
+                );
                 self.role_began(id, partition);
-                self.delete_copy(id, partition, &row);
             }
             Learned::NewEpoch(epoch) => {
-                let newer = part.persisting.as_ref().is_none_or(|known| known.partition_epoch < row.partition_epoch);
+                let newer = part
+                    .persisting
+                    .as_ref()
+                    .is_none_or(|known| known.partition_epoch < row.partition_epoch);
                 let begins = part.persisting.is_none();
                 if newer {
                     part.persisting = Some(row);
@@ -310,10 +325,16 @@ impl World {
             let Some((part, _)) = self.broker(id).part(partition) else {
                 return;
             };
-            let was = part.row.clone().filter(|row| row.partition_epoch == change.partition_epoch);
+            let was = part
+                .row
+                .clone()
+                .filter(|row| row.partition_epoch == change.partition_epoch);
             let Some(mut row) = was else {
                 // The row has moved on, and the leader has not heard it yet.
-                let outcome = part.row.clone().map_or(InSyncOutcome::Unknown, InSyncOutcome::Row);
+                let outcome = part
+                    .row
+                    .clone()
+                    .map_or(InSyncOutcome::Unknown, InSyncOutcome::Row);
                 self.changed(id, partition, &change, outcome);
                 continue;
             };

@@ -50,7 +50,14 @@ impl World {
         self.arrive(from, to, session, delay, message);
     }
 
-    fn arrive(&mut self, from: BrokerId, to: BrokerId, session: u64, after: Micros, message: Message) {
+    fn arrive(
+        &mut self,
+        from: BrokerId,
+        to: BrokerId,
+        session: u64,
+        after: Micros,
+        message: Message,
+    ) {
         let deliver = Inside::Deliver {
             from,
             session,
@@ -61,7 +68,11 @@ impl World {
 
     fn delay(&mut self) -> Micros {
         let late = self.dice.chance(self.profile.message_late);
-        let most = if late { self.profile.late_max } else { 2 * MILLI };
+        let most = if late {
+            self.profile.late_max
+        } else {
+            2 * MILLI
+        };
         self.dice.between(200, most)
     }
 
@@ -79,11 +90,18 @@ impl World {
             let Some(process) = &self.broker(peer).process else {
                 continue;
             };
-            let ends = [(true, process.out.get(&id).copied()), (false, process.inward.get(&id).copied())];
+            let ends = [
+                (true, process.out.get(&id).copied()),
+                (false, process.inward.get(&id).copied()),
+            ];
             for (out, session) in ends {
                 if let Some(session) = session {
                     let after = self.dice.between(1, 700) * MILLI;
-                    let broke = Inside::Broke { peer: id, session, out };
+                    let broke = Inside::Broke {
+                        peer: id,
+                        session,
+                        out,
+                    };
                     self.later(peer, after, broke);
                 }
             }
@@ -95,7 +113,11 @@ impl World {
         let Some(process) = &mut self.broker(id).process else {
             return;
         };
-        let known = if out { &mut process.out } else { &mut process.inward };
+        let known = if out {
+            &mut process.out
+        } else {
+            &mut process.inward
+        };
         if known.get(&peer) != Some(&session) {
             return;
         }
@@ -131,7 +153,11 @@ impl World {
         }
         if process.parts.is_empty() {
             // Started, and not registered yet: it hangs up.
-            let (follower, leader) = if from_follower { (from, id) } else { (id, from) };
+            let (follower, leader) = if from_follower {
+                (from, id)
+            } else {
+                (id, from)
+            };
             return self.lose(follower, leader, session);
         }
         match message {
@@ -154,7 +180,12 @@ impl World {
     }
 
     /// Does something to a replica, if there is one.
-    pub(crate) fn replica(&mut self, id: BrokerId, partition: usize, act: impl FnOnce(&mut Replica)) {
+    pub(crate) fn replica(
+        &mut self,
+        id: BrokerId,
+        partition: usize,
+        act: impl FnOnce(&mut Replica),
+    ) {
         if let Some((part, _)) = self.broker(id).part(partition) {
             act(&mut part.replica);
         }

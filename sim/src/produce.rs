@@ -30,7 +30,9 @@ fn window(part: &Part, batch: &Batch) -> Window {
     if let Some((_, base, end)) = known.iter().find(|(first, ..)| *first == batch.sequence) {
         return Window::Known(*base, *end);
     }
-    let next = known.last().map_or(0, |(first, base, end)| first + (end - base));
+    let next = known
+        .last()
+        .map_or(0, |(first, base, end)| first + (end - base));
     match batch.sequence == next {
         true => Window::Next,
         false => Window::Gap,
@@ -49,7 +51,9 @@ pub(crate) fn rebuild(part: &mut Part, log: &LogFile) {
 impl World {
     /// A producer sends what is due.
     pub(crate) fn client(&mut self, client: usize) {
-        let gap = self.dice.between(self.profile.produce_gap / 4, self.profile.produce_gap);
+        let gap = self
+            .dice
+            .between(self.profile.produce_gap / 4, self.profile.produce_gap);
         self.schedule(gap, Event::Client(client));
         self.think(client);
         let now = self.now;
@@ -62,7 +66,9 @@ impl World {
     /// A producer has something new to say, or begins anew.
     fn think(&mut self, client: usize) {
         // Once nothing goes wrong any more each sends a little, and then only ends what it began.
-        let quiet = self.healing_since.is_some_and(|since| self.now > since + SECOND);
+        let quiet = self
+            .healing_since
+            .is_some_and(|since| self.now > since + SECOND);
         if quiet || !self.dice.chance(7_000) {
             return;
         }
@@ -97,9 +103,17 @@ impl World {
         let to = leader.filter(|_| !guess).unwrap_or(any);
         let after = self.dice.between(200, 3 * MILLI);
         let late = self.dice.chance(self.profile.message_late);
-        let after = if late { self.dice.between(after, self.profile.late_max) } else { after };
+        let after = if late {
+            self.dice.between(after, self.profile.late_max)
+        } else {
+            after
+        };
         if self.broker(to).process.is_some() && !self.dice.chance(self.profile.message_lost) {
-            self.later(to, after, Inside::Produce(attempt, op.batch(attempt.session, 0)));
+            self.later(
+                to,
+                after,
+                Inside::Produce(attempt, op.batch(attempt.session, 0)),
+            );
         }
         let patience = self.dice.between(300, 1_200) * MILLI;
         self.schedule(patience, Event::NotProduced(attempt));
@@ -130,7 +144,11 @@ impl World {
             }
             Window::Next => {
                 let base = disk.log.end();
-                let batch = Batch { base, epoch, ..batch };
+                let batch = Batch {
+                    base,
+                    epoch,
+                    ..batch
+                };
                 let known = part.window.entry(batch.producer).or_default();
                 known.push((batch.sequence, base, batch.end()));
                 self.append(id, partition, batch);
@@ -161,7 +179,11 @@ impl World {
                 producer.ops.retain(|op| op.sequence != known.sequence);
                 self.counts.acks += 1;
                 let sent = known.batch(session, base);
-                note!(self, "ack p{partition} {base} s{session}/{}", known.sequence);
+                note!(
+                    self,
+                    "ack p{partition} {base} s{session}/{}",
+                    known.sequence
+                );
                 let kept = self.truths[partition].acknowledged(&sent, known.floor);
                 self.check(kept);
             }
@@ -174,7 +196,12 @@ impl World {
                 producer.ops.pop_back();
                 producer.next = known.sequence;
                 self.counts.refused += 1;
-                note!(self, "refused p{partition} s{session}/{} value {}", known.sequence, known.value);
+                note!(
+                    self,
+                    "refused p{partition} s{session}/{} value {}",
+                    known.sequence,
+                    known.value
+                );
                 let kept = self.truths[partition].refused(known.value);
                 self.check(kept);
             }
@@ -228,7 +255,10 @@ impl World {
             rebuild(part, &disk.log);
         }
         let follows = part.replica.follows();
-        note!(self, "b{id} p{partition} role: leads {leads:?} follows {follows:?} from {end} seen {seen}");
+        note!(
+            self,
+            "b{id} p{partition} role: leads {leads:?} follows {follows:?} from {end} seen {seen}"
+        );
         if seen < noted {
             let what = format!("b{id} p{partition} acts in epoch {seen} after it had seen {noted}");
             self.check(Err(broken("epochs never fall", what)));

@@ -71,7 +71,12 @@ impl World {
                 return;
             };
             if let Some(watermark) = part.replica.watermark_for(follower) {
-                self.send(id, follower, false, Message::Watermark(partition, watermark));
+                self.send(
+                    id,
+                    follower,
+                    false,
+                    Message::Watermark(partition, watermark),
+                );
             }
         }
     }
@@ -79,7 +84,10 @@ impl World {
     /// Reads for a follower's fetch, at once or in a while.
     fn feed(&mut self, id: BrokerId, partition: usize, follower: BrokerId) {
         let batches_max = self.dice.between(1, 6) as usize;
-        let slow = self.dice.chance(1_500).then(|| self.dice.between(1, 20) * MILLI);
+        let slow = self
+            .dice
+            .chance(1_500)
+            .then(|| self.dice.between(1, 20) * MILLI);
         let Some((part, disk)) = self.broker(id).part(partition) else {
             return;
         };
@@ -157,7 +165,11 @@ impl World {
         let verdict = part.replica.on_fetch(from, incarnation, fetch, &disk.log);
         if let FetchVerdict::Answer(answer) = verdict {
             if !matches!(answer.body, AnswerBody::Records { .. }) {
-                note!(self, "b{id} p{partition} answers b{from} {fetch:?}: {:?}", answer.body);
+                note!(
+                    self,
+                    "b{id} p{partition} answers b{from} {fetch:?}: {:?}",
+                    answer.body
+                );
             }
             self.send(id, from, false, Message::Answer(partition, answer));
         }
@@ -182,7 +194,8 @@ impl World {
             Step::Truncate(to) => self.truncate(id, partition, to),
             Step::Restart(at) => self.restart(id, partition, at),
             Step::Halt { to } => {
-                let what = format!("b{id} p{partition} is told to cut at {to}, below its high watermark");
+                let what =
+                    format!("b{id} p{partition} is told to cut at {to}, below its high watermark");
                 self.check(Err(broken("nobody halts", what)));
             }
             Step::Wait => {
@@ -214,7 +227,15 @@ impl World {
     pub(crate) fn append(&mut self, id: BrokerId, partition: usize, batch: Batch) {
         if let Some((_, disk)) = self.broker(id).part(partition) {
             let chain = disk.log.append(batch);
-            note!(self, "b{id} p{partition} + {}..{} e{} s{}/{}", batch.base, batch.end(), batch.epoch, batch.producer, batch.sequence);
+            note!(
+                self,
+                "b{id} p{partition} + {}..{} e{} s{}/{}",
+                batch.base,
+                batch.end(),
+                batch.epoch,
+                batch.producer,
+                batch.sequence
+            );
             let kept = self.truths[partition].appended(&batch, chain);
             self.check(kept);
         }
@@ -243,7 +264,8 @@ impl World {
                 disk.log.restart(at, chain, sent);
             }
             None => {
-                let what = format!("b{id} p{partition} is to begin at {at}, which is not committed");
+                let what =
+                    format!("b{id} p{partition} is to begin at {at}, which is not committed");
                 self.check(Err(broken("one value per offset", what)));
             }
         }
@@ -268,7 +290,12 @@ impl World {
         };
         let progress = part.replica.progress(&disk.log);
         if let Some(fetch) = fetch {
-            self.send(id, leader, true, Message::Fetch(partition, incarnation, fetch));
+            self.send(
+                id,
+                leader,
+                true,
+                Message::Fetch(partition, incarnation, fetch),
+            );
         }
         if let Some(progress) = progress {
             let message = Message::Progress(partition, incarnation, progress);

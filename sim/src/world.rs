@@ -437,7 +437,10 @@ impl World {
                 note!(self, "all is well");
             }
             Some(what) if self.now - since > HEALED_WITHIN => {
-                let what = format!("not well {} s after the last fault: {what}", (self.now - since) / SECOND);
+                let what = format!(
+                    "not well {} s after the last fault: {what}",
+                    (self.now - since) / SECOND
+                );
                 self.check(Err(crate::truth::broken("all heals", what)));
             }
             Some(_) => {}
