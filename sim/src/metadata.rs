@@ -117,7 +117,6 @@ impl World {
             }
             (Purpose::Register, _) => self.later(id, 200 * MILLI, Inside::Recovered),
             (Purpose::Renew, Some(Reply::Replaced)) => {
-                self.counts.replaced += 1;
                 self.end(id, crate::lives::End::Kill, 100 * MILLI);
             }
             (Purpose::Poll, Some(Reply::Read(snapshot))) => {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use headwater_sim::{Counts, Options, Outcome, Rule, World};
 
 /// Seeds that every test run goes through.
-const SEEDS: u64 = 1_000;
+const SEEDS: u64 = 3_000;
 /// How many seeds it may take to notice that a rule is missing.
 const SEEDS_WITHOUT_A_RULE: u64 = 1_500;
 
