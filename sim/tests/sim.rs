@@ -1,5 +1,10 @@
 //! Clusters from seeds: all rules keep their promises, and every rule that is left out is missed.
 
+#![allow(
+    clippy::print_stdout,
+    reason = "what was reached is read with --nocapture"
+)]
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use headwater_sim::{Counts, Options, Outcome, Rule, World};
