@@ -73,6 +73,4 @@ counts! {
     trims: "logs trimmed",
     /// Times the controller was believed to be two.
     delusions: "second controllers",
-    /// Processes that found that another life had begun.
-    replaced: "processes replaced by another life",
 }

@@ -118,7 +118,9 @@ impl World {
         }
     }
 
-    /// A copy that is not assigned any more is deleted, or is not yet.
+    /// A copy that is not assigned any more is deleted, or is not yet. Only by a row of a term that is
+    /// new to this disk: one of a term that it has taken part in may be from before it was assigned,
+    /// and the copy may be in sync by now. The end of a move begins a term, so that there is one.
     pub(crate) fn delete_copy(&mut self, id: BrokerId, partition: usize, row: &Assignment) {
         if row.replicas.contains(&id) || !self.dice.chance(5_000) {
             return;

@@ -289,7 +289,7 @@ impl LogFile {
         let entries = &self.memory.entries;
         let first = entries.partition_point(|e| e.batch.base < from);
         let read = entries[first..].iter().take(batches_max);
-        let end = read.clone().last().map_or(from, |e| e.batch.end());
+        let end = read.clone().next_back().map_or(from, |e| e.batch.end());
         (read.map(|e| e.batch.encode()).collect(), end)
     }
 }

@@ -51,7 +51,9 @@ impl World {
         let lives = self.broker(from).life == life;
         let begins = matches!(request, Request::Register { .. });
         let process = self.broker(from).process.as_ref();
-        let waits = process.is_some_and(|process| process.calls.contains_key(&call));
+        let waits = process.is_some_and(|process| {
+            process.incarnation.is_none() || process.calls.contains_key(&call)
+        });
         if begins && !(lives && waits) {
             // Done after a later one it would take a disk that is in use for an older copy.
             return;
@@ -115,7 +117,6 @@ impl World {
             }
             (Purpose::Register, _) => self.later(id, 200 * MILLI, Inside::Recovered),
             (Purpose::Renew, Some(Reply::Replaced)) => {
-                self.counts.replaced += 1;
                 self.end(id, crate::lives::End::Kill, 100 * MILLI);
             }
             (Purpose::Poll, Some(Reply::Read(snapshot))) => {
@@ -201,7 +202,6 @@ impl World {
                     row.partition_epoch
                 );
                 self.role_began(id, partition);
-                self.delete_copy(id, partition, &row);
             }
             Learned::NewEpoch(epoch) => {
                 let newer = part

@@ -24,8 +24,12 @@ enum Window {
     Gap,
 }
 
-fn window(part: &Part, batch: &Batch) -> Window {
+fn window(part: &Part, batch: &Batch, all_are_known: bool) -> Window {
     let known = part.window.get(&batch.producer);
+    if known.is_none() && !all_are_known {
+        // Without the rule a new leader knows nobody, and takes anything for new.
+        return Window::Next;
+    }
     let known = known.map_or(&[][..], Vec::as_slice);
     if let Some((_, base, end)) = known.iter().find(|(first, ..)| *first == batch.sequence) {
         return Window::Known(*base, *end);
@@ -130,13 +134,14 @@ impl World {
     /// A batch arrives at a broker.
     pub(crate) fn produce(&mut self, id: BrokerId, attempt: Attempt, batch: Batch) {
         let partition = self.clients[attempt.client].partition;
+        let windows = !self.lacks(Rule::ProducerWindow);
         let Some((part, disk)) = self.broker(id).part(partition) else {
             return self.tell(attempt, Produced::Refused);
         };
         let Ok(epoch) = part.replica.appendable() else {
             return self.tell(attempt, Produced::Refused);
         };
-        let (base, end) = match window(part, &batch) {
+        let (base, end) = match window(part, &batch, windows) {
             Window::Gap => return self.tell(attempt, Produced::Refused),
             Window::Known(base, end) => {
                 self.counts.duplicates += 1;

@@ -159,11 +159,37 @@ impl Profile {
     /// One in which a rule's absence shows more often than it would by chance.
     pub fn against(rule: Rule, dice: &mut Dice) -> Self {
         let mut profile = Self::mixed(dice);
-        match rule {
-            Rule::Divergence => {}
-            _ => {}
-        }
-        let _ = &mut profile;
+        let more: &[Fault] = match rule {
+            // Two leaders of different terms, and messages that outlive a term.
+            Rule::Epoch => {
+                profile.message_late = 600;
+                profile.feed_late = 5_000;
+                &[Fault::Elect, Fault::CutFromStore, Fault::SlowDisk]
+            }
+            Rule::Echo => {
+                (profile.message_late, profile.message_twice) = (600, 600);
+                &[Fault::Elect, Fault::PowerCut, Fault::CutOneWay]
+            }
+            // Messages that outlive a process whose disk is lost.
+            Rule::FollowerIncarnation => {
+                (profile.message_late, profile.late_max) = (600, 4 * SECOND);
+                profile.down_max = 300 * MILLI;
+                &[Fault::DiskReplaced, Fault::DiskRestored, Fault::PowerCut]
+            }
+            Rule::SeenEpoch => {
+                profile.stale_read = 5_000;
+                &[Fault::Elect, Fault::Kill]
+            }
+            Rule::JoinAtEpochStart => &[
+                Fault::Elect,
+                Fault::SlowDisk,
+                Fault::CutBothWays,
+                Fault::Move,
+            ],
+            Rule::ElectInSync => &[Fault::Fence, Fault::Isolate, Fault::Pause],
+            _ => &[],
+        };
+        profile.faults.extend(more.iter().map(|fault| (*fault, 12)));
         profile
     }
 }
