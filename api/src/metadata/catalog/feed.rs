@@ -52,10 +52,12 @@ impl Catalog {
         let mut heard = self.heard.lock().await;
         match store.connection().await {
             Ok(mut connection) => {
-                // No change tells of it: its lease is renewed all the time.
-                let holder = ControllerRow::holder(&mut connection, store.engine).await;
-                let holder = holder.inspect_err(|_| *heard = None)?;
                 let dead_topics = self.hear(&mut heard, &mut connection, 0).await?;
+                // No change tells of it: its lease is renewed all the time. If it is not answered,
+                // what was heard is heard again, and nothing of it is lost.
+                let number = heard.take();
+                let holder = ControllerRow::holder(&mut connection, store.engine).await?;
+                *heard = number;
                 self.note_controller(holder);
                 Ok(dead_topics)
             }
