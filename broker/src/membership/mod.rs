@@ -25,6 +25,9 @@ pub const LAG_MAX: Duration = Duration::from_secs(3);
 /// Leases are renewed this often in a lease.
 const RENEWALS_PER_LEASE: u32 = 4;
 
+/// How long a starting broker waits for its number, which somebody else has.
+const TAKEN_WAIT: Duration = LEASE.saturating_mul(2);
+
 /// What a broker brings into the cluster.
 pub struct Member {
     /// Where others reach it, `host:port`.
@@ -83,16 +86,28 @@ pub async fn join(
 ) -> Result<Registered, RegistryError> {
     let disk = |error: std::io::Error| RegistryError::Unavailable(format!("renewals: {error}"));
     let renewals = Renewals::open(&member.renewals).map_err(disk)?;
-    let registration = Registration {
+    let registration = || Registration {
         id: node.id(),
         data_dir: node.data_dir_uuid(),
         renewals: renewals.count(),
-        address: member.address,
-        rack: member.rack,
+        address: member.address.clone(),
+        rack: member.rack.clone(),
         lease: LEASE,
-        damaged: member.damaged,
+        damaged: member.damaged.clone(),
     };
-    let registered = registry.register(registration).await?;
+    let deadline = Instant::now() + TAKEN_WAIT;
+    let registered = loop {
+        match registry.register(registration()).await {
+            // Whoever had the number on another disk may be gone: then its lease ends soon.
+            Err(error @ RegistryError::Taken(_)) if Instant::now() < deadline => {
+                tracing::warn!(%error, "waiting for it to be free");
+                tokio::time::sleep(LEASE / RENEWALS_PER_LEASE).await;
+            }
+            registered => break registered?,
+        }
+    };
+    let mut renewals = renewals;
+    renewals.raise_to(registered.renewals).map_err(disk)?;
     if registered.disk_replaced {
         tracing::warn!(
             "this broker's disk is another one, or an older copy, than it had: its copies are made anew"

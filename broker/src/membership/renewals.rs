@@ -61,6 +61,15 @@ impl Renewals {
         Ok(self.count)
     }
 
+    /// Counts on from here, if this is more; durable when it returns.
+    pub fn raise_to(&mut self, count: i64) -> io::Result<()> {
+        if count <= self.count {
+            return Ok(());
+        }
+        self.count = count;
+        self.write((count % 2) as u64)
+    }
+
     fn write(&self, slot: u64) -> io::Result<()> {
         let count = self.count.to_le_bytes();
         let mut bytes = [0; 12];

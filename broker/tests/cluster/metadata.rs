@@ -159,6 +159,7 @@ impl Registry for Metadata {
             incarnation,
             cluster_id: "test".into(),
             disk_replaced: false,
+            renewals: broker.renewals,
         };
         Box::pin(std::future::ready(Ok(registered)))
     }

@@ -86,7 +86,12 @@ impl Placement for Directory {
         tokio::sync::watch::Sender::new(()).subscribe()
     }
 
-    fn take_changed(&self) -> Vec<(PartitionId, Arc<headwater_broker::replica::Assignment>)> {
+    fn take_changed(
+        &self,
+    ) -> Vec<(
+        headwater_broker::PartitionId,
+        Arc<headwater_broker::replica::Assignment>,
+    )> {
         Vec::new()
     }
 

@@ -98,7 +98,7 @@ impl Load {
 
     /// Checks every record: there once, where it was acknowledged, in its writer's order.
     pub async fn check(&self, api: &Api) {
-        let rows = api.read_by_cursor(&self.topic).await;
+        let rows = api.read_by_cursor(&format!("/topics/{}", self.topic)).await;
         let mut found = Acknowledged::new();
         let mut newest: BTreeMap<(u32, usize), u64> = BTreeMap::new();
         let mut sorted: Vec<_> = rows.iter().collect();
