@@ -36,14 +36,18 @@ pub(super) async fn run(
             tokio::select! {
                 _ = ticks.tick() => {}
                 changed = changes.changed(), if controls => match changed {
-                    Ok(()) => {}
+                    Ok(()) => dirty = true,
                     Err(_) => return,
                 },
             }
-        } else if !dirty && changes.changed().await.is_err() {
-            return;
+        } else if !dirty {
+            match changes.changed().await {
+                Ok(()) => dirty = true,
+                Err(_) => return,
+            }
         }
-        dirty = dirty || changes.has_changed().unwrap_or(true) || !shared;
+        // Told before the look at the metadata, so that a change in between is not missed.
+        dirty |= changes.has_changed().unwrap_or(true);
         changes.mark_unchanged();
         let looked = look(&node, incarnation, &*registry, &contact, shared).await;
         let was = controls;

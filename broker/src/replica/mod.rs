@@ -206,6 +206,10 @@ impl Replica {
         if row.epoch < self.seen_epoch && self.rules.hold(Rule::SeenEpoch) {
             return;
         }
+        if row.partition_epoch < self.partition_epoch {
+            // A newer row was learnt while this one's epoch was made durable.
+            return;
+        }
         self.seen_epoch = row.epoch;
         self.partition_epoch = row.partition_epoch;
         self.role = match row.leader {
