@@ -38,6 +38,10 @@ impl Node {
                     epoch = row.epoch,
                     "the metadata is older than what this broker has seen: was it restored from a copy?"
                 ),
+                // Somebody else may have taken a member out.
+                Learned::Updated if partition.leads() && row.replicas.len() > 1 => {
+                    self.look_after(&partition);
+                }
                 Learned::Nothing | Learned::Updated => {}
             }
         }

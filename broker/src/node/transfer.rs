@@ -26,14 +26,23 @@ impl Node {
     pub async fn leave(&self) {
         self.leaving.store(true, Ordering::Release);
         let brokers = self.placement.brokers();
-        let led = self.led_rows(|row| successor(row, self.id, &brokers.views));
+        let led = self.led_rows(|row| {
+            let mut row = successor(row, self.id, &brokers.views)?;
+            // Whoever leads next need not wait for this broker.
+            excuse(&mut row, self.id);
+            Some(row)
+        });
         let partitions = led.len();
         self.transfer(led).await;
         let mut followed = Vec::new();
         self.topics.each(|partition| {
             let row = partition.row().filter(|_| partition.follows().is_some());
-            let left = row.and_then(|row| without(&row, self.id));
-            followed.extend(left.map(|row| self.proposal(partition, row)));
+            if let Some(mut row) = row.map(|row| (*row).clone())
+                && excuse(&mut row, self.id)
+            {
+                row.partition_epoch += 1;
+                followed.push(self.proposal(partition, row));
+            }
         });
         if let Some(joined) = self.joined.get()
             && !followed.is_empty()
@@ -148,10 +157,11 @@ fn successor(row: &Assignment, me: u32, brokers: &Brokers) -> Option<Assignment>
     })
 }
 
-/// The row without `me` in the in-sync set, if enough stay.
-fn without(row: &Assignment, me: u32) -> Option<Assignment> {
-    let mut row = row.clone();
-    row.in_sync.retain(|broker| *broker != me);
-    row.partition_epoch += 1;
-    (row.in_sync.len() >= row.min_insync_replicas).then_some(row)
+/// Takes `me` out of the in-sync set, if it is in there and enough stay. Answers whether it did.
+fn excuse(row: &mut Assignment, me: u32) -> bool {
+    let can = row.in_sync.contains(&me) && row.in_sync.len() > row.min_insync_replicas;
+    if can {
+        row.in_sync.retain(|broker| *broker != me);
+    }
+    can
 }

@@ -102,21 +102,6 @@ impl Cluster {
         }
     }
 
-    /// What a gateway says of the topic's partitions.
-    pub async fn partitions(&self, gateway: usize, topic: &str) -> Vec<Value> {
-        let answer = self
-            .api(gateway)
-            .get(&format!("/topics/{topic}/partitions"))
-            .await;
-        match answer.status {
-            200 => answer.json()["partitions"]
-                .as_array()
-                .expect("a list")
-                .clone(),
-            _ => Vec::new(),
-        }
-    }
-
     /// The broker that leads a partition, from 0, by the database.
     pub fn leader(&self, partition: u32) -> usize {
         let sql = format!("SELECT leader FROM partitions WHERE partition = {partition}");
