@@ -354,7 +354,12 @@ async fn written(change: &mut Change, row: &TopicRow) -> Result<Arc<Topic>, Prob
     let partitions = PartitionRow::of_topic(change, &row.id).await;
     Topic::from_row(row, &partitions.map_err(unavailable)?)
         .map(Arc::new)
-        .map_err(|error| Problem::internal("the topic cannot be read back", error))
+        .map_err(|_| {
+            Problem::new(
+                Code::Unavailable,
+                "this version of the service cannot read the topic",
+            )
+        })
 }
 
 /// PUT ensures: what the body names must already be so.
