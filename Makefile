@@ -64,6 +64,11 @@ test-properties: ## schemathesis: generated requests against the OpenAPI documen
 	$(CARGO) build --locked --bin headwater
 	@api/tests/schemathesis.sh
 
+.PHONY: cluster
+cluster: setup ## Three brokers, two gateways and a Postgres on this machine; kills a leader, loses nothing
+	$(CARGO) build --release --locked --bin headwater
+	docker/local-cluster.sh $(ARGS) target/release/headwater
+
 .PHONY: bench
 bench: ## Load a server of this machine and print throughput and latency (ARGS="--help" for more)
 	$(CARGO) build --release --locked --bin headwater

@@ -34,7 +34,7 @@ use crate::{
     },
     gateway::{Budget, Gateway, Note, Notes},
     http::{self, App, Metrics, Server},
-    limits::{IN_FLIGHT_BYTES_MAX, PAGE_BYTES_MAX},
+    limits::{IN_FLIGHT_BYTES_MAX, METADATA_POLL, PAGE_BYTES_MAX},
     metadata::{Catalog, ClusterRegistry, Store, StoreError},
     quota::AtLarge,
 };
@@ -81,26 +81,21 @@ impl Stopped {
 
 async fn serve(settings: Settings) -> Result<(), Stopped> {
     // Listening first: a taken port is told before anything is created.
-    let server = bind(settings.listen).await?;
+    let server = match settings.is_gateway {
+        true => Some(bind(settings.listen).await?),
+        false => None,
+    };
+    let address = server.as_ref().map_or(settings.listen, Server::address);
     let secret = settings.cluster.secret_file.as_deref();
     let secret = secret
         .map(cluster::read_secret)
         .transpose()
         .map_err(|error| Stopped::new(exit::USAGE, format!("cluster_secret_file: {error}")))?;
-    let providers = providers(&settings, server.address())?;
+    let providers = providers(&settings, address)?;
     let internal = match settings.internal_listen {
         Some(address) => Some(bind(address).await?),
         None => None,
     };
-    // Records, hashes and the secrets that sign cursors: for nobody else on the machine.
-    let mut directory = std::fs::DirBuilder::new();
-    directory.recursive(true).mode(0o700);
-    directory.create(&settings.data_dir).map_err(|error| {
-        Stopped::new(
-            exit::DATA_DIR,
-            format!("{}: {error}", settings.data_dir.display()),
-        )
-    })?;
     // A bad signal setup would make the node impossible to stop cleanly.
     let mut terminate =
         signal(SignalKind::terminate()).map_err(|e| Stopped::new(exit::USAGE, e))?;
@@ -111,14 +106,17 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
     // Until the catalog is filled the node knows no topic, and leaves their data alone.
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let catalog = Arc::new(Catalog::default());
-    let (node, damaged) = open_node(&settings, clock.clone(), catalog.clone()).await?;
+    let opened = match settings.broker_id {
+        Some(number) => Some(open_node(&settings, number, clock.clone(), catalog.clone()).await?),
+        None => None,
+    };
     let metadata =
         |error: StoreError| Stopped::new(exit::METADATA, format!("metadata database: {error}"));
     let store = Store::open(&settings.database).await.map_err(metadata)?;
     let credentials = match settings.mode {
         Mode::Serve => None,
         Mode::Dev => {
-            let url = format!("http://{}", server.address());
+            let url = format!("http://{}", address);
             let ensured = tenant::ensure(&store, &settings.data_dir, &url).await;
             Some(ensured.map_err(metadata)?)
         }
@@ -133,33 +131,32 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
         )),
         None => Arc::new(SingleNode),
     };
-    let registry = Arc::new(ClusterRegistry::new(store.clone(), catalog.clone()));
-    let internal_address = internal.as_ref().map_or(server.address(), Server::address);
-    let member = Member {
-        address: match &settings.cluster.advertise {
-            Some(address) => address.clone(),
-            None => internal_address.to_string(),
+    let node = opened.as_ref().map(|(node, _)| node.clone());
+    let known = match opened {
+        Some((node, damaged)) => {
+            let listens = internal.as_ref().map_or(address, Server::address);
+            let member = Member {
+                address: match &settings.cluster.advertise {
+                    Some(address) => address.clone(),
+                    None => listens.to_string(),
+                },
+                rack: settings.cluster.rack.clone(),
+                renewals: settings.data_dir.join("renewals"),
+                damaged,
+                shared: store.is_shared(),
+                on_replaced: Box::new(|| std::process::exit(i32::from(exit::REPLACED))),
+            };
+            let registry = Arc::new(ClusterRegistry::new(store.clone(), catalog.clone()));
+            join(&node, registry, network.clone(), member).await?
+        }
+        None => rpc::Identity {
+            broker: 0,
+            incarnation: 0,
+            cluster_id: cluster_id(&store).await.map_err(metadata)?,
         },
-        rack: settings.cluster.rack.clone(),
-        renewals: settings.data_dir.join("renewals"),
-        damaged,
-        shared: store.is_shared(),
-        on_replaced: Box::new(|| std::process::exit(i32::from(exit::REPLACED))),
     };
-    let joined = membership::join(&node, registry, network.clone(), member).await;
-    let registered = joined.map_err(|error| {
-        let code = match error {
-            RegistryError::Taken(_) => exit::REPLACED,
-            RegistryError::Unavailable(_) => exit::METADATA,
-        };
-        Stopped::new(code, error)
-    })?;
     // Set here alone.
-    let _ = identity.set(rpc::Identity {
-        broker: settings.broker_id,
-        incarnation: registered.incarnation,
-        cluster_id: registered.cluster_id,
-    });
+    let _ = identity.set(known);
     let (drain, draining) = watch::channel(false);
     let reach = match settings.mode {
         Mode::Serve => Reach::Public,
@@ -174,7 +171,7 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
         Authority::new(Jwks::new(outbound), note_use)
     };
     let gateway = Arc::new(Gateway {
-        cluster: Cluster::new(Some(node.clone()), network),
+        cluster: Cluster::new(node.clone(), network),
         catalog,
         store: store.clone(),
         authority,
@@ -186,7 +183,8 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
         budget: Budget::new(IN_FLIGHT_BYTES_MAX),
         pages: Budget::new(PAGE_BYTES_MAX),
         draining,
-        broker_id: settings.broker_id,
+        broker_id: settings.broker_id.unwrap_or(0),
+        usage_node: settings.broker_id.map_or_else(some_usage_node, i64::from),
     });
     let signing_key = gateway.authority.signing_key();
     let published = gateway.publish_signing_key(&signing_key).await;
@@ -202,8 +200,8 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
         node: node.clone(),
         metrics: Metrics::new(),
     };
-    announce(server.address(), credentials.as_ref());
-    tracing::info!(address = %server.address(), data_dir = %settings.data_dir.display(), "listening");
+    announce(address, credentials.as_ref());
+    tracing::info!(address = %address, data_dir = %settings.data_dir.display(), "listening");
 
     let stop = {
         let node = node.clone();
@@ -215,16 +213,19 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
             tracing::info!(
                 "stopping: others lead, requests in flight are answered, then the log is closed"
             );
-            node.leave().await;
+            if let Some(node) = &node {
+                node.leave().await;
+            }
             drain.send_replace(true);
-            node.release_waiters();
+            if let Some(node) = &node {
+                node.release_waiters();
+            }
             drain
         }
     };
     // Health and metrics stay reachable while the public port drains, and so does this node for others.
     let (stop_internal, internal_stopped) = oneshot::channel::<()>();
     let internal = internal.map(|internal| {
-        let nodes = rpc::Service::new(node.clone(), node.clone(), identity, secret);
         tracing::info!(
             address = %internal.address(),
             advertise = settings.cluster.advertise,
@@ -232,7 +233,13 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
             "listening for health and metrics"
         );
         let router = http::internal_router(app.clone());
-        let internal = internal.with_nodes(Arc::new(nodes));
+        let internal = match &node {
+            Some(node) => {
+                let service = rpc::Service::new(node.clone(), node.clone(), identity, secret);
+                internal.with_nodes(Arc::new(service))
+            }
+            None => internal,
+        };
         tokio::spawn(internal.run(app.clone(), router, async move {
             // The sender is dropped instead of used.
             let _ = internal_stopped.await;
@@ -240,10 +247,14 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
     });
     // The sender lives until the end: a dropped one would look like a change.
     let mut drained = None;
-    let router = http::router(app.clone(), settings.internal_listen.is_none());
-    server
-        .run(app, router, async { drained = Some(stop.await) })
-        .await;
+    match server {
+        Some(server) => {
+            let router = http::router(app.clone(), settings.internal_listen.is_none());
+            let drain = async { drained = Some(stop.await) };
+            server.run(app, router, drain).await;
+        }
+        None => drained = Some(stop.await),
+    }
     drop(stop_internal);
     if let Some(internal) = internal
         && let Err(error) = internal.await
@@ -259,7 +270,8 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
     if let Err(error) = metering.await {
         tracing::error!(%error, "the last usage is not written down");
     }
-    let closed = tokio::task::spawn_blocking(move || node.close()).await;
+    let close = move || node.map_or(Ok(()), |node| node.close());
+    let closed = tokio::task::spawn_blocking(close).await;
     if let Err(error) = writing.await {
         tracing::error!(%error, "refused calls and used keys are not written down");
     }
@@ -308,13 +320,66 @@ async fn bind(address: SocketAddr) -> Result<Server, Stopped> {
         .map_err(|error| Stopped::new(exit::USAGE, format!("cannot listen on {address}: {error}")))
 }
 
+/// Makes the node's broker a member of the cluster; who it is then.
+async fn join(
+    node: &Arc<Node>,
+    registry: Arc<ClusterRegistry>,
+    network: Arc<dyn Network>,
+    member: Member,
+) -> Result<rpc::Identity, Stopped> {
+    let joined = membership::join(node, registry, network, member).await;
+    let registered = joined.map_err(|error| {
+        let code = match error {
+            RegistryError::Taken(_) => exit::REPLACED,
+            RegistryError::Unavailable(_) => exit::METADATA,
+        };
+        Stopped::new(code, error)
+    })?;
+    Ok(rpc::Identity {
+        broker: node.id(),
+        incarnation: registered.incarnation,
+        cluster_id: registered.cluster_id,
+    })
+}
+
+/// The cluster's name, which the first broker makes.
+async fn cluster_id(store: &Store) -> Result<String, StoreError> {
+    let mut told = false;
+    loop {
+        if let Some(cluster_id) = store.cluster_id().await? {
+            return Ok(cluster_id);
+        }
+        if !told {
+            tracing::warn!("waiting for the first broker of the cluster");
+            told = true;
+        }
+        tokio::time::sleep(METADATA_POLL).await;
+    }
+}
+
+/// A number above those of brokers, for a process that is none.
+fn some_usage_node() -> i64 {
+    let random = uuid::Uuid::now_v7().as_u64_pair().1;
+    (random >> 2) as i64 | 1 << 40
+}
+
 async fn open_node(
     settings: &Settings,
+    number: u32,
     clock: Arc<dyn Clock>,
     catalog: Arc<Catalog>,
 ) -> Result<(Arc<Node>, Vec<PartitionId>), Stopped> {
+    // Records, hashes and the secrets that sign cursors: for nobody else on the machine.
+    let mut directory = std::fs::DirBuilder::new();
+    directory.recursive(true).mode(0o700);
+    directory.create(&settings.data_dir).map_err(|error| {
+        Stopped::new(
+            exit::DATA_DIR,
+            format!("{}: {error}", settings.data_dir.display()),
+        )
+    })?;
     let options = NodeOptions {
-        id: settings.broker_id,
+        id: number,
         log: LogOptions::new(settings.data_dir.join("log")),
         maintenance_interval: settings.maintenance_interval,
         lag_max: membership::LAG_MAX,

@@ -25,7 +25,7 @@ pub struct ServeArgs {
     /// TOML file with the flags in snake_case as keys
     #[arg(long, env = "HEADWATER_CONFIG")]
     config: Option<PathBuf>,
-    /// What this node does: gateway, broker or both
+    /// What this node does: gateway,broker or gateway alone
     #[arg(long, env = "HEADWATER_ROLES")]
     roles: Option<String>,
     /// This broker's number
@@ -97,8 +97,10 @@ pub enum Mode {
 pub struct Settings {
     /// How it was started.
     pub mode: Mode,
-    /// This broker's number.
-    pub broker_id: u32,
+    /// This broker's number; a gateway has none.
+    pub broker_id: Option<u32>,
+    /// Whether clients are served.
+    pub is_gateway: bool,
     /// Public address.
     pub listen: SocketAddr,
     /// Internal address; `dev` has everything on one port.
@@ -127,7 +129,8 @@ impl Settings {
     pub fn of_dev(args: DevArgs) -> Self {
         Self {
             mode: Mode::Dev,
-            broker_id: 1,
+            broker_id: Some(1),
+            is_gateway: true,
             listen: args.listen,
             internal_listen: None,
             database: format!("sqlite://{}", args.data_dir.join("metadata.db").display()),
@@ -155,16 +158,24 @@ impl Settings {
             .unwrap_or_else(|| "gateway,broker".into());
         let mut roles: Vec<_> = roles.split(',').map(str::trim).collect();
         roles.sort_unstable();
-        if roles != ["broker", "gateway"] {
-            return Err("roles: this version runs both roles in one node: gateway,broker".into());
-        }
+        let (is_gateway, is_broker) = match roles.as_slice() {
+            ["broker", "gateway"] => (true, true),
+            ["gateway"] => (true, false),
+            ["broker"] => (false, true),
+            _ => return Err("roles: gateway, broker, or gateway,broker".into()),
+        };
         let default_listen = SocketAddr::from(([0, 0, 0, 0], 8080));
         let default_internal = SocketAddr::from(([127, 0, 0, 1], 7070));
         let data_dir = args.data_dir.or(file.text("data_dir")?.map(PathBuf::from));
         let database = args.database.or(file.text("database")?);
         let settings = Self {
             mode: Mode::Serve,
-            broker_id: args.broker_id.or(file.parsed("broker_id")?).unwrap_or(1),
+            broker_id: match (args.broker_id.or(file.parsed("broker_id")?), is_broker) {
+                (number, true) => Some(number.unwrap_or(1)),
+                (None, false) => None,
+                (Some(_), false) => return Err("broker_id: a gateway alone has none".into()),
+            },
+            is_gateway,
             listen: args
                 .listen
                 .or(file.parsed("listen")?)
@@ -174,7 +185,11 @@ impl Settings {
                     .or(file.parsed("internal_listen")?)
                     .unwrap_or(default_internal),
             ),
-            data_dir: data_dir.ok_or("data_dir: say where records are kept, by --data-dir")?,
+            data_dir: match is_broker {
+                true => data_dir.ok_or("data_dir: say where records are kept, by --data-dir")?,
+                // It keeps none.
+                false => data_dir.unwrap_or_default(),
+            },
             database: database.ok_or("database: say where metadata is kept, by --database")?,
             maintenance_interval: match args.common.maintenance_interval {
                 Some(interval) => interval,

@@ -75,8 +75,10 @@ pub struct Gateway {
     pub pages: Budget,
     /// Turns true when the service stops: tails say goodbye, new work is refused.
     pub draining: watch::Receiver<bool>,
-    /// This process's broker number.
+    /// This process's broker number; 0 if it is a gateway alone.
     pub broker_id: u32,
+    /// Under which number this process writes usage down: no two processes have one.
+    pub usage_node: i64,
 }
 
 impl Gateway {

@@ -102,7 +102,7 @@ impl Gateway {
             project_id: meter.project.clone(),
             topic: meter.topic.clone(),
             minute,
-            node: i64::from(self.broker_id),
+            node: self.usage_node,
             ingress_bytes: signed(reading.counts.ingress_bytes),
             egress_bytes: signed(reading.counts.egress_bytes),
             records_in: signed(reading.counts.records_in),
@@ -162,7 +162,7 @@ impl Gateway {
 
     /// What this node noted last of a topic's stored bytes, before it was started.
     async fn last_noted(&self, meter: &Meter) -> Result<Stored, StoreError> {
-        let node = i64::from(self.broker_id);
+        let node = self.usage_node;
         let mut connection = self.store.connection().await?;
         let noted =
             UsageRow::last_stored(&mut connection, &meter.project, &meter.topic, node).await?;
@@ -177,7 +177,7 @@ impl Gateway {
     /// with the tombstone itself, and notes that it has nothing stored: both
     /// or neither, so that a crash leaves nothing to be paid for ever.
     pub(super) async fn forget_topic(&self, row: &TopicRow) -> Result<(), StoreError> {
-        let (minute, node) = (self.minute(), i64::from(self.broker_id));
+        let (minute, node) = (self.minute(), self.usage_node);
         let mut transaction = self.store.transaction().await?;
         UsageRow::note_gone(&mut transaction, &row.project_id, &row.name, minute, node).await?;
         TopicRow::forget(&mut transaction, &row.id, self.broker_id).await?;

@@ -193,11 +193,11 @@ impl Metrics {
     pub fn text(
         &self,
         gateway: &crate::gateway::Gateway,
-        node: &headwater_broker::Node,
+        node: Option<&headwater_broker::Node>,
     ) -> Result<String, std::fmt::Error> {
-        let gauges = node.gauges();
-        self.sampled.long_polls.set(gauges.waiting_fetches as i64);
-        self.sampled.partitions.set(gauges.partitions as i64);
+        if let Some(node) = node {
+            self.sampled.read(node);
+        }
         self.sampled
             .topics
             .set(gateway.catalog.topic_count() as i64);
@@ -206,10 +206,6 @@ impl Metrics {
         self.sampled
             .in_flight_bytes
             .set(gateway.budget.used() as i64);
-        let stats = node.log_stats();
-        for (gauge, read) in &self.sampled.log {
-            gauge.set(read(&stats));
-        }
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
@@ -217,6 +213,16 @@ impl Metrics {
 }
 
 impl Sampled {
+    fn read(&self, node: &headwater_broker::Node) {
+        let gauges = node.gauges();
+        self.long_polls.set(gauges.waiting_fetches as i64);
+        self.partitions.set(gauges.partitions as i64);
+        let stats = node.log_stats();
+        for (gauge, read) in &self.log {
+            gauge.set(read(&stats));
+        }
+    }
+
     fn register(registry: &mut Registry) -> Self {
         let mut gauge = |name: &str, help: &str| {
             let gauge = Gauge::default();

@@ -26,10 +26,10 @@ pub async fn readyz(State(app): State<App>) -> Response {
     };
     let draining = *app.gateway.draining.borrow();
     // A full disk still serves reads: it is told, and the node stays in.
-    let log = if app.node.log_stats().storage_full {
-        "storage_full"
-    } else {
-        "ok"
+    let log = match &app.node {
+        Some(node) if node.log_stats().storage_full => "storage_full",
+        Some(_) => "ok",
+        None => "none",
     };
     let ready = metadata == "ok" && !draining;
     let status = if ready {
@@ -48,7 +48,7 @@ pub async fn readyz(State(app): State<App>) -> Response {
 pub async fn metrics(State(app): State<App>) -> Result<Response, Problem> {
     let text = app
         .metrics
-        .text(&app.gateway, &app.node)
+        .text(&app.gateway, app.node.as_deref())
         .map_err(|error| Problem::internal("metrics cannot be written", error))?;
     let mut response = text.into_response();
     response.headers_mut().insert(

@@ -32,8 +32,8 @@ use crate::{
 pub struct App {
     /// What the service does.
     pub gateway: Arc<Gateway>,
-    /// This process's broker, for its metrics.
-    pub node: Arc<Node>,
+    /// This process's broker, for its metrics; a gateway has none.
+    pub node: Option<Arc<Node>>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
 }

@@ -174,6 +174,15 @@ impl Store {
         }
     }
 
+    /// The cluster's name, once a broker has registered.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn cluster_id(&self) -> Result<Option<String>> {
+        let mut connection = self.connection().await?;
+        ControllerRow::cluster_id(&mut connection).await
+    }
+
     /// Whether other nodes may use the database too.
     pub fn is_shared(&self) -> bool {
         self.engine == Engine::Postgres
