@@ -90,6 +90,7 @@ say "200 records; after 100 the leader of partition 0 is killed (kill -9)"
 write 1 100
 leader=$(curl -s "$base/topics/orders/partitions" -H "$auth" | jq '.partitions[0].leader')
 kill -9 "${pids[broker-$leader]}"
+wait "${pids[broker-$leader]}" 2>/dev/null || true
 killed=$(date +%s%N)
 write 101 101
 write 102 104 # every partition has another leader, or kept its own

@@ -72,6 +72,16 @@ impl Cluster {
             )
     }
 
+    /// A process that serves clients and keeps nothing.
+    pub fn gateway(&self) -> Server {
+        Server::serve(&self.database)
+            .with("HEADWATER_ROLES", "gateway")
+            .with(
+                "HEADWATER_CLUSTER_SECRET_FILE",
+                self.secret.path().to_str().expect("a path"),
+            )
+    }
+
     /// How many brokers are live, as the database has it.
     async fn live(&self) -> usize {
         let sql = "SELECT count(*) FROM brokers WHERE fenced = 0";
@@ -83,7 +93,12 @@ impl Cluster {
 
     /// A client of one of the gateways, from 0.
     pub fn api(&self, gateway: usize) -> Api {
-        let root = self.brokers[gateway].root();
+        self.api_of(&self.brokers[gateway])
+    }
+
+    /// A client of this process.
+    pub fn api_of(&self, server: &Server) -> Api {
+        let root = server.root();
         let base = format!("{root}/v1/projects/{}", self.project);
         Api::new(root, base, self.key.clone())
     }

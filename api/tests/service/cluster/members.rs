@@ -54,3 +54,45 @@ async fn an_emptied_disk_leads_nothing_until_it_has_everything() {
     load.check(&cluster.api(victim)).await;
     cluster.stop_and_compare().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_alone_serves_everything() {
+    let mut cluster = Cluster::start(2).await;
+    let mut gateway = cluster.gateway().started().await;
+    let api = cluster.api_of(&gateway);
+    let made = api
+        .send("PUT", "/topics/orders", r#"{"partitions":4}"#)
+        .await;
+    assert_eq!(made.expect(201).json()["replication_factor"], 2);
+    let records: Vec<_> = (0..100)
+        .map(|n| serde_json::json!({"key": format!("k{n}"), "value": n}))
+        .collect();
+    let body = serde_json::json!({"records": records}).to_string();
+    api.produce("/topics/orders", body).await;
+    let rows = api.read_by_cursor("/topics/orders").await;
+    assert_eq!(rows.len(), 100);
+    // All partitions at once, wherever they are led; and the one that has something new.
+    let end = api
+        .get("/topics/orders/records?from=latest")
+        .await
+        .expect(200);
+    let cursor = end.json_member("cursor");
+    let path = format!("/topics/orders/records?cursor={cursor}&wait_ms=20000");
+    let waiting = tokio::spawn({
+        let api = cluster.api_of(&gateway);
+        async move { api.get(&path).await.expect(200).rows() }
+    });
+    let record = r#"{"records":[{"partition":3,"value":"new"}]}"#;
+    cluster.api(0).produce("/topics/orders", record).await;
+    let rows = crate::harness::soon("the poll ends", waiting)
+        .await
+        .expect("rows");
+    assert_eq!(rows.len(), 1);
+    let trimmed = r#"{"partition":3,"before_offset":1}"#;
+    let trimmed = api.send("POST", "/topics/orders/trim", trimmed).await;
+    assert_eq!(trimmed.expect(200).json()["log_start"], 1);
+    gateway.stop().await;
+    for broker in &mut cluster.brokers {
+        broker.kill9();
+    }
+}
