@@ -133,13 +133,11 @@ async fn ask(
         let mut message = FollowerMessage::default();
         let mut marked = outbox.take().into_iter();
         for id in marked.by_ref() {
-            let Some(partition) = node.topics.existing(id) else {
-                continue;
-            };
-            if partition.follows() != Some(leader) {
+            let followed = node.topics.existing(id);
+            let Some(partition) = followed.filter(|p| p.follows() == Some(leader)) else {
                 following.partitions.lock().remove(&id);
                 continue;
-            }
+            };
             let (fetch, progress) = partition.to_leader();
             message.fetches.extend(fetch.map(|fetch| (id, fetch)));
             message
