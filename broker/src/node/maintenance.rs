@@ -50,7 +50,8 @@ fn sweep(node: &Weak<Node>) -> bool {
             ms: placement.settings.retention_ms,
             bytes: placement.settings.retention_bytes,
         };
-        match log.retain(now_ms, &retention) {
+        // The followers have yet to copy what is not committed.
+        match log.retain(now_ms, &retention, partition.high_watermark()) {
             Ok(retained) => {
                 if retained.segments > 0 {
                     tracing::info!(
