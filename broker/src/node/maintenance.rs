@@ -54,6 +54,7 @@ fn sweep(node: &Weak<Node>) -> bool {
         match log.retain(now_ms, &retention, partition.high_watermark()) {
             Ok(retained) => {
                 if retained.segments > 0 {
+                    partition.tell_sessions_later();
                     tracing::info!(
                         partition = %id,
                         segments = retained.segments,
