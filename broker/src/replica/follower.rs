@@ -128,6 +128,13 @@ impl Replica {
             return Step::Nothing;
         };
         if !follower.fits(&answer, log, &rules) {
+            // The log was cut since: no other answer comes to this fetch.
+            if follower
+                .standing
+                .is_some_and(|fetch| fetch.request == answer.request)
+            {
+                follower.standing = None;
+            }
             return Step::Nothing;
         }
         follower.standing = None;
