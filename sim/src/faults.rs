@@ -146,6 +146,7 @@ impl World {
                 note!(self, "b{id} p{partition} trimmed to {to}");
                 self.broker(id).disk.parts[partition].log.trim(to);
                 self.counts.trims += 1;
+                self.settle(id, partition);
             }
         }
     }

@@ -81,6 +81,8 @@ pub struct Content {
     start: u64,
     /// The digest of everything below the start.
     start_chain: u64,
+    /// The epoch of the last batch, if all were trimmed.
+    start_epoch: Option<i32>,
     /// What producers have sent below the start: a log keeps that when it forgets records.
     trimmed: Vec<Batch>,
     entries: Vec<Entry>,
@@ -125,13 +127,22 @@ impl Content {
 
     fn truncate(&mut self, to: u64) {
         let kept = self.entries.partition_point(|e| e.batch.end() <= to);
+        if kept < self.entries.len() {
+            self.start_epoch = None;
+        }
         self.entries.truncate(kept);
+    }
+
+    fn last_epoch(&self) -> Option<i32> {
+        let last = self.entries.last().map(|e| e.batch.epoch);
+        last.or(self.start_epoch)
     }
 
     fn trim(&mut self, to: u64) {
         let gone = self.entries.partition_point(|e| e.batch.end() <= to);
         if let Some(last) = self.entries[..gone].last() {
             (self.start, self.start_chain) = (last.batch.end(), last.chain);
+            self.start_epoch = Some(last.batch.epoch);
             let gone = self.entries.drain(..gone);
             self.trimmed.extend(gone.map(|e| e.batch));
         }
@@ -214,6 +225,7 @@ impl LogFile {
         let empty = Content {
             start: at,
             start_chain: chain,
+            start_epoch: None,
             trimmed,
             entries: Vec::new(),
         };
@@ -308,11 +320,15 @@ impl ReplicaLog for LogFile {
     }
 
     fn last_epoch(&self) -> Option<i32> {
-        self.memory.entries.last().map(|e| e.batch.epoch)
+        self.memory.last_epoch()
     }
 
     fn end_offset_for(&self, epoch: i32) -> Option<(i32, u64)> {
         let entries = &self.memory.entries;
+        if entries.is_empty() {
+            let last = self.memory.start_epoch.filter(|last| *last <= epoch)?;
+            return Some((last, self.memory.start));
+        }
         let up_to = entries.partition_point(|e| e.batch.epoch <= epoch);
         let last = entries[..up_to].last()?;
         Some((last.batch.epoch, last.batch.end()))

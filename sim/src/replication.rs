@@ -39,6 +39,13 @@ impl World {
             note!(self, "b{id} p{partition} hw {to} leads {leads:?}");
             self.check_watermark(id, partition, to, leads.is_some());
         }
+        let Some((part, disk)) = self.broker(id).part(partition) else {
+            return;
+        };
+        if let Some(to) = part.replica.trim_to(&disk.log) {
+            disk.log.trim(to);
+            note!(self, "b{id} p{partition} trims to {to}");
+        }
     }
 
     /// Producers whose batch is committed hear it.
@@ -67,10 +74,10 @@ impl World {
         }
         for follower in self.ids() {
             self.feed(id, partition, follower);
-            let Some((part, _)) = self.broker(id).part(partition) else {
+            let Some((part, disk)) = self.broker(id).part(partition) else {
                 return;
             };
-            if let Some(watermark) = part.replica.watermark_for(follower) {
+            if let Some(watermark) = part.replica.watermark_for(follower, &disk.log) {
                 self.send(
                     id,
                     follower,
@@ -183,12 +190,9 @@ impl World {
         };
         match part.replica.on_answer(answer, &disk.log) {
             Step::Nothing => self.counts.stale_answers += 1,
-            Step::Append { batches, log_start } => {
+            Step::Append(batches) => {
                 for bytes in batches {
                     self.append_copy(id, partition, &bytes);
-                }
-                if let Some((_, disk)) = self.broker(id).part(partition) {
-                    disk.log.trim(log_start);
                 }
             }
             Step::Truncate(to) => self.truncate(id, partition, to),

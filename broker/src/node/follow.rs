@@ -138,6 +138,9 @@ async fn ask(
                 following.partitions.lock().remove(&id);
                 continue;
             };
+            if let Some(to) = partition.trim_to() {
+                trim(&partition, to, outbox);
+            }
             let (fetch, progress) = partition.to_leader();
             message.fetches.extend(fetch.map(|fetch| (id, fetch)));
             message
@@ -179,8 +182,10 @@ async fn listen(
             }
         }
         for (id, watermark) in message.watermarks {
-            if let Some(partition) = node.topics.existing(id) {
-                partition.on_watermark(watermark);
+            if let Some(partition) = node.topics.existing(id)
+                && let Some(to) = partition.on_watermark(watermark)
+            {
+                trim(&partition, to, outbox);
             }
         }
     }
@@ -199,16 +204,17 @@ async fn take_in(
         Next::Fetch => outbox.mark(id),
         Next::FetchLater => outbox.mark_later(id),
         Next::Halt => {}
-        Next::Trim(to) => {
-            outbox.mark(id);
-            let partition = partition.clone();
-            in_background(outbox, move || partition.log.trim(to).map(|_| ()), id);
-        }
         Next::Cut(cut) => {
             let partition = partition.clone();
             in_background(outbox, move || partition.cut(cut, term), id);
         }
     }
+}
+
+/// Forgets what the leader has forgotten; the copy goes on meanwhile.
+fn trim(partition: &Arc<Partition>, to: u64, outbox: &Arc<Outbox>) {
+    let (partition, id) = (partition.clone(), partition.id);
+    in_background(outbox, move || partition.log.trim(to).map(|_| ()), id);
 }
 
 /// Does what blocks, then has the partition looked at again.

@@ -50,9 +50,11 @@ fn sweep(node: &Weak<Node>) -> bool {
             ms: placement.settings.retention_ms,
             bytes: placement.settings.retention_bytes,
         };
-        match log.retain(now_ms, &retention) {
+        // The followers have yet to copy what is not committed.
+        match log.retain(now_ms, &retention, partition.high_watermark()) {
             Ok(retained) => {
                 if retained.segments > 0 {
+                    partition.tell_sessions_later();
                     tracing::info!(
                         partition = %id,
                         segments = retained.segments,

@@ -393,8 +393,13 @@ impl Broker for Node {
                     high_watermark,
                 });
             }
-            let log = partition.log.clone();
-            tokio::task::spawn_blocking(move || log.trim(before_offset))
+            // On the blocking thread, so that the followers hear of it though nobody waits any more.
+            let trim = move || {
+                let trimmed = partition.log.trim(before_offset);
+                partition.tell_sessions();
+                trimmed
+            };
+            tokio::task::spawn_blocking(trim)
                 .await
                 .map_err(|_| FetchError::Unavailable("the trim was cancelled".into()))?
                 .map_err(|error| match error {

@@ -24,8 +24,6 @@ pub(crate) enum Next {
     FetchLater,
     /// Cut the log first, which blocks.
     Cut(Cut),
-    /// Forget what is below this offset first, which blocks.
-    Trim(u64),
     /// Nothing more: the leader wants committed records removed.
     Halt,
 }
@@ -99,9 +97,10 @@ impl Partition {
         Some(answer)
     }
 
-    /// The high watermark, if a follower does not know it.
+    /// The high watermark and the log start, if a follower does not know them.
     pub fn watermark_for(&self, follower: BrokerId) -> Option<Watermark> {
-        self.replica.lock().replica.watermark_for(follower)
+        let mut roles = self.replica.lock();
+        roles.replica.watermark_for(follower, &*self.log)
     }
 
     /// What a follower has to tell its leader.
@@ -121,10 +120,16 @@ impl Partition {
         self.replica.lock().replica.disconnected();
     }
 
-    /// The leader's high watermark moved.
-    pub fn on_watermark(&self, watermark: Watermark) {
+    /// The leader's high watermark or log start moved. Answers as [`Partition::trim_to`].
+    pub fn on_watermark(&self, watermark: Watermark) -> Option<u64> {
         self.replica.lock().replica.on_watermark(watermark);
         self.advance();
+        self.trim_to()
+    }
+
+    /// A follower is to forget what is below this offset, because its leader has. Answered once.
+    pub fn trim_to(&self) -> Option<u64> {
+        self.replica.lock().replica.trim_to(&*self.log)
     }
 
     /// Does what the leader answered, as far as that does not block.
@@ -138,9 +143,7 @@ impl Partition {
         let next = match step {
             Step::Nothing => Next::Fetch,
             Step::Wait => Next::FetchLater,
-            Step::Append { batches, log_start } => {
-                self.append_copies(batches, log_start, segment_bytes)
-            }
+            Step::Append(batches) => self.append_copies(batches, segment_bytes),
             Step::Truncate(to) => Next::Cut(Cut::From(to)),
             Step::Restart(at) => Next::Cut(Cut::All(at)),
             Step::Halt { to } => {
@@ -158,7 +161,7 @@ impl Partition {
         next
     }
 
-    fn append_copies(&self, batches: Vec<Bytes>, log_start: u64, segment_bytes: u64) -> Next {
+    fn append_copies(&self, batches: Vec<Bytes>, segment_bytes: u64) -> Next {
         if let Some(batches) = joined(&batches) {
             match self.log.append_sequenced(batches, segment_bytes) {
                 Ok(_) => {}
@@ -173,10 +176,7 @@ impl Partition {
                 }
             }
         }
-        match log_start > self.log.log_start() {
-            true => Next::Trim(log_start),
-            false => Next::Fetch,
-        }
+        Next::Fetch
     }
 
     /// Cuts the log, if the leader of `term` is still the one to say so. Blocks.

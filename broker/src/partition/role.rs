@@ -122,17 +122,22 @@ impl Partition {
             self.readers.notify_waiters();
         }
         if moved.is_some() && leads {
-            for outbox in self.outboxes.read().iter() {
-                outbox.mark_later(self.id);
-            }
+            self.tell_sessions_later();
         }
         follows
     }
 
     /// Has the sessions that carry this partition look at it.
-    pub(super) fn tell_sessions(&self) {
+    pub fn tell_sessions(&self) {
         for outbox in self.outboxes.read().iter() {
             outbox.mark(self.id);
+        }
+    }
+
+    /// The same, with the next heartbeat.
+    pub fn tell_sessions_later(&self) {
+        for outbox in self.outboxes.read().iter() {
+            outbox.mark_later(self.id);
         }
     }
 

@@ -17,6 +17,10 @@ pub(super) struct Follower {
     agreed: bool,
     /// The leader's high watermark, as heard last.
     leaders_watermark: u64,
+    /// Where the leader's log begins, as heard last.
+    leaders_log_start: u64,
+    /// How far this log was to be trimmed last.
+    trimmed_to: u64,
     /// The durable end that the leader was told last.
     reported: u64,
 }
@@ -27,13 +31,8 @@ pub(super) struct Follower {
 pub enum Step {
     /// Nothing: the answer is old, or says nothing new. Fetch again.
     Nothing,
-    /// Append these batches as they are, if there are any, then forget what is below the new start.
-    Append {
-        /// Whole batches.
-        batches: Vec<Bytes>,
-        /// Records below it are gone at the leader: never above the high watermark.
-        log_start: u64,
-    },
+    /// Append these whole batches as they are, if there are any.
+    Append(Vec<Bytes>),
     /// Remove everything from this offset on.
     Truncate(u64),
     /// Remove everything, and begin at this offset: what is between is gone at the leader.
@@ -56,6 +55,8 @@ impl Follower {
             standing: None,
             agreed: false,
             leaders_watermark: 0,
+            leaders_log_start: 0,
+            trimmed_to: 0,
             reported: 0,
         }
     }
@@ -63,6 +64,12 @@ impl Follower {
     pub fn committed_end(&self, log: &impl ReplicaLog) -> Option<u64> {
         self.agreed
             .then(|| self.leaders_watermark.min(log.durable_end()))
+    }
+
+    /// The two are not always told again, and count as far as this log allows.
+    fn hear(&mut self, high_watermark: u64, log_start: u64) {
+        self.leaders_watermark = self.leaders_watermark.max(high_watermark);
+        self.leaders_log_start = self.leaders_log_start.max(log_start);
     }
 
     /// What a leader has forgotten was committed: the high watermark does not stay below the log.
@@ -121,6 +128,13 @@ impl Replica {
             return Step::Nothing;
         };
         if !follower.fits(&answer, log, &rules) {
+            // The log was cut since: no other answer comes to this fetch.
+            if follower
+                .standing
+                .is_some_and(|fetch| fetch.request == answer.request)
+            {
+                follower.standing = None;
+            }
             return Step::Nothing;
         }
         follower.standing = None;
@@ -131,9 +145,8 @@ impl Replica {
                 log_start,
             } => {
                 follower.agreed = true;
-                follower.leaders_watermark = follower.leaders_watermark.max(leaders_watermark);
-                let log_start = log_start.min(high_watermark);
-                Step::Append { batches, log_start }
+                follower.hear(leaders_watermark, log_start);
+                Step::Append(batches)
             }
             AnswerBody::Diverging { epoch: None, end } if end >= high_watermark => {
                 follower.begins_at(end)
@@ -157,15 +170,30 @@ impl Replica {
         }
     }
 
-    /// The leader's high watermark moved. It may be told before the answer that says that the logs
-    /// agree, and is not told again; it counts once they do.
+    /// The leader's high watermark or log start moved. It may be told before the answer that says
+    /// that the logs agree, and is not told again; it counts once they do.
     pub fn on_watermark(&mut self, watermark: Watermark) {
         let any_epoch = !self.rules.hold(Rule::Epoch);
         if let Role::Follower(follower) = &mut self.role
             && (watermark.epoch == follower.epoch || any_epoch)
         {
-            follower.leaders_watermark = follower.leaders_watermark.max(watermark.high_watermark);
+            follower.hear(watermark.high_watermark, watermark.log_start);
         }
+    }
+
+    /// To be asked after [`Replica::advance`]: what is below the answer is gone at the leader, and is
+    /// to be forgotten here. Never above the high watermark, and answered once: what the high
+    /// watermark does not allow yet follows when it has moved.
+    pub fn trim_to(&mut self, log: &impl ReplicaLog) -> Option<u64> {
+        let Role::Follower(follower) = &mut self.role else {
+            return None;
+        };
+        let to = follower.leaders_log_start.min(self.high_watermark);
+        if to <= follower.trimmed_to.max(log.log_start()) {
+            return None;
+        }
+        follower.trimmed_to = to;
+        Some(to)
     }
 
     /// What the leader is to be told of what became durable since it heard last.

@@ -45,6 +45,7 @@ struct FollowerState {
     /// What is durable on it, of this leader's log; `None` before its first good fetch.
     durable: Option<u64>,
     told_watermark: u64,
+    told_log_start: u64,
     /// Since when it has not had what the log had then, and how much that was.
     behind: Option<(Duration, u64)>,
 }
@@ -181,6 +182,7 @@ impl FollowerState {
             sent_end: 0,
             durable: None,
             told_watermark: 0,
+            told_log_start: 0,
             behind: None,
         }
     }
@@ -301,12 +303,13 @@ impl Replica {
         // The first in this term, with nothing to send: it is to know that its log is good.
         follower.told = true;
         follower.told_watermark = high_watermark;
+        follower.told_log_start = log.log_start();
         answer(
             epoch,
             AnswerBody::Records {
                 batches: Vec::new(),
                 high_watermark,
-                log_start: log.log_start(),
+                log_start: follower.told_log_start,
             },
         )
     }
@@ -365,6 +368,7 @@ impl Replica {
         follower.standing = None;
         follower.sent_end = follower.sent_end.max(end);
         follower.told_watermark = high_watermark;
+        follower.told_log_start = log.log_start();
         Some(Answer {
             epoch,
             request: fetch.request,
@@ -373,26 +377,36 @@ impl Replica {
             body: AnswerBody::Records {
                 batches,
                 high_watermark,
-                log_start: log.log_start(),
+                log_start: follower.told_log_start,
             },
         })
     }
 
-    /// The high watermark, if a follower has not been told it yet and has everything else.
-    pub fn watermark_for(&mut self, follower: BrokerId) -> Option<Watermark> {
+    /// The high watermark and the log start, if a follower has not been told one of them yet and has
+    /// everything else.
+    pub fn watermark_for(
+        &mut self,
+        follower: BrokerId,
+        log: &impl ReplicaLog,
+    ) -> Option<Watermark> {
         let high_watermark = self.high_watermark;
         let Role::Leader(leader) = &mut self.role else {
             return None;
         };
         let epoch = leader.epoch;
         let follower = leader.follower_mut(follower)?;
-        if !follower.told || follower.told_watermark >= high_watermark {
+        let log_start = log.log_start();
+        let knows =
+            follower.told_watermark >= high_watermark && follower.told_log_start >= log_start;
+        if !follower.told || knows {
             return None;
         }
         follower.told_watermark = high_watermark;
+        follower.told_log_start = log_start;
         Some(Watermark {
             epoch,
             high_watermark,
+            log_start,
         })
     }
 

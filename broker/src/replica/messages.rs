@@ -85,11 +85,13 @@ pub enum Refusal {
     OldIncarnation,
 }
 
-/// A leader's high watermark has moved, and there are no records to tell it with.
+/// A leader's high watermark or log start has moved, and there are no records to tell it with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Watermark {
     /// The leader's term.
     pub epoch: i32,
     /// Its high watermark.
     pub high_watermark: u64,
+    /// The first offset that it has.
+    pub log_start: u64,
 }

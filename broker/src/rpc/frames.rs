@@ -95,6 +95,7 @@ impl From<LeaderMessage> for proto::LeaderFrame {
                     partition: id.partition,
                     epoch: watermark.epoch,
                     high_watermark: watermark.high_watermark,
+                    log_start: watermark.log_start,
                 })
                 .collect(),
         }
@@ -121,6 +122,7 @@ impl TryFrom<proto::LeaderFrame> for LeaderMessage {
             let watermark = Watermark {
                 epoch: watermark.epoch,
                 high_watermark: watermark.high_watermark,
+                log_start: watermark.log_start,
             };
             Ok((id, watermark))
         });

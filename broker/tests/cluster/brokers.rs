@@ -9,8 +9,8 @@ use std::{
 
 use headwater_broker::{
     Acks, Answer, Broker, BrokerId, Fetch, FetchPosition, FollowerSession, LeaderSession, Network,
-    Node, NodeOptions, PartitionBatch, PartitionId, ProduceError, SessionHost, SystemClock,
-    TopicId, Unreachable, idempotent_producer,
+    Node, NodeOptions, PartitionBatch, PartitionId, PartitionState, ProduceError, SessionHost,
+    SystemClock, TopicId, Unreachable, idempotent_producer,
     membership::{self, Member},
 };
 use headwater_log::{LogOptions, RealDisk};
@@ -112,7 +112,7 @@ impl Brokers {
         let options = NodeOptions {
             id,
             log: LogOptions::new(dir.join("log")),
-            maintenance_interval: Duration::from_secs(3600),
+            maintenance_interval: Duration::from_millis(50),
             lag_max: Duration::from_secs(1),
             on_failure: Box::new(|failure| panic!("{failure}")),
         };
@@ -224,6 +224,13 @@ impl Brokers {
                 return values;
             }
         }
+    }
+
+    /// What a leader tells of a partition.
+    pub async fn state(&self, at: BrokerId, id: PartitionId) -> PartitionState {
+        let node = self.node(at);
+        let states = node.partition_states(id.topic, vec![id.partition]);
+        states.await.remove(0).expect("led")
     }
 
     /// Waits until `done`, for at most ten seconds.

@@ -7,7 +7,7 @@ mod metadata;
 use std::time::Duration;
 
 use brokers::{Brokers, batch, keyed, partition, produce};
-use headwater_broker::{Acks, BrokerId, ProduceError};
+use headwater_broker::{Acks, Broker, BrokerId, ProduceError};
 use headwater_record::Producer;
 
 fn numbered(range: std::ops::Range<u32>) -> Vec<String> {
@@ -184,4 +184,49 @@ async fn a_thousand_partitions_change_hands_at_once() {
         brokers.values(2, partition(2, 100)).await,
         ["here", "there"]
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_trimmed_stays_trimmed_under_every_next_leader() {
+    let brokers = Brokers::start(&[1, 2, 3]).await;
+    let id = partition(1, 0);
+    brokers.metadata.create(id, &[1, 2, 3], 1);
+    write(&brokers, 1, 0..50).await;
+    // The followers hear of the last high watermark with a heartbeat; after that there is nothing that
+    // the trim could be told with.
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    assert_eq!(brokers.node(1).trim(id, 30).await, Ok(30));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for (gone, next) in [(1, 2), (2, 3)] {
+        brokers.metadata.fence(gone);
+        brokers.stop(gone).await;
+        let leads = async || brokers.metadata.row(id).leader.map(|l| l.broker) == Some(next);
+        brokers.until("led", leads).await;
+        let state = brokers.state(next, id).await;
+        assert_eq!((state.log_start, state.high_watermark), (30, 50));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn retention_waits_for_the_copies() {
+    let brokers = Brokers::start(&[1, 2, 3]).await;
+    let id = partition(1, 0);
+    brokers.metadata.create(id, &[1, 2, 3], 2);
+    write(&brokers, 1, 0..5).await;
+    brokers.cut_off(2).await;
+    brokers.cut_off(3).await;
+    let node = brokers.node(1);
+    let large = "x".repeat(600_000);
+    for offset in 5..15 {
+        let written = produce(&node, id, batch(&large, Producer::NONE), Acks::Leader).await;
+        assert_eq!(written, Ok(offset));
+    }
+    brokers.metadata.retain(1_000_000);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let state = brokers.state(1, id).await;
+    assert_eq!((state.log_start, state.high_watermark), (0, 5));
+    brokers.heal();
+    brokers.until_in_sync(id, 3).await;
+    let removed = async || brokers.state(1, id).await.log_start > 5;
+    brokers.until("removed", removed).await;
 }

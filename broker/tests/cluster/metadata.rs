@@ -25,6 +25,7 @@ pub struct Metadata {
 struct State {
     directory: BrokerDirectory,
     rows: BTreeMap<PartitionId, Arc<Assignment>>,
+    retention_bytes: Option<u64>,
 }
 
 /// The metadata as one broker sees it.
@@ -72,6 +73,11 @@ impl Metadata {
 
     pub fn row(&self, id: PartitionId) -> Arc<Assignment> {
         self.state.lock().rows[&id].clone()
+    }
+
+    /// From now on no topic keeps more than this, where it can be helped.
+    pub fn retain(&self, bytes: u64) {
+        self.state.lock().retention_bytes = Some(bytes);
     }
 
     /// What a controller does when a lease is over.
@@ -134,7 +140,7 @@ impl Placement for View {
                 settings: TopicSettings {
                     segment_bytes: 1 << 20,
                     retention_ms: None,
-                    retention_bytes: None,
+                    retention_bytes: state.retention_bytes,
                 },
             })
         };

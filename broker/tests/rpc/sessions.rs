@@ -142,6 +142,7 @@ async fn every_message_arrives_as_it_was() {
     let watermark = Watermark {
         epoch: 4,
         high_watermark: 6,
+        log_start: 3,
     };
     let message = LeaderMessage {
         answers: bodies.map(|body| (ID, answer(8, body))).collect(),

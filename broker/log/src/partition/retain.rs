@@ -38,12 +38,16 @@ impl PartitionLog {
     /// expired the segment being appended to is sealed and goes too, so that a quiet partition
     /// becomes empty.
     ///
+    /// Nothing at or after `below` goes, whatever its age or size: of a replicated log it is the end
+    /// of what is committed. Nor does what is not durable.
+    ///
     /// # Errors
     /// As [`PartitionLog::trim`].
     pub fn retain(
         self: &Arc<Self>,
         now_ms: i64,
         retention: &Retention,
+        below: u64,
     ) -> Result<Retained, AppendError> {
         let _reshaping = self.reshaping.lock();
         if self.is_dropped() {
@@ -51,8 +55,9 @@ impl PartitionLog {
         }
         let keep_from = {
             let mut state = self.state.lock();
-            state.seal_if_expired(now_ms, retention, self.durable_end());
-            state.retained_from(now_ms, retention, self.durable_end())
+            let below = below.min(self.durable_end());
+            state.seal_if_expired(now_ms, retention, below);
+            state.retained_from(now_ms, retention, below)
         };
         let mut retained = Retained {
             log_start: self.log_start(),
@@ -161,11 +166,11 @@ impl State {
         segment.age_from_ms().saturating_add(keep_ms) < now_ms
     }
 
-    /// Seals the last segment if nothing in it is to be kept, and all of it is durable.
-    fn seal_if_expired(&mut self, now_ms: i64, retention: &Retention, durable_end: u64) {
+    /// Seals the last segment if nothing in it is to be kept, and all of it is before `below`.
+    fn seal_if_expired(&mut self, now_ms: i64, retention: &Retention, below: u64) {
         if let Some(last) = self.segments.back_mut()
             && last.bytes > 0
-            && last.end <= durable_end
+            && last.end <= below
             && Self::expired(last, now_ms, retention)
         {
             last.sealed = true;
@@ -173,7 +178,7 @@ impl State {
     }
 
     /// Where the log is to start; `None` when all of it is kept.
-    fn retained_from(&self, now_ms: i64, retention: &Retention, durable_end: u64) -> Option<u64> {
+    fn retained_from(&self, now_ms: i64, retention: &Retention, below: u64) -> Option<u64> {
         let mut left: u64 = self.segments.iter().map(|segment| segment.bytes).sum();
         let mut from = None;
         for segment in &self.segments {
@@ -181,7 +186,7 @@ impl State {
                 .bytes
                 .is_some_and(|keep| left - segment.bytes >= keep);
             let goes = spare || Self::expired(segment, now_ms, retention);
-            if !goes || !segment.sealed || segment.end > durable_end {
+            if !goes || !segment.sealed || segment.end > below {
                 break;
             }
             left -= segment.bytes;

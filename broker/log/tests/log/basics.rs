@@ -77,6 +77,15 @@ fn trim_and_retention_remove_whole_segments() {
     assert_eq!(partition.offset_for_time(0, 40), Ok(Some(10)));
     assert_eq!(partition.offset_for_time(155, 40), Ok(Some(16)));
     assert_eq!(partition.offset_for_time(391, 40), Ok(None));
+    // Not even all that has expired goes, if it is not committed.
+    let expired = Retention {
+        ms: Some(1),
+        bytes: Some(0),
+    };
+    let uncommitted = partition.retain(1_000_000, &expired, 10).unwrap();
+    assert_eq!((uncommitted.segments, uncommitted.log_start), (0, 10));
+    let committed = partition.retain(1_000_000, &expired, 20).unwrap();
+    assert!(committed.segments > 0 && (11..=20).contains(&committed.log_start));
     let kept = partition
         .retain(
             i64::MAX,
@@ -84,6 +93,7 @@ fn trim_and_retention_remove_whole_segments() {
                 ms: None,
                 bytes: Some(3000),
             },
+            40,
         )
         .unwrap();
     assert!(kept.segments > 0 && partition.bytes() >= 3000 && partition.bytes() < 3000 + 1500);
@@ -94,6 +104,7 @@ fn trim_and_retention_remove_whole_segments() {
                 ms: Some(1),
                 bytes: None,
             },
+            40,
         )
         .unwrap();
     assert_eq!((all.log_start, partition.bytes()), (40, 0));

@@ -286,6 +286,7 @@ fn follow(disk: Arc<dyn Disk>, dir: &Path, calls: Vec<Call>) {
                             ms: None,
                             bytes: Some(bytes),
                         },
+                        expected.end,
                     )
                     .unwrap();
                 assert!(kept.log_start >= expected.log_start);
@@ -301,7 +302,7 @@ fn follow(disk: Arc<dyn Disk>, dir: &Path, calls: Vec<Call>) {
                     ms: Some(back_ms),
                     bytes: None,
                 };
-                let kept = log.retain(now_ms, &keep).unwrap();
+                let kept = log.retain(now_ms, &keep, expected.end).unwrap();
                 let newest_kept = now_ms - back_ms as i64;
                 for (_, end, timestamp, _) in expected.live() {
                     assert!(*end > kept.log_start || *timestamp < newest_kept);
