@@ -6,6 +6,7 @@ use std::{
     os::unix::fs::DirBuilderExt,
     process::ExitCode,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use headwater_broker::{
@@ -63,6 +64,9 @@ pub fn run(settings: Settings) -> ExitCode {
         Err(error) => exit::usage(&format!("the runtime cannot start: {error}")),
     }
 }
+
+/// How long a start waits for its partitions to be led.
+const ELECTION_WAIT: Duration = Duration::from_secs(5);
 
 /// Why the node does not run.
 struct Stopped {
@@ -191,6 +195,9 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
     published.map_err(metadata)?;
     let dead_topics = gateway.catch_up().await.map_err(metadata)?;
     gateway.remove_topics(dead_topics).await;
+    if let Some(node) = &node {
+        node.until_it_leads(ELECTION_WAIT).await;
+    }
     let following = tokio::spawn(gateway.clone().follow_metadata());
     let rotating = tokio::spawn(gateway.clone().rotate_signing_keys());
     let (stop_metering, stopped) = oneshot::channel();

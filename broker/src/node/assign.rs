@@ -1,8 +1,9 @@
 //! Taking the roles that the metadata gives.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use headwater_log::PartitionId;
+use tokio::time::Instant;
 
 use super::Node;
 use crate::{
@@ -66,6 +67,36 @@ impl Node {
         }
         self.roles_taken.notify_waiters();
         Ok(())
+    }
+
+    /// Waits until this broker leads every partition of which it has the only copy: after a start it
+    /// has to be elected anew. Gives up after `wait`.
+    pub async fn until_it_leads(&self, wait: Duration) {
+        let deadline = Instant::now() + wait;
+        loop {
+            let taken = self.roles_taken.notified();
+            tokio::pin!(taken);
+            // Registered before the look, so that a role taken in between is not missed.
+            taken.as_mut().enable();
+            if self.leads_sole_copies() {
+                return;
+            }
+            if tokio::time::timeout_at(deadline, taken).await.is_err() {
+                tracing::warn!("some partitions have no leader yet");
+                return;
+            }
+        }
+    }
+
+    fn leads_sole_copies(&self) -> bool {
+        self.placement.topics().iter().all(|topic| {
+            let mut rows = (0..).zip(&topic.partitions);
+            rows.all(|(partition, row)| {
+                let topic = topic.id;
+                let led = || self.topics.existing(PartitionId { topic, partition });
+                row.replicas != [self.id] || led().is_some_and(|partition| partition.leads())
+            })
+        })
     }
 
     /// This broker's copy of a partition, made if the row gives it one.
