@@ -10,6 +10,7 @@ mod clock;
 mod cluster;
 pub mod controller;
 mod error;
+mod look;
 pub mod membership;
 mod node;
 mod partition;
@@ -33,6 +34,5 @@ pub use placement::{
 };
 pub use producers::{PRODUCER_WINDOW_BATCHES_MAX, PRODUCER_WINDOW_MS, idempotent_producer};
 pub use session::{
-    FollowerMessage, FollowerSession, LeaderMessage, LeaderSession, NoFollowers, SessionHost,
-    Unreachable,
+    FollowerMessage, FollowerSession, LeaderMessage, LeaderSession, SessionHost, Unreachable,
 };

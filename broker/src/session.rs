@@ -55,14 +55,6 @@ pub trait SessionHost: Send + Sync + 'static {
     fn serve_follower(&self, session: LeaderSession);
 }
 
-/// A host for a process whose partitions nobody follows: every session ends at once.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct NoFollowers;
-
-impl SessionHost for NoFollowers {
-    fn serve_follower(&self, _session: LeaderSession) {}
-}
-
 /// Why another broker cannot be reached now. Nothing of what was to be sent has reached it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreachable(pub String);

@@ -7,8 +7,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, future::join_all, stream::FuturesUnordered};
 use headwater_broker::{
-    Acks, Broker, BrokerId, Fetch, FetchError, FetchPosition, Fetched, PartitionBatch, Placement,
-    ProduceError, Produced,
+    Acks, Broker, BrokerId, Fetch, FetchError, FetchPosition, Fetched, PartitionBatch,
+    PartitionState, Placement, ProduceError, Produced,
 };
 use tokio::{sync::watch, time::Instant};
 
@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// What one broker answered, and at which places in the request that belongs.
-type PartlyFetched = (Vec<usize>, Vec<Result<Fetched, FetchError>>);
+type Part<T> = (Vec<usize>, Vec<T>);
 
 /// How long a call goes on looking for a leader.
 struct Patience {
@@ -53,6 +53,21 @@ fn by_leader(
         groups.entry(leader).or_default().push(place);
     }
     groups
+}
+
+/// The answers of several calls in the request's order; `missing` where nobody was asked.
+async fn gathered<T: Clone>(
+    count: usize,
+    missing: T,
+    calls: Vec<impl Future<Output = Part<T>>>,
+) -> Vec<T> {
+    let mut gathered = vec![missing; count];
+    for (places, answers) in join_all(calls).await {
+        for (place, answer) in places.into_iter().zip(answers) {
+            gathered[place] = answer;
+        }
+    }
+    gathered
 }
 
 fn is_elsewhere(error: &FetchError) -> bool {
@@ -171,7 +186,7 @@ impl Gateway {
                 None => vec![Err(ProduceError::NotLeader); count],
             };
         }
-        let mut outcomes = vec![Err(ProduceError::NotLeader); batches.len()];
+        let count = batches.len();
         let mut batches: Vec<_> = batches.into_iter().map(Some).collect();
         let calls = groups.into_iter().filter_map(|(leader, places)| {
             let broker = self.cluster.broker(leader?)?;
@@ -180,12 +195,21 @@ impl Gateway {
             Some(async move { (places, broker.produce(topic.id, mine, acks).await) })
         });
         let calls: Vec<_> = calls.collect();
-        for (places, answers) in join_all(calls).await {
-            for (place, answer) in places.into_iter().zip(answers) {
-                outcomes[place] = answer;
-            }
-        }
-        outcomes
+        gathered(count, Err(ProduceError::NotLeader), calls).await
+    }
+
+    /// Where every partition of a topic stands: one call to each broker that leads some.
+    pub(super) async fn states_of(&self, topic: &Topic) -> Vec<Result<PartitionState, Problem>> {
+        let groups = by_leader(topic, 0..topic.partitions());
+        let calls = groups.into_iter().filter_map(|(leader, places)| {
+            let broker = self.cluster.broker(leader?)?;
+            let partitions = places.iter().map(|place| *place as u32).collect();
+            Some(async move { (places, broker.partition_states(topic.id, partitions).await) })
+        });
+        let count = topic.partitions() as usize;
+        let states = gathered(count, Err(FetchError::NotLeader), calls.collect()).await;
+        let told = states.into_iter().map(|state| state.map_err(read_problem));
+        told.collect()
     }
 
     /// Reads positions of one topic from those who lead there, looking for leaders that move.
@@ -218,14 +242,8 @@ impl Gateway {
         positions: &[FetchPosition],
         bytes_max: usize,
     ) -> Vec<Result<Fetched, FetchError>> {
-        let mut results = vec![Err(FetchError::NotLeader); positions.len()];
         let calls = self.fetch_calls(topic, positions, bytes_max, Duration::ZERO);
-        for (places, answers) in join_all(calls).await {
-            for (place, answer) in places.into_iter().zip(answers) {
-                results[place] = answer;
-            }
-        }
-        results
+        gathered(positions.len(), Err(FetchError::NotLeader), calls).await
     }
 
     /// Waits until one of the leaders has something new at one of the positions, or the time is over.
@@ -258,7 +276,7 @@ impl Gateway {
         positions: &'a [FetchPosition],
         bytes_max: usize,
         wait: Duration,
-    ) -> Vec<impl Future<Output = PartlyFetched> + Send + 'a> {
+    ) -> Vec<impl Future<Output = Part<Result<Fetched, FetchError>>> + Send + 'a> {
         let groups = by_leader(topic, positions.iter().map(|position| position.partition));
         let calls = groups.into_iter().filter_map(|(leader, places)| {
             let broker = self.cluster.broker(leader?)?;

@@ -1,16 +1,16 @@
 //! Topics: creating, changing, listing and deleting them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
-use headwater_broker::{Broker, BrokerId, PartitionId, PartitionState};
+use headwater_broker::{Broker, PartitionId, PartitionState};
 use serde::Deserialize;
 
 use super::{
     Gateway, Intent,
     changes::{changed_meanwhile, check_version, unavailable},
-    check_name, no_leader,
+    check_name,
     placing::Room,
-    read_problem, topic_not_found,
+    topic_not_found,
 };
 use crate::{
     auth::{Access, Operation, permissions::ListTopics},
@@ -298,27 +298,6 @@ impl Gateway {
     /// A partition has no leader.
     pub async fn partition_states(&self, topic: &Topic) -> Result<Vec<PartitionState>, Problem> {
         self.states_of(topic).await.into_iter().collect()
-    }
-
-    /// One call to each broker that leads some of the topic's partitions.
-    async fn states_of(&self, topic: &Topic) -> Vec<Result<PartitionState, Problem>> {
-        let mut led_by: BTreeMap<BrokerId, Vec<u32>> = BTreeMap::new();
-        for partition in 0..topic.partitions() {
-            if let Some(leader) = topic.leader_of(partition) {
-                led_by.entry(leader).or_default().push(partition);
-            }
-        }
-        let mut states = vec![Err(no_leader()); topic.partitions() as usize];
-        for (leader, partitions) in led_by {
-            let Some(broker) = self.cluster.broker(leader) else {
-                continue;
-            };
-            let answers = broker.partition_states(topic.id, partitions.clone()).await;
-            for (partition, answer) in partitions.into_iter().zip(answers) {
-                states[partition as usize] = answer.map_err(read_problem);
-            }
-        }
-        states
     }
 
     /// Forgets a partition's records below `before_offset`.

@@ -50,16 +50,26 @@ pub fn home(row: &Assignment, brokers: &Brokers) -> Option<Assignment> {
     stamped(row, new)
 }
 
+/// The row with another leader than `from`, if a member that stays can lead.
+pub fn away(row: &Assignment, from: BrokerId, brokers: &Brokers) -> Option<Assignment> {
+    let to = members(row).find(|broker| *broker != from && is_staying(brokers, *broker))?;
+    let mut new = row.clone();
+    lead(&mut new, Some(to), brokers);
+    stamped(row, new)
+}
+
+/// The in-sync set in the order of preference.
+fn members(row: &Assignment) -> impl Iterator<Item = BrokerId> {
+    let wanted = row.target.iter().flatten().chain(&row.replicas).copied();
+    wanted.filter(|broker| row.in_sync.contains(broker))
+}
+
 /// The first live member of the in-sync set, in the order of preference; one that is about to leave
 /// only if there is no other.
 fn successor(row: &Assignment, brokers: &Brokers) -> Option<BrokerId> {
-    let members = || {
-        let wanted = row.target.iter().flatten().chain(&row.replicas).copied();
-        wanted.filter(|broker| row.in_sync.contains(broker))
-    };
-    members()
+    members(row)
         .find(|broker| is_staying(brokers, *broker))
-        .or_else(|| members().find(|broker| is_live(brokers, *broker)))
+        .or_else(|| members(row).find(|broker| is_live(brokers, *broker)))
 }
 
 fn lead(row: &mut Assignment, broker: Option<BrokerId>, brokers: &Brokers) {

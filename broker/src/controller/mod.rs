@@ -5,7 +5,7 @@
 mod elect;
 mod place;
 
-pub use elect::{home, next};
+pub use elect::{away, home, next};
 pub use place::{BrokerLoad, TooFewBrokers, place};
 
 use std::collections::BTreeMap;

@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use headwater_log::PartitionId;
-use tokio::time::Instant;
 
 use super::Node;
 use crate::{
     error::NodeError,
+    look::look_until,
     partition::{Partition, Roles, Standing},
     replica::{Assignment, Learned, Replica, Rules},
 };
@@ -72,19 +72,9 @@ impl Node {
     /// Waits until this broker leads every partition of which it has the only copy: after a start it
     /// has to be elected anew. Gives up after `wait`.
     pub async fn until_it_leads(&self, wait: Duration) {
-        let deadline = Instant::now() + wait;
-        loop {
-            let taken = self.roles_taken.notified();
-            tokio::pin!(taken);
-            // Registered before the look, so that a role taken in between is not missed.
-            taken.as_mut().enable();
-            if self.leads_sole_copies() {
-                return;
-            }
-            if tokio::time::timeout_at(deadline, taken).await.is_err() {
-                tracing::warn!("some partitions have no leader yet");
-                return;
-            }
+        let led = || self.leads_sole_copies().then_some(());
+        if look_until(&self.roles_taken, wait, led).await.is_none() {
+            tracing::warn!("some partitions have no leader yet");
         }
     }
 

@@ -3,12 +3,12 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use headwater_log::{PartitionId, TopicId};
-use tokio::time::Instant;
 
 use super::Node;
 use crate::{
     broker::{Fetch, FetchPosition, Fetched},
     error::FetchError,
+    look::look_until,
     partition::Partition,
 };
 
@@ -58,31 +58,21 @@ impl Node {
         fetch: &Fetch,
         partitions: &[Result<Arc<Partition>, FetchError>],
     ) {
-        let deadline = Instant::now() + fetch.wait;
         let readers = self.topics.get(fetch.topic).readers.clone();
         let _waiting = Waiting::new(&self.waiting_fetches);
         let count = self.partition_count(fetch.topic);
-        loop {
-            let notified = readers.notified();
-            tokio::pin!(notified);
-            // Registered before the look, so that an advance in between is not missed.
-            notified.as_mut().enable();
-            let ready = fetch
-                .positions
-                .iter()
-                .zip(partitions)
-                .any(|(position, partition)| {
-                    partition
-                        .as_ref()
-                        .map_or(true, |p| !p.leads() || p.has_other_than(position.offset))
-                });
-            if ready || self.topics.released() || self.partition_count(fetch.topic) != count {
-                return;
-            }
-            if tokio::time::timeout_at(deadline, notified).await.is_err() {
-                return;
-            }
-        }
+        let look = || {
+            let mut looks = fetch.positions.iter().zip(partitions);
+            let ready = looks.any(|(position, partition)| {
+                partition
+                    .as_ref()
+                    .map_or(true, |p| !p.leads() || p.has_other_than(position.offset))
+            });
+            let over = self.topics.released() || self.partition_count(fetch.topic) != count;
+            (ready || over).then_some(())
+        };
+        // Found or not, what there is now is the answer.
+        let _ = look_until(&readers, fetch.wait, look).await;
     }
 }
 

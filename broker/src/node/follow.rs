@@ -22,6 +22,9 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// Fetches in one message.
 const FETCHES_MAX: usize = 10_000;
 
+/// Of a topic whose settings are not known any more.
+const SEGMENT_BYTES: u64 = 256 << 20;
+
 /// The partitions in which this broker follows one other.
 #[derive(Default)]
 pub(super) struct Following {
@@ -88,12 +91,7 @@ async fn keep_following(node: Arc<Node>, leader: BrokerId, following: Arc<Follow
 }
 
 /// Follows until the session ends.
-async fn follow(
-    node: &Arc<Node>,
-    leader: BrokerId,
-    following: &Following,
-    session: FollowerSession,
-) {
+async fn follow(node: &Node, leader: BrokerId, following: &Following, session: FollowerSession) {
     let FollowerSession { outgoing, incoming } = session;
     let ids: Vec<_> = following.partitions.lock().iter().copied().collect();
     for id in &ids {
@@ -165,11 +163,7 @@ async fn ask(
 }
 
 /// Takes in what the leader says.
-async fn listen(
-    node: &Arc<Node>,
-    following: &Following,
-    mut incoming: mpsc::Receiver<LeaderMessage>,
-) {
+async fn listen(node: &Node, following: &Following, mut incoming: mpsc::Receiver<LeaderMessage>) {
     let outbox = &following.outbox;
     while let Some(message) = incoming.recv().await {
         if !message.answers.is_empty() {
@@ -178,7 +172,7 @@ async fn listen(
         }
         for (id, answer) in message.answers {
             if let Some(partition) = node.topics.existing(id) {
-                take_in(node, &partition, answer, outbox).await;
+                take_in(node, &partition, answer, outbox);
             }
         }
         for (id, watermark) in message.watermarks {
@@ -191,12 +185,7 @@ async fn listen(
     }
 }
 
-async fn take_in(
-    node: &Arc<Node>,
-    partition: &Arc<Partition>,
-    answer: Answer,
-    outbox: &Arc<Outbox>,
-) {
+fn take_in(node: &Node, partition: &Arc<Partition>, answer: Answer, outbox: &Arc<Outbox>) {
     let (id, term) = (partition.id, answer.epoch);
     let settings = node.placement.topic(id.topic).map(|topic| topic.settings);
     let segment_bytes = settings.map_or(SEGMENT_BYTES, |settings| settings.segment_bytes);
@@ -235,6 +224,3 @@ fn in_background(
         }
     });
 }
-
-/// Of a topic whose settings are not known any more.
-const SEGMENT_BYTES: u64 = 256 << 20;

@@ -31,6 +31,7 @@ use crate::{
     clock::Clock,
     cluster::Network,
     error::{FetchError, NodeError, ProduceError},
+    look::look_until,
     partition::Partition,
     placement::{BrokerId, Incarnation, Placement, Registry},
 };
@@ -233,24 +234,13 @@ impl Node {
     /// The partition, if this broker leads it. A role that the metadata gives and that is being taken
     /// is waited for.
     async fn led(&self, id: PartitionId) -> Result<Arc<Partition>, FetchError> {
-        let led = || self.topics.existing(id).filter(|p| p.leads());
-        if let Some(partition) = led() {
-            return Ok(partition);
-        }
-        let deadline = tokio::time::Instant::now() + ROLE_WAIT;
-        loop {
-            let taken = self.roles_taken.notified();
-            tokio::pin!(taken);
-            // Registered before the look, so that a role taken in between is not missed.
-            taken.as_mut().enable();
-            if let Some(partition) = led() {
-                return Ok(partition);
+        let found = look_until(&self.roles_taken, ROLE_WAIT, || {
+            match self.topics.existing(id).filter(|p| p.leads()) {
+                Some(partition) => Some(Ok(partition)),
+                None => self.check_is_to_lead(id).err().map(Err),
             }
-            self.check_is_to_lead(id)?;
-            if tokio::time::timeout_at(deadline, taken).await.is_err() {
-                return Err(FetchError::NotLeader);
-            }
-        }
+        });
+        found.await.unwrap_or(Err(FetchError::NotLeader))
     }
 
     /// Whether the metadata has this life of this broker lead the partition.
@@ -279,11 +269,8 @@ impl Node {
 
     /// The end of what readers may be told. A leader whose term has just begun waits until it knows.
     async fn readable_end(&self, partition: &Partition) -> Result<u64, FetchError> {
-        let deadline = tokio::time::Instant::now() + ROLE_WAIT;
-        partition
-            .readable_before(deadline)
-            .await
-            .ok_or(FetchError::NotLeader)
+        let end = partition.readable_within(ROLE_WAIT).await;
+        end.ok_or(FetchError::NotLeader)
     }
 }
 

@@ -147,19 +147,14 @@ impl Node {
         if !self.log.crowded() {
             return Ok(());
         }
-        let room = async {
-            while self.log.crowded() {
-                tokio::time::sleep(ROOM_POLL).await;
-            }
-        };
-        tokio::time::timeout(ROOM_WAIT, room)
+        tokio::time::timeout(ROOM_WAIT, self.until_room())
             .await
             .map_err(|_| ProduceError::Overloaded)
     }
 
-    /// The same, without an answer: for what must not fail.
+    /// Waits while the disk is behind.
     pub(super) async fn until_room(&self) {
-        while self.log.crowded() && !self.stopped() {
+        while self.log.crowded() {
             tokio::time::sleep(ROOM_POLL).await;
         }
     }

@@ -8,10 +8,10 @@ use std::{
 
 use super::Node;
 use crate::{
-    controller::{BrokerState, Brokers, home},
+    controller::{BrokerState, away, home},
     partition::Partition,
     placement::Proposal,
-    replica::{Assignment, Leadership},
+    replica::Assignment,
 };
 
 /// How long what was appended may take to be committed, until the leader goes on leading.
@@ -27,7 +27,7 @@ impl Node {
         self.leaving.store(true, Ordering::Release);
         let brokers = self.placement.brokers();
         let led = self.led_rows(|row| {
-            let mut row = successor(row, self.id, &brokers.views)?;
+            let mut row = away(row, self.id, &brokers.views)?;
             // Whoever leads next need not wait for this broker.
             excuse(&mut row, self.id);
             Some(row)
@@ -61,9 +61,7 @@ impl Node {
         let brokers = self.placement.brokers();
         let drains = brokers.views.get(&self.id).map(|view| view.state);
         let led = match drains {
-            Some(BrokerState::Draining) => {
-                self.led_rows(|row| successor(row, self.id, &brokers.views))
-            }
+            Some(BrokerState::Draining) => self.led_rows(|row| away(row, self.id, &brokers.views)),
             _ => self.led_rows(|row| home(row, &brokers.views)),
         };
         self.transfer(led).await;
@@ -134,27 +132,6 @@ impl Node {
             .iter()
             .for_each(|(partition, _)| partition.hand_over(false));
     }
-}
-
-/// The row with another leader than `me`, if there is one.
-fn successor(row: &Assignment, me: u32, brokers: &Brokers) -> Option<Assignment> {
-    let can = |broker: &u32| {
-        let view = brokers.get(broker);
-        *broker != me
-            && row.in_sync.contains(broker)
-            && view.is_some_and(|view| view.state == BrokerState::Live)
-    };
-    let broker = row.replicas.iter().copied().find(|broker| can(broker))?;
-    let incarnation = brokers.get(&broker)?.incarnation;
-    Some(Assignment {
-        leader: Some(Leadership {
-            broker,
-            incarnation,
-        }),
-        epoch: row.epoch + 1,
-        partition_epoch: row.partition_epoch + 1,
-        ..row.clone()
-    })
 }
 
 /// Takes `me` out of the in-sync set, if it is in there and enough stay. Answers whether it did.

@@ -162,21 +162,21 @@ impl Partition {
     }
 
     fn append_copies(&self, batches: Vec<Bytes>, segment_bytes: u64) -> Next {
-        if let Some(batches) = joined(&batches) {
-            match self.log.append_sequenced(batches, segment_bytes) {
-                Ok(_) => {}
-                Err(error @ (AppendError::StorageFull | AppendError::Failed)) => {
-                    tracing::warn!(partition = %self.id, %error, "a copy waits");
-                    return Next::FetchLater;
-                }
-                Err(AppendError::Dropped) => return Next::Halt,
-                Err(error) => {
-                    tracing::error!(partition = %self.id, %error, "the leader sent what does not fit");
-                    return Next::FetchLater;
-                }
+        let Some(batches) = joined(&batches) else {
+            return Next::Fetch;
+        };
+        match self.log.append_sequenced(batches, segment_bytes) {
+            Ok(_) => Next::Fetch,
+            Err(error @ (AppendError::StorageFull | AppendError::Failed)) => {
+                tracing::warn!(partition = %self.id, %error, "a copy waits");
+                Next::FetchLater
+            }
+            Err(AppendError::Dropped) => Next::Halt,
+            Err(error) => {
+                tracing::error!(partition = %self.id, %error, "the leader sent what does not fit");
+                Next::FetchLater
             }
         }
-        Next::Fetch
     }
 
     /// Cuts the log, if the leader of `term` is still the one to say so. Blocks.

@@ -11,16 +11,19 @@ mod outbox;
 mod role;
 mod waiters;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use bytes::Bytes;
 use headwater_log::{AppendError, PartitionId, PartitionLog, ProducerBatch, ReadError};
 use headwater_record::{Batch, BatchView, Producer, records_equal};
 use parking_lot::{Mutex, RwLock};
-use tokio::{sync::Notify, time::Instant};
+use tokio::sync::Notify;
 
 pub(crate) use copy::Next;
 pub(crate) use outbox::Outbox;
@@ -28,6 +31,7 @@ pub(crate) use role::{Roles, Standing};
 
 use crate::{
     error::{FetchError, ProduceError},
+    look::look_until,
     placement::BrokerId,
     producers::{PRODUCER_WINDOW_BATCHES_MAX, PRODUCER_WINDOW_MS, ProducerWindow},
     replica::{NotAppendable, ReplicaLog},
@@ -140,22 +144,12 @@ impl Partition {
     }
 
     /// The same, waiting for it while this broker leads and the time lasts.
-    pub async fn readable_before(&self, deadline: Instant) -> Option<u64> {
-        if let Some(end) = self.readable() {
-            return Some(end);
-        }
-        loop {
-            let told = self.readers.notified();
-            tokio::pin!(told);
-            // Registered before the look, so that an advance in between is not missed.
-            told.as_mut().enable();
-            if let Some(end) = self.readable() {
-                return Some(end);
-            }
-            if !self.leads() || tokio::time::timeout_at(deadline, told).await.is_err() {
-                return None;
-            }
-        }
+    pub async fn readable_within(&self, wait: Duration) -> Option<u64> {
+        let readable = || match self.readable() {
+            Some(end) => Some(Some(end)),
+            None => (!self.leads()).then_some(None),
+        };
+        look_until(&self.readers, wait, readable).await.flatten()
     }
 
     /// Whether a reader at `offset` can be told something.

@@ -27,8 +27,6 @@ pub use leader::{Due, FetchVerdict, InSyncChange, InSyncOutcome};
 pub use messages::{Answer, AnswerBody, FollowerFetch, Progress, Refusal, Watermark};
 pub use rules::{Rule, Rules};
 
-use std::time::Duration;
-
 use crate::placement::{BrokerId, Incarnation};
 use follower::Follower;
 use leader::Leader;
@@ -266,11 +264,6 @@ impl Replica {
             self.high_watermark = to;
             to
         })
-    }
-
-    /// How long a member may be behind before it is asked to leave.
-    pub fn lag_max(&self) -> Duration {
-        self.rules.lag_max
     }
 }
 
