@@ -92,6 +92,28 @@ pub struct PartitionState {
     pub hot_bytes: u64,
 }
 
+/// What a broker holds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Holdings {
+    /// Bytes of batches in all copies on it.
+    pub bytes: u64,
+    /// Partitions that it leads.
+    pub led: Vec<Held>,
+}
+
+/// A partition on the broker that leads it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// The partition.
+    pub id: PartitionId,
+    /// Bytes of batches in the leader's copy.
+    pub bytes: u64,
+    /// The offset after the newest committed record.
+    pub high_watermark: u64,
+    /// How far the copies have come, as an offset, that are yet to be in sync: the last of them.
+    pub copied: Option<u64>,
+}
+
 /// What gateways ask of the broker that leads a partition.
 pub trait Broker: Send + Sync + 'static {
     /// Appends the batches of one request, one a partition, and answers in their order. Partitions
@@ -122,6 +144,10 @@ pub trait Broker: Send + Sync + 'static {
 
     /// Forgets records below `before_offset` for good and answers the new log start.
     fn trim(&self, id: PartitionId, before_offset: u64) -> Answer<'_, Result<u64, FetchError>>;
+
+    /// What the broker holds. Of the partitions that it leads all are listed, or only those of which
+    /// copies move.
+    fn holdings(&self, moving_only: bool) -> Answer<'_, Result<Holdings, FetchError>>;
 
     /// Lets the readers of a topic look again, because it has more partitions now.
     fn topic_grew(&self, topic: TopicId);

@@ -21,7 +21,8 @@ pub mod rpc;
 mod session;
 
 pub use broker::{
-    Acks, Answer, Broker, Fetch, FetchPosition, Fetched, PartitionBatch, PartitionState, Produced,
+    Acks, Answer, Broker, Fetch, FetchPosition, Fetched, Held, Holdings, PartitionBatch,
+    PartitionState, Produced,
 };
 pub use clock::{Clock, SystemClock};
 pub use cluster::{Cluster, Network, SingleNode};

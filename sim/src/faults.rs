@@ -1,6 +1,6 @@
 //! What goes wrong, and when it is over.
 
-use headwater_broker::{BrokerId, replica::Leadership};
+use headwater_broker::{BrokerId, controller::relocate, replica::Leadership};
 
 use crate::{
     broker::Disk,
@@ -114,7 +114,7 @@ impl World {
     fn move_copy(&mut self) {
         let before = self.store.rows().to_vec();
         let partition = self.dice.index(before.len());
-        let mut row = before[partition].clone();
+        let row = &before[partition];
         let others: Vec<_> = self
             .ids()
             .into_iter()
@@ -126,8 +126,9 @@ impl World {
         let mut target = row.replicas.clone();
         let place = self.dice.index(target.len());
         target[place] = to;
-        row.replicas.push(to);
-        row.target = Some(target);
+        let Some(row) = relocate(row, &target) else {
+            return;
+        };
         self.counts.moves += 1;
         self.store.write(partition, row);
         self.stored(&before);

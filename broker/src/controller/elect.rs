@@ -12,7 +12,8 @@ use crate::{
 ///   acknowledged lately may be on so few only.
 /// - A leader that is fenced, or was restarted since, is replaced by a member of the in-sync set:
 ///   nobody else is sure to have everything. If there is none the partition waits.
-/// - A move is over when everybody of its target is in sync.
+/// - A move is over when everybody of its target is in sync. A leader ends it itself, see [`home`];
+///   here it ends where one has to be elected anyway.
 pub fn next(row: &Assignment, brokers: &Brokers) -> Option<Assignment> {
     let mut new = row.clone();
     let live = |broker: &BrokerId| is_live(brokers, *broker);
@@ -26,26 +27,31 @@ pub fn next(row: &Assignment, brokers: &Brokers) -> Option<Assignment> {
             && new.in_sync.contains(&leader.broker)
     });
     if !leads_on {
-        let leader = successor(&new, brokers);
-        lead(&mut new, leader, brokers);
-    }
-    if let Some(target) = &row.target
-        && target.iter().all(|broker| new.in_sync.contains(broker))
-    {
-        finish_move(&mut new, target, brokers);
+        match moved(&new) {
+            Some(target) => finish_move(&mut new, target, brokers),
+            None => {
+                let leader = successor(&new, brokers);
+                lead(&mut new, leader, brokers);
+            }
+        }
     }
     stamped(row, new)
 }
 
-/// The row with the preferred leader back, if it may be and is not.
+/// What a leader that has committed all it took asks for: that a move which is done ends, or that the
+/// preferred leader leads again. `None` if all is as it should be.
 pub fn home(row: &Assignment, brokers: &Brokers) -> Option<Assignment> {
+    let mut new = row.clone();
+    if let Some(target) = moved(row) {
+        finish_move(&mut new, target, brokers);
+        return stamped(row, new);
+    }
     let preferred = *row.replicas.first()?;
     let leads = row.leader?.broker;
     let can = is_staying(brokers, preferred) && row.in_sync.contains(&preferred);
     if leads == preferred || !can || row.target.is_some() {
         return None;
     }
-    let mut new = row.clone();
     lead(&mut new, Some(preferred), brokers);
     stamped(row, new)
 }
@@ -72,7 +78,7 @@ fn successor(row: &Assignment, brokers: &Brokers) -> Option<BrokerId> {
         .or_else(|| members(row).find(|broker| is_live(brokers, *broker)))
 }
 
-fn lead(row: &mut Assignment, broker: Option<BrokerId>, brokers: &Brokers) {
+pub(super) fn lead(row: &mut Assignment, broker: Option<BrokerId>, brokers: &Brokers) {
     let leader = broker.and_then(|broker| {
         let incarnation = brokers.get(&broker)?.incarnation;
         Some(Leadership {
@@ -86,18 +92,23 @@ fn lead(row: &mut Assignment, broker: Option<BrokerId>, brokers: &Brokers) {
     row.leader = leader;
 }
 
-fn finish_move(row: &mut Assignment, target: &[BrokerId], brokers: &Brokers) {
-    let stays = row.leader.filter(|l| target.contains(&l.broker));
-    row.replicas = target.to_vec();
-    row.target = None;
+/// The target of a move, once everybody in it is in sync.
+fn moved(row: &Assignment) -> Option<Vec<BrokerId>> {
+    let done = |target: &&Vec<_>| target.iter().all(|broker| row.in_sync.contains(broker));
+    row.target.as_ref().filter(done).cloned()
+}
+
+fn finish_move(row: &mut Assignment, target: Vec<BrokerId>, brokers: &Brokers) {
     row.in_sync.retain(|broker| target.contains(broker));
+    row.replicas = target;
+    row.target = None;
     // A term begins even if the leader stays. Within one it remembers what copies have said; one that
     // goes, is deleted and comes back must find nobody who remembers, or still owes it an answer.
-    let leader = stays.map_or_else(|| successor(row, brokers), |l| Some(l.broker));
+    let leader = successor(row, brokers);
     lead(row, leader, brokers);
 }
 
-fn stamped(row: &Assignment, mut new: Assignment) -> Option<Assignment> {
+pub(super) fn stamped(row: &Assignment, mut new: Assignment) -> Option<Assignment> {
     if new == *row {
         return None;
     }
@@ -195,11 +206,31 @@ mod tests {
         let mut moving = row(Some((1, 1)), &[1, 2, 3]);
         moving.replicas.push(4);
         moving.target = Some(vec![4, 2, 3]);
-        assert_eq!(next(&moving, &all), None);
+        assert_eq!((next(&moving, &all), home(&moving, &all)), (None, None));
         moving.in_sync.push(4);
-        let new = next(&moving, &all).expect("a new row");
+        // It is for the leader to say when: it commits what it took before.
+        assert_eq!(next(&moving, &all), None);
+        let new = home(&moving, &all).expect("a new row");
         assert_eq!((new.replicas, new.target), (vec![4, 2, 3], None));
         assert_eq!(new.in_sync, [2, 3, 4]);
-        assert_eq!(new.leader.map(|l| l.broker), Some(4));
+        assert_eq!((new.leader.map(|l| l.broker), new.epoch), (Some(4), 8));
+    }
+
+    #[test]
+    fn a_move_ends_with_the_election_if_its_leader_dies() {
+        let all = brokers(&[(1, 1, Fenced), (2, 1, Live), (3, 1, Live), (4, 1, Live)]);
+        let mut moving = row(Some((1, 1)), &[1, 2, 3, 4]);
+        moving.replicas.push(4);
+        moving.target = Some(vec![2, 3, 4]);
+        let new = next(&moving, &all).expect("a new row");
+        assert_eq!((new.replicas, new.target), (vec![2, 3, 4], None));
+        assert_eq!((new.leader.map(|l| l.broker), new.epoch), (Some(2), 8));
+    }
+
+    #[test]
+    fn nobody_leads_a_finished_move_that_is_dead() {
+        let all = brokers(&[(1, 1, Fenced), (2, 1, Fenced), (3, 1, Fenced)]);
+        let new = next(&row(Some((1, 1)), &[1, 2, 3]), &all).expect("a new row");
+        assert_eq!((new.leader, new.epoch), (None, 7));
     }
 }

@@ -3,10 +3,13 @@
 //! a partition's row, two that think they hold it do no harm.
 
 mod elect;
+mod level;
 mod place;
+mod relocate;
 
 pub use elect::{away, home, next};
 pub use place::{BrokerLoad, TooFewBrokers, place};
+pub use relocate::{Spread, relocate};
 
 use std::collections::BTreeMap;
 
@@ -32,6 +35,20 @@ pub enum BrokerState {
     Draining,
     /// It let its lease expire.
     Fenced,
+    /// It did so after it was told to drain: nobody waits for it to come back.
+    Retired,
+}
+
+impl BrokerState {
+    /// Whether it renews its lease.
+    pub fn is_live(self) -> bool {
+        matches!(self, Self::Live | Self::Draining)
+    }
+
+    /// Whether its copies are to be somewhere else.
+    pub fn is_leaving(self) -> bool {
+        matches!(self, Self::Draining | Self::Retired)
+    }
 }
 
 /// The brokers by number.
@@ -39,7 +56,7 @@ pub type Brokers = BTreeMap<BrokerId, BrokerView>;
 
 fn is_live(brokers: &Brokers, broker: BrokerId) -> bool {
     let view = brokers.get(&broker);
-    view.is_some_and(|view| view.state != BrokerState::Fenced)
+    view.is_some_and(|view| view.state.is_live())
 }
 
 fn is_staying(brokers: &Brokers, broker: BrokerId) -> bool {

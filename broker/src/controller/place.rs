@@ -1,10 +1,10 @@
 //! Where the copies of new partitions go.
 
-use std::{collections::HashMap, fmt};
+use std::fmt;
 
 use crate::placement::BrokerId;
 
-/// What a broker has to carry. Only those that may be given more are asked about.
+/// What a broker has to carry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BrokerLoad {
     /// The broker.
@@ -15,6 +15,10 @@ pub struct BrokerLoad {
     pub leaders: u64,
     /// Copies on it.
     pub replicas: u64,
+    /// Bytes of them, as far as they are known.
+    pub bytes: u64,
+    /// Whether it may be given more.
+    pub takes: bool,
 }
 
 /// There are not as many brokers as a partition is to have copies.
@@ -43,39 +47,53 @@ pub fn place(
     partitions: usize,
     replication_factor: usize,
 ) -> Result<Vec<Vec<BrokerId>>, TooFewBrokers> {
-    if brokers.len() < replication_factor {
-        return Err(TooFewBrokers {
-            brokers: brokers.len(),
-        });
+    let takers = brokers.iter().filter(|broker| broker.takes).count();
+    if takers < replication_factor {
+        return Err(TooFewBrokers { brokers: takers });
     }
-    let placed = (0..partitions).map(|_| place_one(brokers, replication_factor));
+    let placed = (0..partitions).map(|_| {
+        let mut replicas = Vec::with_capacity(replication_factor);
+        while replicas.len() < replication_factor
+            && let Some(broker) = pick(brokers, &replicas, replicas.is_empty())
+        {
+            let load = &mut brokers[broker];
+            load.leaders += u64::from(replicas.is_empty());
+            load.replicas += 1;
+            replicas.push(load.id);
+        }
+        replicas
+    });
     Ok(placed.collect())
 }
 
-fn place_one(brokers: &mut [BrokerLoad], copies: usize) -> Vec<BrokerId> {
-    let mut chosen: Vec<BrokerId> = Vec::with_capacity(copies);
-    let mut in_rack: HashMap<Option<String>, usize> = HashMap::new();
-    while chosen.len() < copies {
-        let leads = chosen.is_empty();
-        let free = brokers.iter_mut().filter(|b| !chosen.contains(&b.id));
-        let best = free.min_by_key(|broker| {
-            // Brokers that do not say where they stand are in racks of their own.
-            let neighbours = match broker.rack {
-                Some(_) => in_rack.get(&broker.rack).copied().unwrap_or(0),
-                None => 0,
-            };
-            let leaders = if leads { broker.leaders } else { 0 };
-            (neighbours, leaders, broker.replicas, broker.id)
-        });
-        let Some(best) = best else {
-            return chosen;
-        };
-        best.leaders += u64::from(leads);
-        best.replicas += 1;
-        *in_rack.entry(best.rack.clone()).or_default() += 1;
-        chosen.push(best.id);
+/// The place in the list of the broker that should get a copy beside those of `members`; it `leads` by
+/// preference, or does not. `None` if nobody is left who takes it.
+pub(super) fn pick(brokers: &[BrokerLoad], members: &[BrokerId], leads: bool) -> Option<usize> {
+    let free = |place: &usize| brokers[*place].takes && !members.contains(&brokers[*place].id);
+    (0..brokers.len()).filter(free).min_by_key(|place| {
+        let broker = &brokers[*place];
+        let leaders = if leads { broker.leaders } else { 0 };
+        let neighbours = neighbours(brokers, members, broker);
+        (
+            neighbours,
+            leaders,
+            broker.replicas,
+            broker.bytes,
+            broker.id,
+        )
+    })
+}
+
+/// How many of `members`, beside itself, stand in a broker's rack. Brokers that do not say where they
+/// stand are in racks of their own.
+pub(super) fn neighbours(brokers: &[BrokerLoad], members: &[BrokerId], of: &BrokerLoad) -> usize {
+    let near = |other: &&BrokerLoad| {
+        other.id != of.id && other.rack == of.rack && members.contains(&other.id)
+    };
+    match of.rack {
+        Some(_) => brokers.iter().filter(near).count(),
+        None => 0,
     }
-    chosen
 }
 
 #[cfg(test)]
@@ -88,6 +106,8 @@ mod tests {
             rack: rack.map(str::to_owned),
             leaders: 0,
             replicas: 0,
+            bytes: 0,
+            takes: true,
         }
     }
 

@@ -1,14 +1,16 @@
 //! Controlling the cluster: one broker at a time notices who is gone, and has others lead.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use headwater_log::PartitionId;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::{Contact, LEASE};
 use crate::{
-    controller,
+    controller::{self, Spread, relocate},
     node::Node,
     placement::{Incarnation, Proposal, Registry, RegistryError},
+    replica::Assignment,
 };
 
 /// Between two looks at the leases.
@@ -100,33 +102,67 @@ async fn look(
 /// Brings every partition's row to what it should be.
 async fn plan(node: &Node, registry: &dyn Registry) -> Result<(), RegistryError> {
     let started = Instant::now();
-    let brokers = node.placement().brokers();
-    let mut proposals = Vec::new();
-    for topic in node.placement().topics() {
-        for (partition, row) in (0..).zip(&topic.partitions) {
-            if let Some(new) = controller::next(row, &brokers.views) {
-                proposals.push(Proposal {
-                    id: headwater_log::PartitionId {
-                        topic: topic.id,
-                        partition,
-                    },
-                    was: row.partition_epoch,
-                    row: new,
-                    added: Vec::new(),
-                });
-            }
-        }
-    }
+    let Plan {
+        mut proposals,
+        moved,
+    } = Plan::of(node);
     if proposals.is_empty() {
         return Ok(());
     }
-    let partitions = proposals.len();
+    let elected = proposals.len() - moved;
     while !proposals.is_empty() {
         let rest = proposals.split_off(proposals.len().min(PROPOSALS_MAX));
         registry.propose(proposals).await?;
         proposals = rest;
     }
     let elapsed_ms = started.elapsed().as_millis() as u64;
-    tracing::info!(partitions, elapsed_ms, "leaders and in-sync sets were set");
+    tracing::info!(elected, moved, elapsed_ms, "partitions' rows were set");
     Ok(())
+}
+
+/// What rows should be written.
+struct Plan {
+    proposals: Vec<Proposal>,
+    /// How many of them have copies move.
+    moved: usize,
+}
+
+impl Plan {
+    fn of(node: &Node) -> Self {
+        let brokers = node.placement().brokers();
+        let topics = node.placement().topics();
+        let mut rows = BTreeMap::new();
+        for topic in &topics {
+            for (partition, row) in (0..).zip(&topic.partitions) {
+                let topic = topic.id;
+                rows.insert(PartitionId { topic, partition }, &**row);
+            }
+        }
+        let elected = rows.iter().filter_map(|(id, row)| {
+            let new = controller::next(row, &brokers.views)?;
+            Some(proposal(*id, row, new))
+        });
+        let mut proposals: Vec<_> = elected.collect();
+        let elected = proposals.len();
+        if brokers.views.values().any(|view| view.state.is_leaving()) {
+            let all = rows.iter().map(|(id, row)| (*id, *row, 0));
+            let moves = Spread::new(&brokers.views, all).evacuated().moves();
+            // Of two proposals for one partition the second finds another row; it is made again.
+            proposals.extend(moves.filter_map(|(id, target)| {
+                let row = rows.get(&id)?;
+                Some(proposal(id, row, relocate(row, &target)?))
+            }));
+        }
+        let moved = proposals.len() - elected;
+        Self { proposals, moved }
+    }
+}
+
+fn proposal(id: PartitionId, row: &Assignment, new: Assignment) -> Proposal {
+    Proposal {
+        id,
+        was: row.partition_epoch,
+        row: new,
+        added: Vec::new(),
+    }
 }

@@ -8,7 +8,7 @@ use super::Node;
 use crate::{
     error::NodeError,
     look::look_until,
-    partition::{Partition, Roles, Standing},
+    partition::{Arrival, Partition, Roles, Standing},
     replica::{Assignment, Learned, Replica, Rules},
 };
 
@@ -22,13 +22,20 @@ impl Node {
     /// # Errors
     /// The log failed: the node has no roles in the new epochs.
     pub async fn assign(&self, rows: Vec<Assigned>) -> Result<(), NodeError> {
-        let mut epochs = Vec::new();
-        let mut taking = Vec::new();
+        let _assigning = self.assigning.lock().await;
+        let (mut epochs, mut gone, mut taking) = (Vec::new(), Vec::new(), Vec::new());
         for (id, row) in rows {
             let Some(partition) = self.copy_of(id, &row) else {
+                if self.has_moved_away(id, &row) {
+                    gone.push((id, row.epoch));
+                }
                 continue;
             };
             match partition.learn(&row) {
+                // It took part in an earlier term, and in this one others have all that counts.
+                Learned::NewEpoch(epoch) if !row.replicas.contains(&self.id) => {
+                    gone.push((id, epoch));
+                }
                 Learned::NewEpoch(epoch) => {
                     epochs.push((id, epoch));
                     taking.push((partition, row));
@@ -43,16 +50,16 @@ impl Node {
                 Learned::Updated if partition.leads() && row.replicas.len() > 1 => {
                     self.look_after(&partition);
                 }
-                Learned::Nothing | Learned::Updated => {}
+                Learned::Updated => self.follow_on(&partition, &row),
+                Learned::Nothing => {}
             }
+        }
+        if !gone.is_empty() {
+            self.remove_copies(gone).await?;
         }
         if !epochs.is_empty() {
             let log = self.log.clone();
-            let noted = tokio::task::spawn_blocking(move || log.note_seen_epochs(&epochs));
-            noted
-                .await
-                .map_err(|_| NodeError("the start of a term was cancelled".into()))?
-                .map_err(|error| NodeError(error.to_string()))?;
+            blocking(move || log.note_seen_epochs(&epochs)).await?;
         }
         let mut followed: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (partition, row) in taking {
@@ -67,6 +74,44 @@ impl Node {
         }
         self.roles_taken.notify_waiters();
         Ok(())
+    }
+
+    /// Removes copies that are not this broker's any more. The epoch in which they went is kept: by
+    /// metadata from before it, which a restored database may hold, nobody is to lead with an empty log.
+    async fn remove_copies(&self, gone: Vec<(PartitionId, i32)>) -> Result<(), NodeError> {
+        for (id, _) in &gone {
+            self.topics.remove(*id);
+            self.arrivals.ended(*id);
+        }
+        let (log, copies) = (self.log.clone(), gone.len());
+        blocking(move || {
+            let ids: Vec<_> = gone.iter().map(|(id, _)| *id).collect();
+            log.drop_partitions(&ids)?;
+            log.note_seen_epochs(&gone)
+        })
+        .await?;
+        tracing::info!(copies, "copies that moved away were removed");
+        Ok(())
+    }
+
+    /// Whether the disk has a copy from an earlier term of a partition that is elsewhere now.
+    fn has_moved_away(&self, id: PartitionId, row: &Assignment) -> bool {
+        let log = self.log.existing(id);
+        log.is_some_and(|log| log.seen_epoch() < row.epoch && log.next_offset() > 0)
+    }
+
+    /// Has a copy looked at whose move may have changed: it may fetch now, or another may.
+    fn follow_on(&self, partition: &Partition, row: &Assignment) {
+        let id = partition.id;
+        if !self.arrivals.is_idle() && partition.arrival() != Arrival::Comes {
+            self.arrivals.ended(id);
+        }
+        if (row.target.is_some() || !row.in_sync.contains(&self.id))
+            && let Some(leader) = partition.follows()
+            && let Some(following) = self.following.lock().get(&leader)
+        {
+            following.look_at(id);
+        }
     }
 
     /// Waits until this broker leads every partition of which it has the only copy: after a start it
@@ -111,4 +156,14 @@ impl Node {
         });
         Some(made)
     }
+}
+
+/// Does to the log what blocks.
+async fn blocking(
+    work: impl FnOnce() -> Result<(), headwater_log::AppendError> + Send + 'static,
+) -> Result<(), NodeError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| NodeError("the start of a term was cancelled".into()))?
+        .map_err(|error| NodeError(error.to_string()))
 }

@@ -2,15 +2,16 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use headwater_log::PartitionId;
 use parking_lot::Mutex;
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{Node, lead::HEARTBEAT};
 use crate::{
-    partition::{Next, Outbox, Partition},
+    partition::{Arrival, Next, Outbox, Partition},
     placement::BrokerId,
-    replica::Answer,
+    replica::{Answer, AnswerBody},
     session::{FollowerMessage, FollowerSession, LeaderMessage},
 };
 
@@ -30,6 +31,13 @@ const SEGMENT_BYTES: u64 = 256 << 20;
 pub(super) struct Following {
     partitions: Mutex<HashSet<PartitionId>>,
     outbox: Arc<Outbox>,
+}
+
+impl Following {
+    /// Has its session look at a partition.
+    pub fn look_at(&self, id: PartitionId) {
+        self.outbox.mark(id);
+    }
 }
 
 impl Node {
@@ -105,6 +113,10 @@ async fn follow(node: &Node, leader: BrokerId, following: &Following, session: F
         () = ask(node, leader, following, outgoing) => {}
         () = listen(node, following, incoming) => {}
     }
+    if !node.arrivals.is_idle() {
+        let ids: Vec<_> = following.partitions.lock().iter().copied().collect();
+        ids.into_iter().for_each(|id| node.arrivals.ended(id));
+    }
 }
 
 /// Fetches, and says what became durable.
@@ -134,12 +146,18 @@ async fn ask(
             let followed = node.topics.existing(id);
             let Some(partition) = followed.filter(|p| p.follows() == Some(leader)) else {
                 following.partitions.lock().remove(&id);
+                node.arrivals.ended(id);
                 continue;
+            };
+            let may_fetch = match partition.arrival() {
+                Arrival::Settled => true,
+                Arrival::Comes => node.arrivals.may_fetch(id, outbox),
+                Arrival::Goes => false,
             };
             if let Some(to) = partition.trim_to() {
                 trim(&partition, to, outbox);
             }
-            let (fetch, progress) = partition.to_leader();
+            let (fetch, progress) = partition.to_leader(may_fetch);
             message.fetches.extend(fetch.map(|fetch| (id, fetch)));
             message
                 .progress
@@ -188,6 +206,11 @@ async fn listen(node: &Node, following: &Following, mut incoming: mpsc::Receiver
 fn take_in(node: &Node, partition: &Arc<Partition>, answer: Answer, outbox: &Arc<Outbox>) {
     let (id, term) = (partition.id, answer.epoch);
     let settings = node.placement.topic(id.topic).map(|topic| topic.settings);
+    if let AnswerBody::Records { batches, .. } = &answer.body
+        && partition.arrival() == Arrival::Comes
+    {
+        node.arrivals.came(batches.iter().map(Bytes::len).sum());
+    }
     let segment_bytes = settings.map_or(SEGMENT_BYTES, |settings| settings.segment_bytes);
     match partition.on_answer(answer, segment_bytes) {
         Next::Fetch => outbox.mark(id),

@@ -1,5 +1,6 @@
 //! One node: its log, the partitions on it, and the [`Broker`](crate::Broker) calls they answer.
 
+mod arrivals;
 mod assign;
 mod fetch;
 mod follow;
@@ -27,7 +28,10 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::{
-    broker::{Acks, Answer, Broker, Fetch, Fetched, PartitionBatch, PartitionState, Produced},
+    broker::{
+        Acks, Answer, Broker, Fetch, Fetched, Held, Holdings, PartitionBatch, PartitionState,
+        Produced,
+    },
     clock::Clock,
     cluster::Network,
     error::{FetchError, NodeError, ProduceError},
@@ -35,6 +39,7 @@ use crate::{
     partition::Partition,
     placement::{BrokerId, Incarnation, Placement, Registry},
 };
+use arrivals::Arrivals;
 use follow::Following;
 use topics::Topics;
 
@@ -51,6 +56,8 @@ pub struct NodeOptions {
     pub maintenance_interval: Duration,
     /// How long a copy may be behind, or silent, before it leaves the in-sync set.
     pub lag_max: Duration,
+    /// How fast copies that move here may come, in bytes a second.
+    pub move_bytes_per_second: u64,
     /// Called once when the log fails for good. Nothing is acknowledged after it; the process is
     /// expected to end, because what the disk did with the last writes cannot be known.
     pub on_failure: Box<dyn Fn(&Failure) + Send + Sync>,
@@ -72,7 +79,10 @@ pub struct Node {
     joined: OnceLock<Joined>,
     /// Told when partitions have taken roles.
     roles_taken: Notify,
+    /// Held while rows are taken in: of two for one partition, one comes after the other.
+    assigning: tokio::sync::Mutex<()>,
     following: Mutex<HashMap<BrokerId, Arc<Following>>>,
+    arrivals: Arrivals,
     /// When each follower was heard of last, after `started`.
     heard: Mutex<HashMap<BrokerId, Duration>>,
     /// Partitions whose in-sync set is looked after.
@@ -134,7 +144,9 @@ impl Node {
             lag_max: options.lag_max,
             joined: OnceLock::new(),
             roles_taken: Notify::new(),
+            assigning: tokio::sync::Mutex::default(),
             following: Mutex::default(),
+            arrivals: Arrivals::new(options.move_bytes_per_second),
             heard: Mutex::default(),
             unsettled: Mutex::default(),
             stopped: AtomicBool::new(false),
@@ -267,6 +279,24 @@ impl Node {
         })
     }
 
+    fn all_held(&self, moving_only: bool) -> Holdings {
+        let mut holdings = Holdings::default();
+        self.topics.each(|partition| {
+            let bytes = partition.log.bytes();
+            holdings.bytes += bytes;
+            let copied = partition.copied();
+            if partition.leads() && (copied.is_some() || !moving_only) {
+                holdings.led.push(Held {
+                    id: partition.id,
+                    bytes,
+                    high_watermark: partition.high_watermark(),
+                    copied,
+                });
+            }
+        });
+        holdings
+    }
+
     /// The end of what readers may be told. A leader whose term has just begun waits until it knows.
     async fn readable_end(&self, partition: &Partition) -> Result<u64, FetchError> {
         let end = partition.readable_within(ROLE_WAIT).await;
@@ -394,6 +424,10 @@ impl Broker for Node {
                     other => FetchError::Unavailable(other.to_string()),
                 })
         })
+    }
+
+    fn holdings(&self, moving_only: bool) -> Answer<'_, Result<Holdings, FetchError>> {
+        Box::pin(async move { Ok(self.all_held(moving_only)) })
     }
 
     fn topic_grew(&self, topic: TopicId) {

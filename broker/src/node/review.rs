@@ -9,7 +9,6 @@ use headwater_log::PartitionId;
 
 use super::Node;
 use crate::{
-    controller::BrokerState,
     partition::Partition,
     placement::{BrokerId, Proposal},
     replica::{InSyncChange, InSyncOutcome},
@@ -76,14 +75,13 @@ impl Node {
         let heard = self.heard.lock().clone();
         let brokers = self.placement.brokers();
         let silent_for = |broker: BrokerId| {
-            let state = brokers.views.get(&broker).map(|view| view.state);
-            match state {
+            let view = brokers.views.get(&broker);
+            match heard.get(&broker) {
                 // The database says it is gone; nothing is waited for.
-                Some(BrokerState::Fenced) => Duration::MAX,
+                _ if view.is_some_and(|view| !view.state.is_live()) => Duration::MAX,
+                Some(at) => now.saturating_sub(*at),
                 // Who has not come yet is judged by what it lacks.
-                _ => heard
-                    .get(&broker)
-                    .map_or(Duration::ZERO, |at| now.saturating_sub(*at)),
+                None => Duration::ZERO,
             }
         };
         let ids: Vec<PartitionId> = self.unsettled.lock().iter().copied().collect();

@@ -74,6 +74,15 @@ impl Topics {
         topic.existing(id.partition)
     }
 
+    /// This broker has no copy of the partition any more.
+    pub fn remove(&self, id: PartitionId) {
+        let topic = self.topics.read().get(&id.topic).cloned();
+        let removed = topic.and_then(|topic| topic.partitions.write().remove(&id.partition));
+        if let Some(partition) = removed {
+            partition.close();
+        }
+    }
+
     pub fn forget(&self, topic: TopicId) {
         if let Some(topic) = self.topics.write().remove(&topic) {
             topic.each(|partition| partition.close());

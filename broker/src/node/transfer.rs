@@ -55,15 +55,16 @@ impl Node {
         tracing::info!(partitions, "leadership was handed over");
     }
 
-    /// Gives partitions back to those who are to lead them, and all of them away if this broker
-    /// drains.
+    /// Ends moves that are done, gives partitions back to those who are to lead them, and all of them
+    /// away if this broker drains.
     pub async fn bring_home(&self) {
         let brokers = self.placement.brokers();
         let drains = brokers.views.get(&self.id).map(|view| view.state);
-        let led = match drains {
-            Some(BrokerState::Draining) => self.led_rows(|row| away(row, self.id, &brokers.views)),
-            _ => self.led_rows(|row| home(row, &brokers.views)),
-        };
+        let drains = drains == Some(BrokerState::Draining);
+        let led = self.led_rows(|row| {
+            let away = || away(row, self.id, &brokers.views).filter(|_| drains);
+            home(row, &brokers.views).or_else(away)
+        });
         self.transfer(led).await;
     }
 

@@ -28,6 +28,17 @@ pub(crate) enum Next {
     Halt,
 }
 
+/// What a copy is to a move that is not done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// It is in sync, or nothing moves.
+    Settled,
+    /// It is on its way to being in sync.
+    Comes,
+    /// It is not in sync, and will be deleted when the move is done.
+    Goes,
+}
+
 /// What a follower has to remove, by the word of the leader of a term.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cut {
@@ -103,10 +114,42 @@ impl Partition {
         roles.replica.watermark_for(follower, &*self.log)
     }
 
-    /// What a follower has to tell its leader.
-    pub fn to_leader(&self) -> (Option<FollowerFetch>, Option<Progress>) {
+    /// How far the copies have come that are to be in sync once a move is done: the last of them, as
+    /// an offset. `None` if this broker does not lead, or nothing moves.
+    pub fn copied(&self) -> Option<u64> {
+        let Roles { replica, row } = &*self.replica.lock();
+        let row = row.as_ref().filter(|_| replica.leads_in().is_some())?;
+        let coming = row.target.iter().flatten();
+        let coming = coming.filter(|broker| !row.in_sync.contains(broker));
+        let copied = coming.map(|broker| replica.durable_on(*broker).unwrap_or(0));
+        row.target.as_ref()?;
+        Some(copied.min().unwrap_or_else(|| replica.high_watermark()))
+    }
+
+    /// What this broker's copy is to a move that is not done.
+    pub fn arrival(&self) -> Arrival {
+        let Roles { replica, row } = &*self.replica.lock();
+        match row
+            .as_ref()
+            .and_then(|row| Some((row, row.target.as_ref()?)))
+        {
+            Some((row, target)) if !row.in_sync.contains(&replica.me()) => {
+                match target.contains(&replica.me()) {
+                    true => Arrival::Comes,
+                    false => Arrival::Goes,
+                }
+            }
+            _ => Arrival::Settled,
+        }
+    }
+
+    /// What a follower has to tell its leader. It fetches only if it `may`.
+    pub fn to_leader(&self, may_fetch: bool) -> (Option<FollowerFetch>, Option<Progress>) {
         let Roles { replica, .. } = &mut *self.replica.lock();
-        let fetch = replica.fetch(&*self.log);
+        let fetch = match may_fetch {
+            true => replica.fetch(&*self.log),
+            false => None,
+        };
         // A fetch says what is durable too.
         let progress = match fetch {
             Some(_) => None,

@@ -25,7 +25,7 @@ use headwater_record::{Batch, BatchView, Producer, records_equal};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
-pub(crate) use copy::Next;
+pub(crate) use copy::{Arrival, Next};
 pub(crate) use outbox::Outbox;
 pub(crate) use role::{Roles, Standing};
 

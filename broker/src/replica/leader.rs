@@ -420,6 +420,15 @@ impl Replica {
         }
     }
 
+    /// What is durable on a follower, as far as this leader knows; `None` of who follows nobody here or
+    /// has not come yet.
+    pub fn durable_on(&self, broker: BrokerId) -> Option<u64> {
+        match &self.role {
+            Role::Leader(leader) => leader.follower(broker)?.durable,
+            Role::Idle | Role::Follower(_) => None,
+        }
+    }
+
     /// Whether there is nothing to look after: every replica is in sync and has everything.
     pub fn is_settled(&self, log: &impl ReplicaLog) -> bool {
         match &self.role {

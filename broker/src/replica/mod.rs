@@ -137,6 +137,11 @@ impl Replica {
         }
     }
 
+    /// The broker that it is on.
+    pub fn me(&self) -> BrokerId {
+        self.me
+    }
+
     /// Everything below is committed: acknowledged or about to be, and never truncated.
     pub fn high_watermark(&self) -> u64 {
         self.high_watermark

@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use headwater_log::TopicId;
+use headwater_log::{PartitionId, TopicId};
 use headwater_record::Batch;
 use tonic::Status;
 
 use super::{FETCH_WAIT_MAX, hello, proto};
 use crate::{
-    broker::{Acks, Fetch, FetchPosition, Fetched, PartitionBatch, PartitionState, Produced},
+    broker::{
+        Acks, Fetch, FetchPosition, Fetched, Held, Holdings, PartitionBatch, PartitionState,
+        Produced,
+    },
     error::{FetchError, ProduceError},
 };
 
@@ -213,6 +216,39 @@ pub(super) fn state(answer: proto::PartitionState) -> Result<PartitionState, Fet
         log_start: answer.log_start,
         high_watermark: answer.high_watermark,
         hot_bytes: answer.hot_bytes,
+    })
+}
+
+pub(super) fn holdings_response(holdings: Holdings) -> proto::HoldingsResponse {
+    let led = holdings.led.into_iter().map(|held| proto::Held {
+        topic: topic_bytes(held.id.topic),
+        partition: held.id.partition,
+        bytes: held.bytes,
+        high_watermark: held.high_watermark,
+        copied: held.copied,
+    });
+    proto::HoldingsResponse {
+        bytes: holdings.bytes,
+        led: led.collect(),
+    }
+}
+
+pub(super) fn holdings(response: proto::HoldingsResponse) -> Result<Holdings, FetchError> {
+    let led = response.led.into_iter().map(|held| {
+        let topic = topic(&held.topic).map_err(|bad| bad.message().to_owned());
+        Ok(Held {
+            id: PartitionId {
+                topic: topic.map_err(FetchError::Unavailable)?,
+                partition: held.partition,
+            },
+            bytes: held.bytes,
+            high_watermark: held.high_watermark,
+            copied: held.copied,
+        })
+    });
+    Ok(Holdings {
+        bytes: response.bytes,
+        led: led.collect::<Result<_, FetchError>>()?,
     })
 }
 

@@ -11,9 +11,10 @@ use tonic::{Request, Response, Status, Streaming, async_trait};
 use super::{
     SESSION_MESSAGES, Service, calls, hello,
     proto::{
-        self, FetchRequest, FetchResponse, FollowerFrame, Hello, LeaderFrame, OffsetForTimeRequest,
-        OffsetResponse, PartitionStatesRequest, PartitionStatesResponse, ProduceRequest,
-        ProduceResponse, TopicGrewRequest, TopicGrewResponse, TrimRequest,
+        self, FetchRequest, FetchResponse, FollowerFrame, Hello, HoldingsRequest, HoldingsResponse,
+        LeaderFrame, OffsetForTimeRequest, OffsetResponse, PartitionStatesRequest,
+        PartitionStatesResponse, ProduceRequest, ProduceResponse, TopicGrewRequest,
+        TopicGrewResponse, TrimRequest,
     },
     sessions::{Answering, Ends},
 };
@@ -114,6 +115,16 @@ impl proto::broker_server::Broker for Handlers {
         };
         let trimmed = self.service.broker.trim(id, request.before_offset).await;
         Ok(Response::new(calls::offset_response(trimmed)))
+    }
+
+    async fn holdings(
+        &self,
+        request: Request<HoldingsRequest>,
+    ) -> Result<Response<HoldingsResponse>, Status> {
+        let request = self.admit(request)?;
+        let holdings = self.service.broker.holdings(request.moving_only).await;
+        let holdings = holdings.map_err(|error| Status::unavailable(error.to_string()))?;
+        Ok(Response::new(calls::holdings_response(holdings)))
     }
 
     async fn topic_grew(

@@ -22,7 +22,9 @@ use super::{
     wire::Wire,
 };
 use crate::{
-    broker::{Acks, Answer, Broker, Fetch, Fetched, PartitionBatch, PartitionState, Produced},
+    broker::{
+        Acks, Answer, Broker, Fetch, Fetched, Holdings, PartitionBatch, PartitionState, Produced,
+    },
     error::{FetchError, NodeError, ProduceError},
     placement::{BrokerId, Incarnation},
     session::{FollowerSession, Unreachable},
@@ -286,6 +288,15 @@ impl Broker for RemoteBroker {
             let (mut client, request) = self.prepare(message).await?;
             let call = client.trim(request);
             calls::offset(self.within(self.deadlines.other, call).await?)
+        })
+    }
+
+    fn holdings(&self, moving_only: bool) -> Answer<'_, Result<Holdings, FetchError>> {
+        Box::pin(async move {
+            let message = proto::HoldingsRequest { moving_only };
+            let (mut client, request) = self.prepare(message).await?;
+            let call = client.holdings(request);
+            calls::holdings(self.within(self.deadlines.other, call).await?)
         })
     }
 

@@ -110,6 +110,7 @@ impl Brokers {
         let dir = self.dir(id);
         std::fs::create_dir_all(&dir).expect("made");
         let options = NodeOptions {
+            move_bytes_per_second: 100 << 20,
             id,
             log: LogOptions::new(dir.join("log")),
             maintenance_interval: Duration::from_millis(50),

@@ -3,6 +3,7 @@
 
 mod brokers;
 mod metadata;
+mod moves;
 
 use std::time::Duration;
 

@@ -10,7 +10,7 @@ use headwater_broker::{
     Answer, BrokerDirectory, BrokerId, Incarnation, PartitionId, Placement, Proposal, Registered,
     Registration, Registry, RegistryError, Renewal, Renewed, TopicId, TopicPlacement,
     TopicSettings,
-    controller::{BrokerState, BrokerView},
+    controller::{BrokerState, BrokerView, relocate},
     replica::{Assignment, Leadership},
 };
 use parking_lot::Mutex;
@@ -82,10 +82,28 @@ impl Metadata {
 
     /// What a controller does when a lease is over.
     pub fn fence(&self, broker: BrokerId) {
+        self.set(broker, BrokerState::Fenced);
+    }
+
+    /// What an operator does before a broker goes.
+    pub fn drain(&self, broker: BrokerId) {
+        self.set(broker, BrokerState::Draining);
+    }
+
+    fn set(&self, broker: BrokerId, to: BrokerState) {
         let mut state = self.state.lock();
         if let Some(view) = state.directory.views.get_mut(&broker) {
-            view.state = BrokerState::Fenced;
+            view.state = to;
         }
+        drop(state);
+        self.changed.send_replace(());
+    }
+
+    /// Has a partition's copies move.
+    pub fn relocate(&self, id: PartitionId, target: &[BrokerId]) {
+        let mut state = self.state.lock();
+        let row = relocate(&state.rows[&id], target).expect("another row");
+        state.rows.insert(id, Arc::new(row));
         drop(state);
         self.changed.send_replace(());
     }
@@ -93,9 +111,9 @@ impl Metadata {
     fn write(state: &mut State, proposal: &Proposal) {
         let views = &state.directory.views;
         let good = proposal.added.iter().all(|(broker, incarnation)| {
-            views.get(broker).is_some_and(|view| {
-                view.incarnation == *incarnation && view.state != BrokerState::Fenced
-            })
+            views
+                .get(broker)
+                .is_some_and(|view| view.incarnation == *incarnation && view.state.is_live())
         });
         if let Some(row) = state.rows.get_mut(&proposal.id)
             && row.partition_epoch == proposal.was
@@ -186,7 +204,7 @@ impl Registry for Metadata {
     ) -> Answer<'_, Result<bool, RegistryError>> {
         // The first that is not fenced.
         let state = self.state.lock();
-        let live = |(_, view): &(&BrokerId, &BrokerView)| view.state != BrokerState::Fenced;
+        let live = |(_, view): &(&BrokerId, &BrokerView)| view.state.is_live();
         let first = state.directory.views.iter().find(live);
         let controls = first.is_some_and(|(id, _)| *id == broker);
         Box::pin(std::future::ready(Ok(controls)))

@@ -99,6 +99,16 @@ async fn the_other_calls_arrive() {
     assert_eq!(broker.trim(id, 1 << 50).await, Ok(1 << 50));
     broker.topic_grew(TOPIC);
     server.broker.grown.notified().await;
+    for moving_only in [false, true] {
+        let holdings = broker.holdings(moving_only).await.unwrap();
+        assert_eq!((holdings.bytes, holdings.led.len()), (state.hot_bytes, 1));
+        let held = holdings.led[0];
+        assert_eq!(
+            (held.id, held.bytes, held.high_watermark),
+            (id, holdings.bytes, 1)
+        );
+        assert_eq!(held.copied, moving_only.then_some(1));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

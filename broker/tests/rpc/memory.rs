@@ -7,8 +7,8 @@ use std::{
 
 use bytes::Bytes;
 use headwater_broker::{
-    Acks, Answer, Broker, Fetch, FetchError, Fetched, LeaderSession, NodeError, PartitionBatch,
-    PartitionId, PartitionState, ProduceError, Produced, SessionHost, TopicId,
+    Acks, Answer, Broker, Fetch, FetchError, Fetched, Held, Holdings, LeaderSession, NodeError,
+    PartitionBatch, PartitionId, PartitionState, ProduceError, Produced, SessionHost, TopicId,
 };
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
@@ -137,6 +137,20 @@ impl Broker for Memory {
     fn trim(&self, _: PartitionId, before: u64) -> Answer<'_, Result<u64, FetchError>> {
         let answer = self.refused().map_or(Ok(before), Err);
         Box::pin(std::future::ready(answer))
+    }
+
+    fn holdings(&self, moving_only: bool) -> Answer<'_, Result<Holdings, FetchError>> {
+        let logs = self.partitions.lock();
+        let held = |(id, log): (&PartitionId, &Vec<Bytes>)| Held {
+            id: *id,
+            bytes: log.iter().map(|batch| batch.len() as u64).sum(),
+            high_watermark: log.len() as u64,
+            copied: moving_only.then_some(1),
+        };
+        let led: Vec<_> = logs.iter().map(held).collect();
+        let bytes = led.iter().map(|held| held.bytes).sum();
+        let holdings = self.refused().map_or(Ok(Holdings { bytes, led }), Err);
+        Box::pin(std::future::ready(holdings))
     }
 
     fn topic_grew(&self, _: TopicId) {

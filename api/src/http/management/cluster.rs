@@ -130,7 +130,7 @@ impl From<BrokerLoad> for BrokerInfo {
             state: match broker.row.view().state {
                 BrokerState::Live => "live",
                 BrokerState::Draining => "draining",
-                BrokerState::Fenced => "fenced",
+                BrokerState::Fenced | BrokerState::Retired => "fenced",
             },
             rack: broker.row.rack,
             leaders: broker.leaders,

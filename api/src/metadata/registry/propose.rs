@@ -61,9 +61,9 @@ impl Store {
 /// Whether who is new in the in-sync set still lives the life in which it caught up.
 fn all_live(proposal: &Proposal, brokers: &Brokers) -> bool {
     proposal.added.iter().all(|(broker, incarnation)| {
-        brokers.get(broker).is_some_and(|view| {
-            view.incarnation == *incarnation && view.state != BrokerState::Fenced
-        })
+        brokers
+            .get(broker)
+            .is_some_and(|view| view.incarnation == *incarnation && view.state.is_live())
     })
 }
 

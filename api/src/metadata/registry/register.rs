@@ -22,6 +22,19 @@ impl Store {
             self.check_free(&mut change, known, &broker).await?;
         }
         let data_dir = encode_hex(&broker.data_dir);
+        let all = BrokerRow::all(&mut change).await?;
+        if let Some(other) = all
+            .iter()
+            .find(|other| other.data_dir == data_dir && other.id != i64::from(broker.id))
+        {
+            // What is in there is broker `other`'s copies. Under another number they would be nobody's,
+            // and removed as such.
+            return Err(RegistryError::Taken(format!(
+                "its data directory is that of broker {}: start it under that number, or with \
+                 another directory",
+                other.id
+            )));
+        }
         let is_same = |known: &BrokerRow| known.data_dir == data_dir;
         let disk_replaced = known.as_ref().is_some_and(|known| {
             // Less than what was renewed is an older copy of the disk.

@@ -185,7 +185,8 @@ impl BrokerRow {
             state: match (self.fenced, self.draining) {
                 (0, 0) => BrokerState::Live,
                 (0, _) => BrokerState::Draining,
-                _ => BrokerState::Fenced,
+                (_, 0) => BrokerState::Fenced,
+                _ => BrokerState::Retired,
             },
             rack: self.rack.clone(),
         }
