@@ -61,6 +61,8 @@ pub const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 pub const BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Bytes a second below which a body is given up, after [`BODY_IDLE_TIMEOUT`].
 pub const BODY_BYTES_PER_SECOND_MIN: usize = 4 << 10;
+/// How long operators wait for a broker to say what it holds.
+pub const HOLDINGS_WAIT: Duration = Duration::from_secs(2);
 /// How long a stop waits for requests in flight.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a call waits for a partition to have a leader that answers.

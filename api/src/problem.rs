@@ -88,6 +88,8 @@ codes! {
         "PUT ensures: it answers 200 only if the topic already is what the body asks for. Change it with PATCH.";
     AlreadyExists "already_exists" 409 false "Already exists"
         "The id is taken, or was: ids of organizations and projects are never given to somebody else.";
+    BrokerInUse "broker_in_use" 409 false "Broker in use"
+        "A broker is removed once it is stopped and holds no copies: drain it, wait until it has none, stop it.";
     LastOwner "last_owner" 409 false "Last owner"
         "An organization keeps at least one owner. Make somebody else one first.";
     PreconditionFailed "precondition_failed" 412 false "Precondition failed"

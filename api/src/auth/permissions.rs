@@ -210,6 +210,7 @@ permissions! {
     GetCluster               "getCluster"               OPERATOR      Wait  Never;
     ListBrokers              "listBrokers"              OPERATOR      Wait  Never;
     DrainBroker              "drainBroker"              OPERATOR      Wait  Never;
+    RemoveBroker             "removeBroker"             OPERATOR      Wait  Never;
     RebalanceCluster         "rebalanceCluster"         OPERATOR      Wait  Never;
     GetOrganizationUsage     "getOrganizationUsage"     VIEWER        Wait  Never;
     GetProjectUsage          "getProjectUsage"          VIEWER        Wait  Never;

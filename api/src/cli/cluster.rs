@@ -5,7 +5,7 @@ use std::{os::unix::fs::PermissionsExt, path::Path};
 use headwater_broker::rpc::Secret;
 
 /// How a node is one of several; a node alone needs none of it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct ClusterSettings {
     /// The file with the secret that the cluster's nodes share.
     pub secret_file: Option<std::path::PathBuf>,
@@ -13,6 +13,22 @@ pub struct ClusterSettings {
     pub advertise: Option<String>,
     /// Where the node stands.
     pub rack: Option<String>,
+    /// How fast copies that move here may come, in bytes a second.
+    pub move_bytes_per_second: u64,
+}
+
+/// Copies that move leave room on disks and networks for those that have to keep up.
+pub const MOVE_BYTES_PER_SECOND: u64 = 100 << 20;
+
+impl Default for ClusterSettings {
+    fn default() -> Self {
+        Self {
+            secret_file: None,
+            advertise: None,
+            rack: None,
+            move_bytes_per_second: MOVE_BYTES_PER_SECOND,
+        }
+    }
 }
 
 /// Reads the cluster's secret.

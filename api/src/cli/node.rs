@@ -389,6 +389,7 @@ async fn open_node(
         id: number,
         log: LogOptions::new(settings.data_dir.join("log")),
         maintenance_interval: settings.maintenance_interval,
+        move_bytes_per_second: settings.cluster.move_bytes_per_second,
         lag_max: membership::LAG_MAX,
         on_failure: Box::new(|failure| {
             tracing::error!(%failure, "the log failed; the process ends so that nothing is acknowledged");

@@ -57,6 +57,12 @@ pub struct ServeArgs {
     /// What fails together has the same name. Nodes without one count as a rack of their own each.
     #[arg(long, value_name = "NAME", env = "HEADWATER_RACK", value_parser = cluster::rack)]
     rack: Option<String>,
+    /// How fast copies of partitions may move to this broker, in bytes a second [default: 104857600]
+    ///
+    /// By a drain or a rebalance. Copies that have to keep up with writes are not held back by it; one
+    /// of a partition that is written to faster than this never arrives.
+    #[arg(long, value_name = "BYTES", env = "HEADWATER_MOVE_BYTES_PER_SECOND")]
+    move_bytes_per_second: Option<u64>,
     /// Where records are kept
     #[arg(long, env = "HEADWATER_DATA_DIR")]
     data_dir: Option<PathBuf>,
@@ -219,6 +225,9 @@ impl Settings {
                     .advertise
                     .or(file.checked("advertise", cluster::address)?),
                 rack: args.rack.or(file.checked("rack", cluster::rack)?),
+                move_bytes_per_second: (args.move_bytes_per_second)
+                    .or(file.parsed("move_bytes_per_second")?)
+                    .unwrap_or(cluster::MOVE_BYTES_PER_SECOND),
             },
         };
         file.nothing_left()?;
@@ -234,6 +243,9 @@ impl Settings {
     pub fn check(&self) -> Result<(), String> {
         if !LEVELS.contains(&self.log_level.as_str()) {
             return Err(format!("log_level: must be one of {}", LEVELS.join(", ")));
+        }
+        if self.cluster.move_bytes_per_second == 0 {
+            return Err("move_bytes_per_second: must be more than nothing".into());
         }
         if self.maintenance_interval.is_zero() {
             return Err("maintenance_interval: must be longer than nothing".into());
@@ -314,7 +326,7 @@ impl File {
 }
 
 /// The environment variables that mean something, for a warning about others.
-pub const VARIABLES: [&str; 16] = [
+pub const VARIABLES: [&str; 17] = [
     "HEADWATER_CONFIG",
     "HEADWATER_ROLES",
     "HEADWATER_BROKER_ID",
@@ -323,6 +335,7 @@ pub const VARIABLES: [&str; 16] = [
     "HEADWATER_CLUSTER_SECRET_FILE",
     "HEADWATER_ADVERTISE",
     "HEADWATER_RACK",
+    "HEADWATER_MOVE_BYTES_PER_SECOND",
     "HEADWATER_DATA_DIR",
     "HEADWATER_DATABASE",
     "HEADWATER_MAINTENANCE_INTERVAL",

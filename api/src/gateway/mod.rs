@@ -11,6 +11,7 @@ mod notes;
 mod placing;
 mod positions;
 mod produce;
+mod rebalance;
 mod routing;
 mod tail;
 mod tenants;
@@ -38,7 +39,7 @@ use crate::{
 
 pub use budget::{Budget, Held};
 pub use changes::{Intent, Place, Standing};
-pub use cluster::{BrokerLoad, ClusterState, broker_not_found};
+pub use cluster::{BrokerLoad, ClusterState, PartitionMove, broker_not_found};
 pub use cursor::Cursor;
 pub use encode::{Encoded, Encoder, partition_out_of_range};
 pub use fetch::{FetchPage, JSON_PREFIX, OnOutOfRange, ReadLimits};

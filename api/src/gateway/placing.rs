@@ -51,6 +51,8 @@ impl Room {
                     rack: row.rack,
                     leaders: 0,
                     replicas: 0,
+                    bytes: 0,
+                    takes: true,
                 });
             }
         }

@@ -491,8 +491,6 @@ problems! {
     DeleteProblems: 400 401 403 404 412 429 500 503;
     /// What can go wrong when looking at what is managed.
     LookProblems: 400 401 403 404 429 500 503;
-    /// What answers calls that are not built yet.
-    UnbuiltProblems: 401 403 429 500 501 503;
     /// What can go wrong when changing what is managed.
     ChangeProblems: 400 401 403 404 408 409 412 413 415 422 429 500 503 504;
     /// What can go wrong when trimming.

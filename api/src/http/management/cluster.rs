@@ -11,18 +11,18 @@ use http::{Request, StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::answer;
+use super::{answer, gone};
 use crate::{
-    auth::permissions::{DrainBroker, GetCluster, ListBrokers, RebalanceCluster},
-    gateway::{BrokerLoad, ClusterState, broker_not_found},
+    auth::permissions::{DrainBroker, GetCluster, ListBrokers, RebalanceCluster, RemoveBroker},
+    gateway::{self, BrokerLoad, ClusterState, broker_not_found},
     http::{
         body::json_body,
         call::{May, SignedIn, unbroken},
-        openapi::{ChangeProblems, LookProblems, UnbuiltProblems},
+        openapi::{ChangeProblems, LookProblems},
         params::{Params, rfc3339},
         router::App,
     },
-    problem::{Code, Problem},
+    problem::Problem,
 };
 
 /// The cluster.
@@ -76,7 +76,14 @@ pub struct BrokerInfo {
     last_seen: String,
 }
 
-/// A partition of which copies move.
+/// What a rebalance moves.
+#[derive(Serialize, ToSchema)]
+pub struct Rebalance {
+    /// Partitions whose copies, or preferred leaders, are to be elsewhere.
+    moves: Vec<PartitionMove>,
+}
+
+/// A partition of which copies move, or are to.
 #[derive(Serialize, ToSchema)]
 pub struct PartitionMove {
     /// The topic's id.
@@ -85,8 +92,14 @@ pub struct PartitionMove {
     partition: u32,
     /// The brokers that have a copy, or are getting one.
     replicas: Vec<BrokerId>,
-    /// The brokers that will have one.
+    /// The brokers that will have one, the one that leads by preference first.
     target: Vec<BrokerId>,
+    /// Bytes of one copy; null while they are not known.
+    bytes: Option<u64>,
+    /// How far the new copies have come, as an offset: the last of them; null before they begin.
+    copied_offset: Option<u64>,
+    /// Where they are done but for what is written meanwhile.
+    high_watermark: Option<u64>,
 }
 
 /// Whether a broker shall drain.
@@ -106,19 +119,13 @@ fn yes() -> bool {
 
 impl From<ClusterState> for ClusterInfo {
     fn from(cluster: ClusterState) -> Self {
-        let moves = cluster.moves.into_iter().map(|(id, place)| PartitionMove {
-            topic_id: id.topic.to_string(),
-            partition: id.partition,
-            replicas: place.replicas.clone(),
-            target: place.target.clone().unwrap_or_default(),
-        });
         Self {
             cluster_id: cluster.cluster_id,
             controller: cluster.controller,
             brokers: cluster.brokers.into_iter().map(BrokerInfo::from).collect(),
             under_replicated: cluster.under_replicated,
             offline: cluster.offline,
-            moves: moves.collect(),
+            moves: moves(cluster.moves),
         }
     }
 }
@@ -135,10 +142,23 @@ impl From<BrokerLoad> for BrokerInfo {
             rack: broker.row.rack,
             leaders: broker.leaders,
             replicas: broker.replicas,
-            hot_bytes: None,
+            hot_bytes: broker.hot_bytes,
             last_seen: rfc3339(broker.row.last_seen),
         }
     }
+}
+
+fn moves(moves: Vec<gateway::PartitionMove>) -> Vec<PartitionMove> {
+    let moves = moves.into_iter().map(|moving| PartitionMove {
+        topic_id: moving.id.topic.to_string(),
+        partition: moving.id.partition,
+        replicas: moving.replicas,
+        target: moving.target,
+        bytes: moving.held.map(|held| held.bytes),
+        copied_offset: moving.held.and_then(|held| held.copied),
+        high_watermark: moving.held.map(|held| held.high_watermark),
+    });
+    moves.collect()
 }
 
 /// See the state of the cluster.
@@ -172,7 +192,9 @@ pub async fn list_brokers(
 
 /// Take a broker out of service, or back in.
 ///
-/// A broker that drains is given no new partitions and leads only what nobody else can.
+/// A broker that drains is given no new partitions and leads only what nobody else can. Its copies move
+/// to others, as far as there are brokers that have none: `GET /v1/cluster` says how far that is. One
+/// that is lost for good is drained too. A restart needs no drain: a broker hands over when it stops.
 #[utoipa::path(
     post, path = "/cluster/brokers/{broker}/drain", operation_id = "drainBroker", tag = "cluster",
     params(
@@ -190,8 +212,7 @@ pub async fn drain_broker(
 ) -> Result<Response, Problem> {
     let intent = call.intent(request.uri())?;
     let Drain { draining } = json_body(&app, request).await?;
-    let broker = broker.ok().and_then(|Path(broker)| broker.parse().ok());
-    let broker: BrokerId = broker.ok_or_else(broker_not_found)?;
+    let broker = number(broker)?;
     let dry_run = intent.dry_run;
     let (gateway, caller) = (app.gateway.clone(), call.caller);
     let drained = async move {
@@ -203,12 +224,56 @@ pub async fn drain_broker(
     Ok(answer(StatusCode::OK, None, dry_run, broker))
 }
 
-/// Spread leaders and replicas evenly. Not built yet.
+/// Remove a broker for good.
+///
+/// It is stopped and holds no copies: drain it first.
+#[utoipa::path(
+    delete, path = "/cluster/brokers/{broker}", operation_id = "removeBroker", tag = "cluster",
+    params(
+        ("broker" = u32, Path, description = "The broker's number", example = 3),
+        ("dry_run" = Option<bool>, Query, description = "Check everything and change nothing"),
+    ),
+    responses((status = 204, description = "It is removed"), ChangeProblems),
+)]
+pub async fn remove_broker(
+    State(app): State<App>,
+    May { call, .. }: May<RemoveBroker, SignedIn>,
+    broker: Result<Path<String>, PathRejection>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let intent = call.intent(request.uri())?;
+    let broker = number(broker)?;
+    let dry_run = intent.dry_run;
+    let (gateway, caller) = (app.gateway.clone(), call.caller);
+    let removed = async move { gateway.remove_broker(&intent, &caller, broker).await };
+    unbroken(removed).await?;
+    Ok(gone(dry_run))
+}
+
+/// Spread leaders and copies evenly.
+///
+/// Copies move out of racks that have another one, then so that brokers have as many copies and bytes,
+/// and lead as many partitions; and away from brokers that drain. They are copied in the background, at
+/// the pace that brokers allow; `GET /v1/cluster` says how far they are.
 #[utoipa::path(
     post, path = "/cluster/rebalance", operation_id = "rebalanceCluster", tag = "cluster",
     params(("dry_run" = Option<bool>, Query, description = "Say what would be moved, and move nothing")),
-    responses(UnbuiltProblems),
+    responses((status = 200, description = "What moves", body = Rebalance), ChangeProblems),
 )]
-pub async fn rebalance_cluster(_call: May<RebalanceCluster, SignedIn>) -> Problem {
-    Problem::new(Code::NotImplemented, "this call is not built yet")
+pub async fn rebalance_cluster(
+    State(app): State<App>,
+    May { call, .. }: May<RebalanceCluster, SignedIn>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let intent = call.intent(request.uri())?;
+    let dry_run = intent.dry_run;
+    let (gateway, caller) = (app.gateway.clone(), call.caller);
+    let rebalanced = async move { gateway.rebalance(&intent, &caller).await };
+    let moves = moves(unbroken(rebalanced).await?);
+    Ok(answer(StatusCode::OK, None, dry_run, Rebalance { moves }))
+}
+
+fn number(broker: Result<Path<String>, PathRejection>) -> Result<BrokerId, Problem> {
+    let number = broker.ok().and_then(|Path(broker)| broker.parse().ok());
+    number.ok_or_else(broker_not_found)
 }

@@ -78,6 +78,7 @@ pub fn management() -> OpenApiRouter<App> {
         .routes(routes!(audit::list_audit_events))
         .routes(routes!(cluster::get_cluster))
         .routes(routes!(cluster::list_brokers))
+        .routes(routes!(cluster::remove_broker))
         .routes(routes!(cluster::drain_broker))
         .routes(routes!(cluster::rebalance_cluster))
         .routes(routes!(usage::get_project_usage))

@@ -2,20 +2,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use headwater_broker::{
-    PartitionId, Proposal,
-    controller::{BrokerState, Brokers},
-    replica::Assignment,
-};
+use headwater_broker::{PartitionId, Proposal, controller::Brokers, replica::Assignment};
 
 use crate::metadata::{
-    Kind, Store, TopicConfig,
+    Change, Kind, Store, TopicConfig,
     store::{BrokerRow, PartitionRow, PlacedRow, Result, StoreError},
 };
 
 impl Store {
-    /// All writers of these rows and of brokers' lives hold the same lock, so what is read here stays
-    /// true until it is written: a read, a decision, and one statement for any number of rows.
     pub(super) async fn write_proposals(
         &self,
         proposals: Vec<Proposal>,
@@ -24,12 +18,37 @@ impl Store {
             return Ok(Vec::new());
         }
         let mut change = self.change_now().await?;
+        let proposed = change.propose(proposals).await?;
+        if proposed.any_written {
+            change.commit().await?;
+        }
+        Ok(proposed.rows)
+    }
+}
+
+/// What became of proposals.
+pub struct Proposed {
+    /// In their order, the rows as they are now; `None` for a topic that is gone.
+    pub rows: Vec<Option<Assignment>>,
+    /// Whether there is something to commit.
+    pub any_written: bool,
+}
+
+impl Change {
+    /// Writes partitions' rows, each if it is still what the proposer knew.
+    ///
+    /// All writers of these rows and of brokers' lives hold the same lock, so what is read here stays
+    /// true until it is written: a read, a decision, and one statement for any number of rows.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn propose(&mut self, proposals: Vec<Proposal>) -> Result<Proposed> {
         let mut brokers = Brokers::new();
-        for row in BrokerRow::all(&mut change).await? {
+        for row in BrokerRow::all(self).await? {
             brokers.insert(row.number()?, row.view());
         }
         let ids: BTreeSet<_> = proposals.iter().map(|proposal| proposal.id).collect();
-        let placed = PartitionRow::placed(&mut change, ids.into_iter()).await?;
+        let placed = PartitionRow::placed(self, ids.into_iter()).await?;
         let mut rows = read(&placed)?;
         let mut written: HashMap<PartitionId, PartitionRow> = HashMap::new();
         let mut answers = Vec::with_capacity(proposals.len());
@@ -49,12 +68,14 @@ impl Store {
             answers.push(Some(row.clone()));
         }
         if !written.is_empty() {
-            let written: Vec<_> = written.into_values().collect();
-            PartitionRow::update(&mut change, &written).await?;
-            change.touch(Kind::Partitions, "").await?;
-            change.commit().await?;
+            let written: Vec<_> = written.values().cloned().collect();
+            PartitionRow::update(self, &written).await?;
+            self.touch(Kind::Partitions, "").await?;
         }
-        Ok(answers)
+        Ok(Proposed {
+            rows: answers,
+            any_written: !written.is_empty(),
+        })
     }
 }
 

@@ -38,12 +38,12 @@ const COLUMNS: &str = "id, incarnation, data_dir, renewals, fenced, draining, ad
                        registered_at, last_seen";
 
 impl BrokerRow {
-    /// All, by number.
+    /// All, by number, but for those that were removed.
     ///
     /// # Errors
     /// The database failed.
     pub async fn all(connection: &mut AnyConnection) -> Result<Vec<Self>> {
-        let sql = format!("SELECT {COLUMNS} FROM brokers ORDER BY id");
+        let sql = format!("SELECT {COLUMNS} FROM brokers WHERE removed = 0 ORDER BY id");
         Ok(sqlx::query_as(AssertSqlSafe(sql))
             .fetch_all(connection)
             .await?)
@@ -92,7 +92,9 @@ impl BrokerRow {
              data_dir = excluded.data_dir, renewals = excluded.renewals, \
              lease_until = excluded.lease_until, fenced = 0, address = excluded.address, \
              rack = excluded.rack, registered_at = excluded.registered_at, \
-             last_seen = excluded.last_seen RETURNING incarnation"
+             last_seen = excluded.last_seen, removed = 0, \
+             draining = CASE WHEN brokers.removed = 1 THEN 0 ELSE brokers.draining END \
+             RETURNING incarnation"
         );
         let (incarnation,) = sqlx::query_as(AssertSqlSafe(sql))
             .bind(i64::from(broker.id))
@@ -118,7 +120,7 @@ impl BrokerRow {
         let sql = format!(
             "UPDATE brokers SET lease_until = {now} + $1, last_seen = {now}, fenced = 0, \
              renewals = CASE WHEN renewals > $2 THEN renewals ELSE $2 END \
-             WHERE id = $3 AND incarnation = $4 AND fenced = $5"
+             WHERE id = $3 AND incarnation = $4 AND fenced = $5 AND removed = 0"
         );
         let query = sqlx::query(AssertSqlSafe(sql))
             .bind(renewal.lease.as_millis() as i64)
@@ -164,10 +166,22 @@ impl BrokerRow {
         id: BrokerId,
         draining: bool,
     ) -> Result<bool> {
-        let query = sqlx::query("UPDATE brokers SET draining = $1 WHERE id = $2")
+        let query = sqlx::query("UPDATE brokers SET draining = $1 WHERE id = $2 AND removed = 0")
             .bind(i64::from(draining))
             .bind(i64::from(id));
         changed_one(query, connection).await
+    }
+
+    /// Removes it for good; it is fenced and holds nothing.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn remove(connection: &mut AnyConnection, id: BrokerId) -> Result<()> {
+        sqlx::query("UPDATE brokers SET removed = 1 WHERE id = $1")
+            .bind(i64::from(id))
+            .execute(connection)
+            .await?;
+        Ok(())
     }
 
     /// Its number.

@@ -192,15 +192,17 @@ impl PartitionRow {
             .await?)
     }
 
-    /// How many partitions have their copies on the same brokers, by the list of these.
+    /// How many partitions have their copies on the same brokers, by the list of these. Those that move
+    /// count where they are going.
     ///
     /// # Errors
     /// The database failed.
     pub async fn spread(connection: &mut AnyConnection) -> Result<Vec<(Vec<BrokerId>, u64)>> {
-        let lists: Vec<(String, i64)> =
-            sqlx::query_as("SELECT replicas, COUNT(*) FROM partitions GROUP BY replicas")
-                .fetch_all(connection)
-                .await?;
+        let lists: Vec<(String, i64)> = sqlx::query_as(
+            "SELECT COALESCE(target, replicas) AS places, COUNT(*) FROM partitions GROUP BY places",
+        )
+        .fetch_all(connection)
+        .await?;
         let spread = lists.into_iter().map(|(replicas, count)| {
             let bad = || StoreError(format!("replicas {replicas}: no list of brokers"));
             let brokers = numbers(&replicas).ok_or_else(bad)?;

@@ -98,6 +98,23 @@ impl PartitionRow {
         Ok(query.execute(&mut **change).await?.rows_affected())
     }
 
+    /// The same of all deleted topics, for a broker that will not come back.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn leave_all(connection: &mut AnyConnection, broker: BrokerId) -> Result<()> {
+        let deleted: Vec<(String,)> = sqlx::query_as(
+            "SELECT DISTINCT topics.id FROM topics INNER JOIN partitions \
+             ON partitions.topic_id = topics.id WHERE topics.deleted_at IS NOT NULL",
+        )
+        .fetch_all(&mut *connection)
+        .await?;
+        for (topic,) in deleted {
+            Self::leave(connection, &topic, broker).await?;
+        }
+        Ok(())
+    }
+
     /// Notes that a broker has no copy of a deleted topic's partitions any more. What nobody has a
     /// copy of goes.
     ///

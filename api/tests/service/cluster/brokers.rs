@@ -14,6 +14,7 @@ use crate::{
     client::Api,
     harness::{Server, bootstrap_on, eventually},
     postgres::Postgres,
+    tenants::people::sign_in,
 };
 
 /// A cluster of brokers that are gateways too.
@@ -25,6 +26,7 @@ pub struct Cluster {
     secret: tempfile::NamedTempFile,
     key: String,
     project: String,
+    password: String,
 }
 
 impl Cluster {
@@ -44,6 +46,7 @@ impl Cluster {
             database,
             secret,
             key: text("api_key"),
+            password: text("password"),
             project: "orders".into(),
         };
         for number in 1..=count {
@@ -101,6 +104,13 @@ impl Cluster {
         let root = server.root();
         let base = format!("{root}/v1/projects/{}", self.project);
         Api::new(root, base, self.key.clone())
+    }
+
+    /// An operator who is signed in.
+    pub async fn operator(&self, gateway: usize) -> Api {
+        let stranger = Api::stranger(self.brokers[gateway].root());
+        let person = sign_in(&stranger, "ada@example.com", &self.password).await;
+        person.api
     }
 
     /// Creates a topic on all brokers.

@@ -5,3 +5,4 @@ mod brokers;
 mod failures;
 mod load;
 mod members;
+mod moves;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::people::{Engine, Tenant, on_both_engines};
 use super::schema::Database;
 use crate::client::Api;
-use crate::harness::Server;
+use crate::harness::{Server, eventually};
 
 on_both_engines!(
     operators_see_the_cluster,
@@ -15,6 +15,8 @@ on_both_engines!(
     copies_go_to_brokers_that_live,
     in_sync_copies_are_asked_for_by_the_topic,
     a_tombstone_waits_for_all_that_have_copies,
+    copies_move_when_an_operator_says_so,
+    a_broker_is_removed_once_it_holds_nothing,
 );
 
 /// One server for a test alone, with its database.
@@ -72,13 +74,13 @@ async fn operators_see_the_cluster(engine: Engine) {
     );
     assert_eq!(
         (&broker["rack"], &broker["hot_bytes"]),
-        (&Value::Null, &Value::Null)
+        (&Value::Null, &json!(0))
     );
     assert!(broker["last_seen"].as_str().expect("a time").ends_with('Z'));
     let brokers = api.see("/cluster/brokers").await;
     assert_eq!(brokers["brokers"], cluster["brokers"]);
-    let rebalance = api.manage("POST", "/cluster/rebalance?dry_run=true", Value::Null);
-    rebalance.await.problem(501, "not_implemented");
+    let rebalance = api.manage("POST", "/cluster/rebalance", Value::Null);
+    assert_eq!(rebalance.await.expect(200).json(), json!({"moves": []}));
     server.stop().await;
     server.restart().await;
     let again = api.see("/cluster").await;
@@ -297,4 +299,112 @@ async fn a_tombstone_waits_for_all_that_have_copies(engine: Engine) {
     server.restart().await;
     assert_eq!(database.text(left).await, ["ours on 2", "ours on 2"]);
     key.topic("ours", 1).await;
+}
+
+async fn copies_move_when_an_operator_says_so(engine: Engine) {
+    let (_server, tenant, database) = alone(engine).await;
+    let (key, api) = (&tenant.key, &tenant.owner.api);
+    let path = key.topic("heavy", 4).await;
+    key.produce(&path, r#"{"records":[{"partition":2,"value":"here"}]}"#)
+        .await;
+    make_up(&database, &[2]).await;
+    let rebalance = async |query: &str| {
+        let path = format!("/cluster/rebalance{query}");
+        let answer = api.manage("POST", &path, Value::Null).await;
+        answer.expect(200).json()["moves"].clone()
+    };
+    let unknown = api.manage("POST", "/cluster/rebalance?dry_run=2", Value::Null);
+    unknown.await.problem(400, "invalid_request");
+    let refused = key.manage("POST", "/cluster/rebalance", Value::Null).await;
+    refused.problem(403, "forbidden");
+    let planned = rebalance("?dry_run=true").await;
+    let planned = planned.as_array().expect("moves");
+    assert_eq!(planned.len(), 2, "{planned:?}");
+    for moving in planned {
+        assert_eq!(
+            (&moving["replicas"], &moving["target"]),
+            (&json!([1]), &json!([2]))
+        );
+        assert_eq!(moving["copied_offset"], Value::Null);
+    }
+    assert_eq!(api.see("/cluster").await["moves"], json!([]));
+    let moves = rebalance("").await;
+    assert_eq!(moves.as_array().map(Vec::len), Some(2), "{moves}");
+    let cluster = api.see("/cluster").await;
+    let moving = cluster["moves"].as_array().expect("moves");
+    assert_eq!(moving.len(), 2, "{cluster}");
+    for moving in moving {
+        assert_eq!(
+            (&moving["replicas"], &moving["target"]),
+            (&json!([1, 2]), &json!([2]))
+        );
+        assert_eq!(moving["copied_offset"], 0, "nobody is broker 2");
+    }
+    // Nothing lacks: what was asked for is there.
+    assert_eq!(cluster["under_replicated"], 0, "{cluster}");
+    assert_eq!(rebalance("").await, json!([]));
+    key.produce(&path, r#"{"records":[{"partition":2,"value":"still"}]}"#)
+        .await;
+    // Who was to take them leaves: they stay where they are.
+    let leave = api.manage("POST", "/cluster/brokers/2/drain", Value::Null);
+    leave.await.expect(200);
+    let stay = async || {
+        let cluster = api.see("/cluster").await;
+        cluster["moves"] == json!([]) && cluster["brokers"][1]["replicas"] == 0
+    };
+    eventually("they stay", stay).await;
+    assert_eq!(key.high_watermarks(&path).await, [0, 0, 2, 0]);
+    let events = tenant.path("/audit-events?action=rebalanceCluster&outcome=allowed");
+    let events = api.see(&events).await;
+    assert_eq!(
+        events["events"].as_array().map(Vec::len),
+        Some(1),
+        "{events}"
+    );
+    assert_eq!(events["events"][0]["target"], "cluster");
+}
+
+async fn a_broker_is_removed_once_it_holds_nothing(engine: Engine) {
+    let (_server, tenant, database) = alone(engine).await;
+    let (key, api) = (&tenant.key, &tenant.owner.api);
+    make_up(&database, &[2]).await;
+    key.topic("gone", 2).await;
+    key.topic("kept", 2).await;
+    let remove = async |broker: &str| {
+        let path = format!("/cluster/brokers/{broker}");
+        api.manage("DELETE", &path, Value::Null).await
+    };
+    for nobody in ["7", "x"] {
+        remove(nobody).await.problem(404, "not_found");
+    }
+    remove("1").await.problem(409, "broker_in_use");
+    remove("2").await.problem(409, "broker_in_use");
+    key.send("DELETE", "/topics/gone", "").await.expect(204);
+    database
+        .run("UPDATE brokers SET fenced = 1 WHERE id = 2")
+        .await;
+    database.tell("broker", "SELECT '2' AS id").await;
+    remove("2").await.problem(409, "broker_in_use");
+    let drain = api.manage("POST", "/cluster/brokers/2/drain", Value::Null);
+    assert_eq!(drain.await.expect(200).json()["state"], "fenced");
+    // There is nobody to take its copies.
+    remove("2").await.problem(409, "broker_in_use");
+    key.send("DELETE", "/topics/kept", "").await.expect(204);
+    let dry = remove("2?dry_run=true").await;
+    assert_eq!(dry.header("headwater-dry-run"), Some("true"));
+    assert_eq!(api.see("/cluster/brokers").await["brokers"][1]["id"], 2);
+    remove("2").await.expect(204);
+    let brokers = api.see("/cluster/brokers").await;
+    assert_eq!(
+        brokers["brokers"].as_array().map(Vec::len),
+        Some(1),
+        "{brokers}"
+    );
+    remove("2").await.problem(404, "not_found");
+    // Nobody waits for it to delete what it had.
+    assert_eq!(
+        database.text("SELECT topic_id FROM partitions").await,
+        [""; 0]
+    );
+    key.topic("kept", 1).await;
 }
