@@ -137,7 +137,7 @@ pub fn management() -> Vec<Operation> {
         row("GET /cluster", "/cluster", none.clone(), Operator, Never),
         row("GET /cluster/brokers", "/cluster/brokers", none.clone(), Operator, Never),
         row("POST /cluster/brokers/{}/drain", "/cluster/brokers/1/drain?dry_run=true", none.clone(), Operator, Never),
-        row("DELETE /cluster/brokers/{}", "/cluster/brokers/9?dry_run=true", none.clone(), Operator, Never),
+        row("DELETE /cluster/brokers/{}", "/cluster/brokers/1", none.clone(), Operator, Never),
         row("POST /cluster/rebalance", "/cluster/rebalance?dry_run=true", none, Operator, Never),
     ]
 }
