@@ -26,7 +26,7 @@ run: ## Build it and start a whole service on 127.0.0.1:8080, data in ./headwate
 	exec target/release/headwater dev $(ARGS)
 
 .PHONY: test
-test: setup check deny testdata test-rust test-properties ## All checks and tests, as CI runs them
+test: setup check deny testdata object-stores test-rust test-properties ## All checks and tests, as CI runs them
 	$(call step,everything passed)
 
 .PHONY: setup
@@ -52,6 +52,11 @@ testdata: $(HEADWATER_FLIGHTS) ## Fetch the flight records that the tests load
 $(HEADWATER_FLIGHTS):
 	$(call step,testdata: 231 083 flights)
 	@.ci/testdata "$@"
+
+.PHONY: object-stores
+object-stores: ## Install the S3-compatible servers that the tests run against
+	$(call step,object stores: moto, s3s-fs, MinIO)
+	@.ci/object-stores
 
 .PHONY: test-rust
 test-rust: $(HEADWATER_FLIGHTS) ## Unit, property, crash and end-to-end tests (ARGS="name" picks some)

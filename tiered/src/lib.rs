@@ -1,0 +1,30 @@
+//! Sealed segments in any object store: written, checked, found and read again.
+//!
+//! [`Store`] is a bucket, a directory or memory, opened by URL. [`Store::upload`] checks a segment's
+//! batches while it sends them and answers with a [`SegmentRef`], the row that the metadata keeps;
+//! [`Store::verify`] compares an object with its row. A broker's one [`ColdReader`] reads batches
+//! through a bounded cache. [`format`] draws the object.
+//!
+//! Every call ends in bounded time, and nothing is kept that is not bounded in bytes. Errors say
+//! what the caller can do; none of them holds a credential.
+#![deny(unsafe_code)]
+
+mod bandwidth;
+mod error;
+pub mod format;
+mod key;
+mod read;
+mod segment_ref;
+mod store;
+mod upload;
+mod verify;
+
+pub use bandwidth::Bandwidth;
+pub use error::{StoreError, StoreErrorKind};
+pub use format::{Descriptor, Footer, Measured, Named, ProducerBatch, TopicId};
+pub use key::SegmentKey;
+pub use read::{ColdReader, ColdReaderOptions, ColdStats, ReadError};
+pub use segment_ref::SegmentRef;
+pub use store::{Bounds, Inspected, Listed, Store, StoreOptions};
+pub use upload::UploadError;
+pub use verify::VerifyError;

@@ -1,0 +1,156 @@
+//! Reading an object back to see whether it is what was written.
+
+use std::fmt;
+use std::ops::Range;
+
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use sha2::{Digest, Sha256};
+
+use crate::error::{StoreError, StoreErrorKind};
+use crate::format::{BLOCK_BYTES, Producers, Tail, hex};
+use crate::segment_ref::SegmentRef;
+use crate::store::Store;
+
+/// Read by one request; whole blocks.
+const CHUNK_BYTES: u64 = 32 * BLOCK_BYTES;
+/// Requests under way at once.
+const CHUNKS_IN_FLIGHT: usize = 2;
+
+/// What is wrong with an object, or why nobody knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VerifyError {
+    /// There is no such object.
+    Missing,
+    /// It is longer or shorter than it was.
+    Size {
+        /// Bytes that were written.
+        written: u64,
+        /// Bytes that there are.
+        found: u64,
+    },
+    /// Bytes have changed.
+    Damaged {
+        /// Where, as far as checksums tell.
+        bytes: Range<u64>,
+        /// The offsets that cannot be trusted.
+        offsets: Range<u64>,
+        /// What is wrong.
+        detail: String,
+    },
+    /// It is a whole object, but not the one that the row describes.
+    Another(String),
+    /// The store did not let it be read.
+    Store(StoreError),
+}
+
+impl fmt::Display for VerifyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => write!(f, "the object is missing"),
+            Self::Size { written, found } => {
+                write!(f, "the object has {found} bytes, {written} were written")
+            }
+            Self::Damaged {
+                bytes,
+                offsets,
+                detail,
+            } => write!(
+                f,
+                "damaged at bytes {}..{}, offsets {}..{}: {detail}",
+                bytes.start, bytes.end, offsets.start, offsets.end
+            ),
+            Self::Another(detail) => write!(f, "not the object that was written: {detail}"),
+            Self::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for VerifyError {}
+
+impl From<StoreError> for VerifyError {
+    fn from(error: StoreError) -> Self {
+        match error.kind() {
+            StoreErrorKind::NotFound => Self::Missing,
+            _ => Self::Store(error),
+        }
+    }
+}
+
+impl Store {
+    /// Reads all of an object and compares it with its row: length, every checksum, SHA-256 of the
+    /// data, and the footer.
+    ///
+    /// # Errors
+    /// [`VerifyError`].
+    pub async fn verify(&self, segment: &SegmentRef) -> Result<(), VerifyError> {
+        let bounds = &self.options().background;
+        let found = self.size_bytes(&segment.key, bounds).await?;
+        if found != segment.size_bytes {
+            return Err(VerifyError::Size {
+                written: segment.size_bytes,
+                found,
+            });
+        }
+        let all = segment.base_offset..segment.end_offset;
+        let damaged = |bytes: Range<u64>, detail: String| VerifyError::Damaged {
+            bytes,
+            offsets: all.clone(),
+            detail,
+        };
+        let range = segment.index_range();
+        let (tail, _) = self.get_range(&segment.key, range.clone(), bounds).await?;
+        let tail =
+            Tail::decode(&tail, segment.size_bytes).map_err(|detail| damaged(range, detail))?;
+        let said = SegmentRef::new(
+            segment.key.clone(),
+            segment.size_bytes,
+            &tail.trailer,
+            &tail.footer,
+        );
+        if said != *segment {
+            return Err(VerifyError::Another(format!("it says {said:?}")));
+        }
+        let range = segment.producers_range();
+        let (producers, _) = self.get_range(&segment.key, range.clone(), bounds).await?;
+        if Producers::decode(&producers, segment.base_offset).is_none() {
+            let detail = "the checksum of the producers' block is wrong";
+            return Err(damaged(range, detail.to_owned()));
+        }
+        self.verify_data(segment, &tail).await
+    }
+
+    async fn verify_data(&self, segment: &SegmentRef, tail: &Tail) -> Result<(), VerifyError> {
+        let bounds = &self.options().background;
+        let chunks = (0..segment.data_bytes)
+            .step_by(CHUNK_BYTES as usize)
+            .map(|from| from..(from + CHUNK_BYTES).min(segment.data_bytes));
+        let mut chunks = stream::iter(chunks)
+            .map(|range| async move {
+                let from = range.start;
+                let (bytes, _) = self.get_range(&segment.key, range, bounds).await?;
+                Ok::<_, StoreError>((from, bytes))
+            })
+            .buffered(CHUNKS_IN_FLIGHT);
+        let mut sha256 = Sha256::new();
+        while let Some((from, bytes)) = chunks.try_next().await? {
+            for (number, block) in bytes.chunks(BLOCK_BYTES as usize).enumerate() {
+                let at = from + number as u64 * BLOCK_BYTES;
+                if !tail.index.is_block((at / BLOCK_BYTES) as u32, block) {
+                    let bytes = at..at + block.len() as u64;
+                    return Err(VerifyError::Damaged {
+                        offsets: tail.index.offsets_in(&bytes, segment.end_offset),
+                        bytes,
+                        detail: "the checksum of this block of the data is wrong".to_owned(),
+                    });
+                }
+            }
+            sha256.update(&bytes);
+        }
+        if hex(&sha256.finalize()) != segment.data_sha256 {
+            return Err(VerifyError::Another(
+                "its data has another SHA-256".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+}
