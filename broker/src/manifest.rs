@@ -1,0 +1,104 @@
+//! Which sealed segments are in the object store: rows in the cluster's metadata. They alone say what is
+//! there; an object without a row is a stray, whatever its name.
+//!
+//! A row begins as an intent, before its object is written. It becomes live once the object was read back
+//! and compared, and later doomed: its object is deleted, then the row. A name is never used twice.
+
+use std::time::Duration;
+
+use headwater_log::PartitionId;
+use headwater_tiered::SegmentRef;
+
+use crate::{broker::Answer, placement::RegistryError};
+
+/// The rows of segments. Every call may be slow, or hang until its bound; after an error nobody knows
+/// whether it was done.
+pub trait Manifest: Send + Sync + 'static {
+    /// What is live of each of these partitions, in their order.
+    fn summaries(
+        &self,
+        ids: Vec<PartitionId>,
+    ) -> Answer<'_, Result<Vec<ColdSummary>, RegistryError>>;
+
+    /// Live segments of a partition that end after `from`, by offset, at most `max`.
+    fn segments(
+        &self,
+        id: PartitionId,
+        from: u64,
+        max: usize,
+    ) -> Answer<'_, Result<Vec<SegmentRef>, RegistryError>>;
+
+    /// The first live segment, by offset, that ends after `from` and has a record at `timestamp_ms` or
+    /// later.
+    fn segment_at_time(
+        &self,
+        id: PartitionId,
+        from: u64,
+        timestamp_ms: i64,
+    ) -> Answer<'_, Result<Option<SegmentRef>, RegistryError>>;
+
+    /// Notes that an object of this name is about to be written, for these offsets.
+    fn intend(
+        &self,
+        term: Term,
+        key: String,
+        base_offset: u64,
+        end_offset: u64,
+    ) -> Answer<'_, Result<Written, RegistryError>>;
+
+    /// Makes a segment live that was intended. It begins where the last one ended; if none is live it
+    /// may begin later: what lies between does not exist any more.
+    fn publish(
+        &self,
+        term: Term,
+        segment: SegmentRef,
+    ) -> Answer<'_, Result<Written, RegistryError>>;
+
+    /// Dooms the partition's intents of this term and of earlier ones: none of them is written to any
+    /// more, or nobody will know.
+    fn abandon(&self, term: Term) -> Answer<'_, Result<Written, RegistryError>>;
+
+    /// Dooms the live segments that end at or before `log_start`.
+    fn retire(&self, term: Term, log_start: u64) -> Answer<'_, Result<Written, RegistryError>>;
+
+    /// Names of objects to delete, at most `max`: doomed for `delay` at least, by the database's clock;
+    /// of deleted topics all.
+    fn doomed(&self, delay: Duration, max: usize)
+    -> Answer<'_, Result<Vec<String>, RegistryError>>;
+
+    /// Forgets rows whose objects are deleted.
+    fn forget(&self, keys: Vec<String>) -> Answer<'_, Result<(), RegistryError>>;
+}
+
+/// A partition in a leader's term: rows are written only while it lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Term {
+    /// The partition.
+    pub id: PartitionId,
+    /// The leader's epoch.
+    pub epoch: i32,
+}
+
+/// What is live of a partition in the object store. Segments are contiguous.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ColdSummary {
+    /// First offset of the first live segment; `end` if there is none.
+    pub start: u64,
+    /// One past the last offset that was ever live: where the next segment begins.
+    pub end: u64,
+    /// Bytes of batches.
+    pub bytes: u64,
+    /// How many segments.
+    pub segments: u64,
+}
+
+/// What became of a change of rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// It is made.
+    Done,
+    /// The partition is in another term, or gone: nothing was changed.
+    Fenced,
+    /// The segment is not the next one: the last live one ends here. Nothing was changed.
+    NotNext(u64),
+}
