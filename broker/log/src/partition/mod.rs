@@ -66,7 +66,8 @@ pub struct PartitionLog {
     /// On the flusher's list.
     pub(crate) ready: AtomicBool,
     state: Mutex<State>,
-    /// Held while segment files are written, cut or removed. Taken before `state`.
+    /// Held while segment files are written, cut or removed, and while a checkpoint looks. Taken before
+    /// `state`.
     writing: Mutex<()>,
     /// Held by what moves the start or the end of the log by a frame of its own, from before the
     /// frame is queued until its work is done. Taken before `writing`.

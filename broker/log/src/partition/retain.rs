@@ -99,26 +99,51 @@ impl PartitionLog {
         if self.is_dropped() {
             return Err(AppendError::Dropped);
         }
-        let keep_from = keep_from(&mut self.state.lock());
-        let (mut segments, mut bytes) = (0, 0);
-        if let Some(keep_from) = keep_from.filter(|from| *from > self.local_start()) {
+        let mut retained = Retained::default();
+        let keep_from = {
+            let mut state = self.state.lock();
+            let keep_from = keep_from(&mut state).filter(|from| *from > self.local_start());
+            for segment in state.segments_below(keep_from.unwrap_or(0)) {
+                retained.segments += 1;
+                retained.bytes += segment.bytes;
+            }
+            keep_from
+        };
+        if let Some(keep_from) = keep_from {
             self.commit_frame(kind, keep_from)?;
-            (segments, bytes) = self.remove_below_start();
+            self.remove_below_start();
         }
-        Ok(Retained {
-            log_start: self.log_start(),
-            local_start: self.local_start(),
-            segments,
-            bytes,
-        })
+        retained.log_start = self.log_start();
+        retained.local_start = self.local_start();
+        Ok(retained)
     }
 
-    /// Removes the segments wholly below the local start; how many, and their bytes.
-    pub(crate) fn remove_below_start(&self) -> (usize, u64) {
+    /// Removes the segments wholly below the local start.
+    pub(crate) fn remove_below_start(&self) {
         let _writing = self.writing.lock();
+        self.remove_below_start_held();
+    }
+
+    /// To be called before a checkpoint may cover the frame that moved a start, with `writing` held
+    /// until it has looked: then what is to go is gone, and its directory is on the list that the
+    /// checkpoint syncs. Names that a crash brings back would be nobody's otherwise.
+    pub(super) fn finish_removal(&self) {
+        let local_start = self.local_start();
+        let unfinished = self
+            .state
+            .lock()
+            .segments_below(local_start)
+            .next()
+            .is_some();
+        if unfinished {
+            self.remove_below_start_held();
+        }
+    }
+
+    fn remove_below_start_held(&self) {
         if self.is_dropped() {
             // All of it goes, and the directory must not come back.
-            return (0, 0);
+            return;
         }
         let local_start = self.local_start();
         let end = self.state.lock().end_if_empty_from(local_start);
@@ -133,17 +158,14 @@ impl PartitionLog {
         self.sub_unwritten(unwritten);
         let bytes = gone.iter().map(|segment| segment.bytes).sum();
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-        if !gone.is_empty() {
-            self.core
-                .dirty_dirs
-                .lock()
-                .insert(self.core.paths.partition(self.id));
-        }
         // Those that were never written may have the file of an earlier end.
         for segment in &gone {
             self.note_removal(self.remove_files(segment.base));
         }
-        (gone.len(), bytes)
+        if !gone.is_empty() {
+            let dir = self.core.paths.partition(self.id);
+            self.core.dirty_dirs.lock().insert(dir);
+        }
     }
 
     /// Leaves an empty segment where a log ends that loses all it has: the offsets before it are
@@ -220,6 +242,13 @@ impl State {
         }
     }
 
+    /// The segments wholly below an offset.
+    fn segments_below(&self, offset: u64) -> impl Iterator<Item = &Segment> {
+        self.segments
+            .iter()
+            .take_while(move |segment| segment.end <= offset)
+    }
+
     /// Where the log is to start; `None` when all of it is kept.
     fn retained_from(&self, now_ms: i64, retention: &Retention, below: u64) -> Option<u64> {
         let mut left: u64 = self.segments.iter().map(|segment| segment.bytes).sum();
@@ -248,9 +277,7 @@ impl State {
     /// memory; also the bytes that now need not be written.
     fn take_below(&mut self, local_start: u64) -> (Vec<Segment>, usize) {
         self.damaged.retain(|(_, to)| *to > local_start);
-        let count = self
-            .segments
-            .partition_point(|segment| segment.end <= local_start);
+        let count = self.segments_below(local_start).count();
         let gone: Vec<Segment> = self.segments.drain(..count).collect();
         let Some(end) = gone.last().map(|segment| segment.end) else {
             return (gone, 0);

@@ -41,6 +41,8 @@ impl PartitionLog {
     /// What is in segment files now, and the segments to sync before that may be believed.
     /// `None` for a partition whose tombstone is durable.
     pub(crate) fn capture(&self) -> Option<(PartitionEntry, Vec<u64>)> {
+        let _writing = self.writing.lock();
+        self.finish_removal();
         let mut state = self.state.lock();
         if self.drop_durable.load(Ordering::Acquire) {
             return None;
