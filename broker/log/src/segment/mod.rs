@@ -101,12 +101,14 @@ impl Segment {
         if self.index.is_empty() {
             self.unindexed = bytes;
         }
+        if bytes < self.bytes {
+            self.note_cut();
+            self.was_cut = Arc::default();
+        }
         (self.bytes, self.end) = (bytes, end);
         self.written = self.written.min(bytes);
         self.behind = self.behind.min(bytes);
         self.sealed = false;
-        self.note_cut();
-        self.was_cut = Arc::default();
     }
 
     /// Tells those who read its file that it is not what it was.

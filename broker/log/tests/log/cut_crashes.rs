@@ -25,10 +25,10 @@ struct Moment {
 }
 
 impl Moment {
-    fn of(partition: &PartitionLog) -> Moment {
+    fn of(partition: &PartitionLog, context: &str) -> Moment {
         let (log_start, local_start) = (partition.log_start(), partition.local_start());
         let (batches, damaged) = read_all(partition, local_start);
-        assert_eq!(damaged, []);
+        assert_eq!(damaged, [], "{context}");
         if log_start < local_start {
             let cold = partition.read(log_start, u64::MAX, 1);
             assert_eq!(cold, Err(ReadError::NotLocal { local_start }));
@@ -234,9 +234,9 @@ fn lose_checkpoint(disk: &CrashDisk, seed: u64) {
     }
 }
 
-fn all(log: &Log) -> Vec<Moment> {
+fn all(log: &Log, context: &str) -> Vec<Moment> {
     (0..PARTITIONS)
-        .map(|number| Moment::of(&log.partition(id(number))))
+        .map(|number| Moment::of(&log.partition(id(number)), context))
         .collect()
 }
 
@@ -259,7 +259,7 @@ fn same(found: &[Moment], expected: &[Moment], lost: bool, context: &str) {
 }
 
 fn check(log: &Log, model: &[History], lost: bool, context: &str) -> Vec<Moment> {
-    let found = all(log);
+    let found = all(log, context);
     for (number, (found, history)) in found.iter().zip(model).enumerate() {
         let possible = &history.moments[history.acknowledged..];
         assert!(
@@ -315,10 +315,10 @@ fn run(fault: Fault, lost: bool, seed: u64, plan: u64) -> bool {
             let _ = partition.append_sequenced(one, SEGMENT_BYTES).unwrap();
         }
         log.close().unwrap();
-        same(&all(&opened(&disk)), &found, false, &context);
+        same(&all(&opened(&disk), &context), &found, false, &context);
         lose_checkpoint(&disk, seed);
         same(
-            &all(&opened(&disk)),
+            &all(&opened(&disk), &context),
             &found,
             true,
             &format!("{context}, by segments"),
@@ -344,7 +344,7 @@ fn run(fault: Fault, lost: bool, seed: u64, plan: u64) -> bool {
         }
         let log = opened(&disk.fork());
         let context = format!("{context}, round {round}");
-        same(&all(&log), &first, lost, &context);
+        same(&all(&log, &context), &first, lost, &context);
     }
     came
 }
