@@ -277,6 +277,10 @@ impl State {
     /// memory; also the bytes that now need not be written.
     fn take_below(&mut self, local_start: u64) -> (Vec<Segment>, usize) {
         self.damaged.retain(|(_, to)| *to > local_start);
+        for (from, _) in &mut self.damaged {
+            // A later cut at the start is to take it for one that begins there.
+            *from = (*from).max(local_start);
+        }
         let count = self.segments_below(local_start).count();
         let gone: Vec<Segment> = self.segments.drain(..count).collect();
         let Some(end) = gone.last().map(|segment| segment.end) else {
