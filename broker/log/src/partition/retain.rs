@@ -124,23 +124,8 @@ impl PartitionLog {
         self.remove_below_start_held();
     }
 
-    /// To be called before a checkpoint may cover the frame that moved a start, with `writing` held
-    /// until it has looked: then what is to go is gone, and its directory is on the list that the
-    /// checkpoint syncs. Names that a crash brings back would be nobody's otherwise.
-    pub(super) fn finish_removal(&self) {
-        let local_start = self.local_start();
-        let unfinished = self
-            .state
-            .lock()
-            .segments_below(local_start)
-            .next()
-            .is_some();
-        if unfinished {
-            self.remove_below_start_held();
-        }
-    }
-
-    fn remove_below_start_held(&self) {
+    /// The same; `writing` is held.
+    pub(super) fn remove_below_start_held(&self) {
         if self.is_dropped() {
             // All of it goes, and the directory must not come back.
             return;
@@ -243,7 +228,7 @@ impl State {
     }
 
     /// The segments wholly below an offset.
-    fn segments_below(&self, offset: u64) -> impl Iterator<Item = &Segment> {
+    pub(super) fn segments_below(&self, offset: u64) -> impl Iterator<Item = &Segment> {
         self.segments
             .iter()
             .take_while(move |segment| segment.end <= offset)

@@ -41,16 +41,24 @@ impl PartitionLog {
     /// What is in segment files now, and the segments to sync before that may be believed.
     /// `None` for a partition whose tombstone is durable.
     pub(crate) fn capture(&self) -> Option<(PartitionEntry, Vec<u64>)> {
+        // Kept until all is noted: what is to go is gone then, and its directory is on the list that
+        // the checkpoint syncs. Names that a crash brings back would be nobody's otherwise, once the
+        // frame that moved the start is forgotten.
         let _writing = self.writing.lock();
-        self.finish_removal();
-        let mut state = self.state.lock();
+        let (mut state, log_start, local_start) = loop {
+            let state = self.state.lock();
+            // The log's before the local one, see `raise_log_start`.
+            let (log_start, local_start) = (self.log_start(), self.local_start());
+            if self.is_dropped() || state.segments_below(local_start).next().is_none() {
+                break (state, log_start, local_start);
+            }
+            drop(state);
+            self.remove_below_start_held();
+        };
         if self.drop_durable.load(Ordering::Acquire) {
             return None;
         }
         let unsynced = std::mem::take(&mut state.unsynced);
-        // The log's before the local one, see `raise_log_start`.
-        let log_start = self.log_start();
-        let local_start = self.local_start();
         // Never below the local start: an emptied log goes on where it was, in its last epoch.
         let end = state.written_end.max(local_start);
         let entry = PartitionEntry {

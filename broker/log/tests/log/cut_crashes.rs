@@ -241,17 +241,19 @@ fn all(log: &Log, context: &str) -> Vec<Moment> {
 }
 
 /// A moment without its bytes.
-fn outline(moment: &Moment) -> (u64, u64, u64, &[(i32, u64)], Vec<u64>) {
-    let (log_start, local_start) = (moment.log_start, moment.local_start);
-    let bases = moment.batches.iter().map(|(base, _)| *base).collect();
-    (log_start, local_start, moment.end, &moment.epochs, bases)
+fn outline(moment: &Moment) -> String {
+    let bases: Vec<_> = moment.batches.iter().map(|(base, _)| *base).collect();
+    format!(
+        "{} {} to {}, epochs {:?}, batches at {bases:?}",
+        moment.log_start, moment.local_start, moment.end, moment.epochs
+    )
 }
 
 fn same(found: &[Moment], expected: &[Moment], lost: bool, context: &str) {
     for (found, expected) in found.iter().zip(expected) {
         assert!(
             found.fits(expected, lost),
-            "{context}: {:?} and not {:?}, or other bytes",
+            "{context}: {} and not {}, or other bytes",
             outline(found),
             outline(expected)
         );
@@ -264,7 +266,7 @@ fn check(log: &Log, model: &[History], lost: bool, context: &str) -> Vec<Moment>
         let possible = &history.moments[history.acknowledged..];
         assert!(
             possible.iter().any(|moment| found.fits(moment, lost)),
-            "{context}: {number} is {:?}; may be {:?}",
+            "{context}: {number} is {}; may be {:#?}",
             outline(found),
             possible.iter().map(outline).collect::<Vec<_>>()
         );
