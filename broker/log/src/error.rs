@@ -65,11 +65,13 @@ pub enum AppendError {
         /// The batch's.
         found: i32,
     },
-    /// The log cannot be cut before its start; [`crate::PartitionLog::reset`] can move that.
+    /// The log cannot be cut before what is on this disk; [`crate::PartitionLog::reset`] can move that.
     BelowStart {
-        /// The start of the log.
-        log_start: u64,
+        /// The first offset on this disk.
+        local_start: u64,
     },
+    /// What was said to come before the log is none: its epochs do not grow, or it begins too late.
+    NoHistory,
     /// A truncation took away what was waited for.
     Truncated,
     /// The disk did not give the batches around the place to cut at; nothing was changed.
@@ -92,12 +94,13 @@ impl fmt::Display for AppendError {
                     "a batch of epoch {found} comes after one of epoch {last}"
                 )
             }
-            AppendError::BelowStart { log_start } => {
+            AppendError::BelowStart { local_start } => {
                 write!(
                     f,
-                    "the log starts at {log_start} and cannot be cut before that"
+                    "this disk has the log from {local_start} on and cannot cut it before that"
                 )
             }
+            AppendError::NoHistory => f.write_str("this cannot come before the log"),
             AppendError::Truncated => f.write_str("the end of the log was cut off"),
             AppendError::Unreadable => f.write_str("the place to cut at could not be read"),
         }
@@ -111,10 +114,15 @@ impl std::error::Error for AppendError {}
 pub enum ReadError {
     /// The offset is not in the log.
     OutOfRange {
-        /// The first offset that can be read.
+        /// The first offset of the log.
         log_start: u64,
         /// One past the last appended offset.
         end: u64,
+    },
+    /// The offset is in the log, but no longer on this disk.
+    NotLocal {
+        /// The first offset on this disk.
+        local_start: u64,
     },
     /// What was stored at `[from, to)` cannot be trusted; reading goes on at `to`.
     Corrupt {
@@ -123,6 +131,8 @@ pub enum ReadError {
         /// The next offset that can be tried.
         to: u64,
     },
+    /// What was opened for reading was cut off since.
+    Truncated,
     /// The disk answered with an error; the text says which file.
     Io(String),
     /// The partition was dropped from this disk.
@@ -135,6 +145,10 @@ impl fmt::Display for ReadError {
             ReadError::OutOfRange { log_start, end } => {
                 write!(f, "offset is outside [{log_start}, {end})")
             }
+            ReadError::NotLocal { local_start } => {
+                write!(f, "this disk has the log from {local_start} on only")
+            }
+            ReadError::Truncated => f.write_str("what was opened was cut off"),
             ReadError::Corrupt { from, to } => write!(f, "offsets [{from}, {to}) are damaged"),
             ReadError::Io(detail) => write!(f, "reading failed: {detail}"),
             ReadError::Dropped => f.write_str("the partition was dropped"),

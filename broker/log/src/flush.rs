@@ -81,10 +81,10 @@ impl Flusher {
                 ),
                 // What was counted before may be gone. The list still names it, which evicts some
                 // batches early and is over when that part of the list is.
-                Kind::Truncate | Kind::Reset => {
+                Kind::Truncate | Kind::Reset | Kind::ResetWithHistory => {
                     frame.partition.unwritten_bytes.store(0, Ordering::Relaxed);
                 }
-                Kind::LogStart | Kind::Drop | Kind::SeenEpoch => {}
+                Kind::LogStart | Kind::LocalStart | Kind::Drop | Kind::SeenEpoch => {}
             }
         }
         if !work.ready.is_empty() || self.over() {

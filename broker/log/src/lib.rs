@@ -28,7 +28,7 @@ pub use error::{AppendError, Failure, FailureKind, LogError, OpenError, ReadErro
 pub use id::{PartitionId, TopicId, TopicIdError};
 pub use log::Log;
 pub use options::{ClockMs, Listener, LogOptions, Retained, Retention};
-pub use partition::{Appended, PartitionLog, ProducerBatch};
+pub use partition::{Appended, PartitionLog, ProducerBatch, SealedSegment};
 pub use recover::Recovery;
 pub use segment::SegmentInfo;
 pub use stats::{LogStats, SYNC_BUCKETS};

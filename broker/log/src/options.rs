@@ -73,11 +73,13 @@ pub struct Retention {
     pub bytes: Option<u64>,
 }
 
-/// What [`crate::PartitionLog::retain`] removed.
+/// What [`crate::PartitionLog::retain`] and its like removed.
 #[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
 pub struct Retained {
-    /// The first offset that is left.
+    /// The first offset of the log.
     pub log_start: u64,
+    /// The first offset that is left on this disk.
+    pub local_start: u64,
     /// Segments removed.
     pub segments: usize,
     /// Bytes of batches removed.

@@ -5,13 +5,14 @@
 //!            | position: file u64, offset u64, group u64
 //!            | count u32 partition* | crc u32
 //! partition  = topic [16] | number u32 | log_start u64 | next_offset u64 | committed u64
-//!            | seen_epoch i32 (since format 2)
+//!            | seen_epoch i32 (since format 2) | local_start u64, log_start_min u64 (since format 3)
 //!            | count u32 (epoch i32, start u64)* | count u32 (from u64, to u64)*
 //!            | count u32 segment*
 //! segment    = base u64 | end u64 | bytes u64 | max_timestamp_ms i64 | last_append_ms i64
-//!            | keyed_batches u32 | sealed u8
+//!            | keyed_batches u32 | sealed u8 | first_append_ms i64 (since format 3)
 //! ```
-//! Little endian; format 1 is read too. CRC-32C over everything before it. Replaced as a whole by a rename.
+//! Little endian; formats 1 and 2 are read too. CRC-32C over everything before it. Replaced as a whole
+//! by a rename.
 
 use crate::codec::{Reader, Writer, crc32c};
 use crate::journal::Position;
@@ -19,7 +20,7 @@ use crate::partition::{NEVER_SEEN, PartitionEntry, SegmentEntry};
 
 const MAGIC: u32 = u32::from_le_bytes(*b"HWCP");
 /// The version written, and the newest understood.
-pub(crate) const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 3;
 /// The oldest version understood.
 const FORMAT_MIN: u32 = 1;
 
@@ -80,6 +81,8 @@ fn encode_partition(writer: &mut Writer, partition: &PartitionEntry) {
     writer.u64(partition.next_offset);
     writer.u64(partition.committed);
     writer.i32(partition.seen_epoch);
+    writer.u64(partition.local_start);
+    writer.u64(partition.log_start_min);
     writer.u32(partition.epochs.len() as u32);
     for (epoch, start) in &partition.epochs {
         writer.i32(*epoch);
@@ -99,6 +102,7 @@ fn encode_partition(writer: &mut Writer, partition: &PartitionEntry) {
         writer.i64(segment.last_append_ms);
         writer.u32(segment.keyed_batches);
         writer.u8(u8::from(segment.sealed));
+        writer.i64(segment.first_append_ms);
     }
 }
 
@@ -118,29 +122,48 @@ fn decode_body(reader: &mut Reader<'_>, format: u32) -> Option<Checkpoint> {
 }
 
 fn decode_partition(reader: &mut Reader<'_>, format: u32) -> Option<PartitionEntry> {
+    let id = reader.partition()?;
+    let log_start = reader.u64()?;
+    let (next_offset, committed) = (reader.u64()?, reader.u64()?);
+    let seen_epoch = match format {
+        1 => NEVER_SEEN,
+        _ => reader.i32()?,
+    };
+    let (local_start, log_start_min) = match format {
+        1 | 2 => (log_start, log_start),
+        _ => (reader.u64()?, reader.u64()?),
+    };
     Some(PartitionEntry {
-        id: reader.partition()?,
-        log_start: reader.u64()?,
-        next_offset: reader.u64()?,
-        committed: reader.u64()?,
-        seen_epoch: match format {
-            1 => NEVER_SEEN,
-            _ => reader.i32()?,
-        },
+        id,
+        log_start,
+        log_start_min,
+        local_start,
+        next_offset,
+        committed,
+        seen_epoch,
         epochs: many(reader, 12, |reader| Some((reader.i32()?, reader.u64()?)))?,
         damaged: many(reader, 16, |reader| Some((reader.u64()?, reader.u64()?)))?,
-        segments: many(reader, 45, |reader| {
-            Some(SegmentEntry {
-                base: reader.u64()?,
-                end: reader.u64()?,
-                bytes: reader.u64()?,
-                max_timestamp_ms: reader.i64()?,
-                last_append_ms: reader.i64()?,
-                keyed_batches: reader.u32()?,
-                sealed: reader.u8()? != 0,
-            })
-        })?,
+        segments: many(reader, 45, |reader| decode_segment(reader, format))?,
     })
+}
+
+fn decode_segment(reader: &mut Reader<'_>, format: u32) -> Option<SegmentEntry> {
+    let mut segment = SegmentEntry {
+        base: reader.u64()?,
+        end: reader.u64()?,
+        bytes: reader.u64()?,
+        max_timestamp_ms: reader.i64()?,
+        first_append_ms: 0,
+        last_append_ms: reader.i64()?,
+        keyed_batches: reader.u32()?,
+        sealed: reader.u8()? != 0,
+    };
+    segment.first_append_ms = match format {
+        // At the latest then: it is sealed for its age somewhat later, and not too early.
+        1 | 2 => segment.last_append_ms,
+        _ => reader.i64()?,
+    };
+    Some(segment)
 }
 
 fn many<T>(

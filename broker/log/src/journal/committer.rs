@@ -220,13 +220,10 @@ impl Committer {
                         _ => self.ends.push((partition.id(), frame.end_offset)),
                     }
                 }
-                Kind::LogStart => {
-                    partition
-                        .log_start
-                        .fetch_max(frame.base_offset, Ordering::AcqRel);
-                }
+                Kind::LogStart => partition.raise_log_start(frame.base_offset),
+                Kind::LocalStart => partition.raise_local_start(frame.base_offset),
                 Kind::Drop => partition.drop_durable.store(true, Ordering::Release),
-                Kind::Truncate | Kind::Reset => {
+                Kind::Truncate | Kind::Reset | Kind::ResetWithHistory => {
                     partition.cut();
                     // Those of before the cut: nobody may hear of them after it.
                     self.ends.retain(|(id, _)| *id != partition.id());

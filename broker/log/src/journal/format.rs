@@ -30,7 +30,7 @@ pub(crate) const FORMAT: u32 = 1;
 const GROUP_MAGIC: u32 = u32::from_le_bytes(*b"HWJG");
 const FRAME_MAGIC: u32 = u32::from_le_bytes(*b"HWJF");
 
-/// What a frame does. The numbers are on disk; 7 and up are free. A version that does not know a
+/// What a frame does. The numbers are on disk; 9 and up are free. A version that does not know a
 /// number refuses to open the directory, so a new kind is no new format.
 #[derive(Copy, Clone, Eq, PartialEq, Debug)]
 pub(crate) enum Kind {
@@ -46,6 +46,11 @@ pub(crate) enum Kind {
     Reset = 5,
     /// `epoch` is the highest leader epoch that was heard of.
     SeenEpoch = 6,
+    /// The log has nothing below `base_offset` on this disk any more.
+    LocalStart = 7,
+    /// As `Reset`, but what lies below `base_offset` is elsewhere; the payload is the
+    /// [`History`](crate::partition::History) of it.
+    ResetWithHistory = 8,
 }
 
 impl Kind {
@@ -57,6 +62,8 @@ impl Kind {
             Kind::Truncate,
             Kind::Reset,
             Kind::SeenEpoch,
+            Kind::LocalStart,
+            Kind::ResetWithHistory,
         ]
         .into_iter()
         .find(|kind| *kind as u8 == number)

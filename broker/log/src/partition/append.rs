@@ -146,13 +146,6 @@ impl PartitionLog {
         hole
     }
 
-    /// Moves the start of the log as recovery found it in the journal.
-    pub(crate) fn replay_log_start(self: &Arc<Self>, log_start: u64) {
-        self.log_start.fetch_max(log_start, Ordering::AcqRel);
-        self.next_offset.fetch_max(log_start, Ordering::AcqRel);
-        self.durable_end.fetch_max(log_start, Ordering::AcqRel);
-    }
-
     /// Queues a frame that is not a batch and blocks until it is durable.
     pub(super) fn commit_frame(
         self: &Arc<Self>,

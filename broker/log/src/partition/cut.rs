@@ -11,21 +11,24 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{PartitionLog, State, next_instance, read::View};
+use bytes::Bytes;
+
+use super::{History, PartitionLog, State, next_instance, read::View};
 use crate::disk::{self, Open};
 use crate::error::{AppendError, FailureKind, is_full};
 use crate::flush::FlushError;
 use crate::journal::format::Kind;
+use crate::journal::queue::Queued;
 
 /// Where a log is cut.
-#[derive(Copy, Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Cut {
     /// Where the log ends after it.
     end: u64,
     /// The last batch that stays; none: everything goes.
     last: Option<Last>,
-    /// The log starts at its end, too.
-    reset: bool,
+    /// The log begins anew, and this is what lies before its local start.
+    reset: Option<History>,
 }
 
 /// The end of a batch.
@@ -40,7 +43,7 @@ struct Last {
 impl PartitionLog {
     /// Removes every batch that ends after `to`: one that `to` lies inside goes as a whole, and so
     /// does a hole right before the cut. Answers where the log ends then, which is `to` at most and
-    /// [`PartitionLog::log_start`] at least. Blocks until that is durable; from then on the removed
+    /// [`PartitionLog::local_start`] at least. Blocks until that is durable; from then on the removed
     /// offsets are given again, and nobody reads or hears of what was there, after a crash neither.
     /// Nothing happens if `to` is not below the end.
     ///
@@ -52,9 +55,9 @@ impl PartitionLog {
         if self.is_dropped() {
             return Err(AppendError::Dropped);
         }
-        let (log_start, next_offset) = (self.log_start(), self.next_offset());
-        if to < log_start {
-            return Err(AppendError::BelowStart { log_start });
+        let (local_start, next_offset) = (self.local_start(), self.next_offset());
+        if to < local_start {
+            return Err(AppendError::BelowStart { local_start });
         }
         if to >= next_offset {
             return Ok(next_offset);
@@ -63,16 +66,15 @@ impl PartitionLog {
             tracing::error!(partition = %self.id, to, %error, "the log was not truncated");
             AppendError::Unreadable
         })?;
-        let cut = match last.filter(|last| last.offset > log_start) {
-            Some(last) => Cut {
-                end: last.offset,
-                last: Some(last),
-                reset: false,
-            },
-            None => Cut::reset(log_start),
-        };
-        self.commit_cut(cut)?;
-        Ok(cut.end)
+        let last = last.filter(|last| last.offset > local_start);
+        let all_goes = last.is_none() && self.log_start() == local_start;
+        let end = last.map_or(local_start, |last| last.offset);
+        self.commit_cut(Cut {
+            end,
+            last,
+            reset: all_goes.then(|| History::none(end)),
+        })?;
+        Ok(end)
     }
 
     /// Removes everything: the log starts and ends at `start`, which may be anywhere. Blocks until
@@ -81,23 +83,49 @@ impl PartitionLog {
     /// # Errors
     /// [`AppendError::Failed`] or [`AppendError::Dropped`]; a full disk does not refuse it.
     pub fn reset(self: &Arc<Self>, start: u64) -> Result<(), AppendError> {
+        self.reset_with_history(start, start, &[])
+    }
+
+    /// As [`PartitionLog::reset`], but only the local part starts and ends at `local_start`: what lies
+    /// from `log_start` to there is in the log and not on this disk. `epochs` are the leader epochs of
+    /// that part, each with its first offset; those of `local_start` and later are passed over.
+    ///
+    /// # Errors
+    /// As [`PartitionLog::reset`]; [`AppendError::NoHistory`] if `epochs` do not grow or the log would
+    /// start after its local part.
+    pub fn reset_with_history(
+        self: &Arc<Self>,
+        log_start: u64,
+        local_start: u64,
+        epochs: &[(i32, u64)],
+    ) -> Result<(), AppendError> {
+        let history = History::new(log_start, local_start, epochs)?;
         let _reshaping = self.reshaping.lock();
-        self.commit_cut(Cut::reset(start))
+        self.commit_cut(Cut::reset(local_start, history))
+    }
+
+    /// The frame that says the same to recovery.
+    fn cut_frame(self: &Arc<Self>, cut: &Cut) -> Queued {
+        let (kind, payload) = match &cut.reset {
+            None => (Kind::Truncate, Bytes::new()),
+            Some(history) if *history == History::none(cut.end) => (Kind::Reset, Bytes::new()),
+            Some(history) => (Kind::ResetWithHistory, history.encode()),
+        };
+        Queued {
+            payload,
+            ..self.frame(kind, cut.end, -1)
+        }
     }
 
     fn commit_cut(self: &Arc<Self>, cut: Cut) -> Result<(), AppendError> {
-        let kind = match cut.reset {
-            true => Kind::Reset,
-            false => Kind::Truncate,
-        };
+        let frame = self.cut_frame(&cut);
         let number = {
             // Under the lock, so that no append comes between the cut and its frame.
             let mut state = self.state.lock();
             if self.is_dropped() {
                 return Err(AppendError::Dropped);
             }
-            let pushed = self.core.queue.push(self.frame(kind, cut.end, -1));
-            let number = pushed.ok_or(AppendError::Failed)?;
+            let number = self.core.queue.push(frame).ok_or(AppendError::Failed)?;
             state.cutting = Some(cut);
             number
         };
@@ -182,21 +210,21 @@ impl PartitionLog {
     pub(crate) fn cut(&self) {
         let mut state = self.state.lock();
         if let Some(cut) = state.cutting.take() {
-            self.apply(&mut state, cut);
+            self.apply(&mut state, &cut);
         }
     }
 
-    fn apply(&self, state: &mut State, cut: Cut) {
+    fn apply(&self, state: &mut State, cut: &Cut) {
         let stale = self.instance.swap(next_instance(), Ordering::AcqRel);
         let keys = state.segments.iter().map(|segment| (stale, segment.base));
         state.stale_keys.extend(keys);
-        state.cut(&cut, self.log_start());
+        state.cut(cut, self.local_start());
         let bytes = state.segments.iter().map(|segment| segment.bytes).sum();
         self.bytes.store(bytes, Ordering::Relaxed);
         let set = |offset: &AtomicU64| offset.store(cut.end, Ordering::Release);
-        // In the order that keeps the start before the end at every moment.
-        if cut.reset && cut.end < self.next_offset() {
-            set(&self.log_start);
+        // In the order that keeps the starts before the end at every moment.
+        if let Some(history) = &cut.reset {
+            self.lower_starts(history.log_start, cut.end);
         }
         if cut.end < self.next_offset() {
             set(&self.durable_end);
@@ -205,8 +233,9 @@ impl PartitionLog {
             set(&self.next_offset);
             set(&self.durable_end);
         }
-        if cut.reset {
-            set(&self.log_start);
+        if let Some(history) = &cut.reset {
+            self.raise_local_start(cut.end);
+            self.raise_log_start(history.log_start);
         }
         self.committed.fetch_min(cut.end, Ordering::AcqRel);
     }
@@ -219,22 +248,22 @@ impl PartitionLog {
             true => Some(Cut {
                 end,
                 last: self.last_kept(end)?,
-                reset: false,
+                reset: None,
             }),
         };
         self.replay_cut(cut)
     }
 
     /// Does again a reset that recovery found in the journal.
-    pub(crate) fn replay_reset(&self, start: u64) -> io::Result<()> {
-        self.replay_cut(Some(Cut::reset(start)))
+    pub(crate) fn replay_reset(&self, local_start: u64, history: History) -> io::Result<()> {
+        self.replay_cut(Some(Cut::reset(local_start, history)))
     }
 
     fn replay_cut(&self, cut: Option<Cut>) -> io::Result<()> {
         {
             let mut state = self.state.lock();
             match cut {
-                Some(cut) => self.apply(&mut state, cut),
+                Some(cut) => self.apply(&mut state, &cut),
                 // What a scan found ends there; what was cut off may be in the files behind it.
                 None => state.note_cut(),
             }
@@ -320,30 +349,30 @@ impl PartitionLog {
 }
 
 impl Cut {
-    fn reset(start: u64) -> Cut {
+    fn reset(local_start: u64, history: History) -> Cut {
         Cut {
-            end: start,
+            end: local_start,
             last: None,
-            reset: true,
+            reset: Some(history),
         }
     }
 }
 
 impl State {
-    fn cut(&mut self, cut: &Cut, log_start: u64) {
+    fn cut(&mut self, cut: &Cut, local_start: u64) {
         let stay = match cut.last {
             Some(last) => self
                 .segments
                 .partition_point(|segment| segment.base <= last.segment),
             None => 0,
         };
-        self.segments.truncate(stay);
+        self.segments.drain(stay..).for_each(|gone| gone.note_cut());
         if let Some(last) = cut.last
             && let Some(segment) = self.segments.back_mut()
         {
             segment.cut(last.bytes, last.offset);
         }
-        let stays = |offset: u64| !cut.reset && offset <= cut.end;
+        let stays = |offset: u64| cut.reset.is_none() && offset <= cut.end;
         while self.tail.back().is_some_and(|batch| !stays(batch.end)) {
             self.tail.pop_back();
         }
@@ -351,13 +380,16 @@ impl State {
             true => cut.end,
             false => self.written_end.min(cut.end),
         };
-        let begins = |offset: u64| !cut.reset && offset < cut.end;
+        let begins = |offset: u64| cut.reset.is_none() && offset < cut.end;
         self.epochs.retain(|(_, start)| begins(*start));
+        if let Some(history) = &cut.reset {
+            self.learn_epochs(history);
+        }
         // Only recovery finds less than there was: a later trim took it, of which the journal has
         // still to tell, or it is lost.
         let found = cut
             .last
-            .map_or(log_start, |last| last.offset.max(log_start));
+            .map_or(local_start, |last| last.offset.max(local_start));
         self.damaged
             .retain(|(hole, _)| begins(*hole) && *hole < found);
         if begins(found) {

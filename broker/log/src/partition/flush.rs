@@ -29,10 +29,10 @@ struct Run {
 }
 
 /// A segment that is complete in its file and wants its index beside it.
-struct Sealed {
-    base: u64,
-    bytes: u64,
-    index: Vec<IndexEntry>,
+pub(super) struct Sealed {
+    pub base: u64,
+    pub bytes: u64,
+    pub index: Vec<IndexEntry>,
 }
 
 impl PartitionLog {
@@ -269,7 +269,7 @@ impl State {
     }
 
     /// Takes the index out of a segment that is complete, if it covers all of it.
-    fn finish(&mut self, base: u64) -> Option<Sealed> {
+    pub(super) fn finish(&mut self, base: u64) -> Option<Sealed> {
         let segment = self.segment_mut(base)?;
         if !segment.is_complete() {
             return None;

@@ -4,10 +4,13 @@ mod append;
 mod cut;
 mod epochs;
 mod flush;
+mod history;
+mod offload;
 mod read;
 mod retain;
 mod sequenced;
 mod snapshot;
+mod starts;
 mod walk;
 
 use std::collections::VecDeque;
@@ -21,6 +24,8 @@ use parking_lot::Mutex;
 pub use append::Appended;
 use cut::Cut;
 pub(crate) use epochs::NEVER_SEEN;
+pub(crate) use history::History;
+pub use offload::SealedSegment;
 pub(crate) use snapshot::{PartitionEntry, SegmentEntry};
 pub use walk::ProducerBatch;
 
@@ -34,9 +39,9 @@ static INSTANCES: AtomicU64 = AtomicU64::new(1);
 
 /// One partition on one disk. Shared freely; appends are ordered by a short lock inside.
 ///
-/// Invariants: `log_start <= durable_end <= next_offset`; what is below `durable_end` survives a
-/// crash; offsets are given once and never for other bytes, unless [`PartitionLog::truncate`] or
-/// [`PartitionLog::reset`] took them back.
+/// Invariants: `log_start <= local_start <= durable_end <= next_offset`; what is below `durable_end`
+/// survives a crash; offsets are given once and never for other bytes, unless
+/// [`PartitionLog::truncate`] or [`PartitionLog::reset`] took them back.
 pub struct PartitionLog {
     id: PartitionId,
     core: Arc<Core>,
@@ -44,7 +49,10 @@ pub struct PartitionLog {
     /// read before it is told from what is there after it. Changed under the lock on the state.
     instance: AtomicU64,
     next_offset: AtomicU64,
-    pub(crate) log_start: AtomicU64,
+    log_start: AtomicU64,
+    /// What `log_start` is at least; less only while it is unknown, see `log_start_is_known`.
+    log_start_min: AtomicU64,
+    local_start: AtomicU64,
     pub(crate) durable_end: AtomicU64,
     committed: AtomicU64,
     bytes: AtomicU64,
@@ -58,7 +66,8 @@ pub struct PartitionLog {
     /// On the flusher's list.
     pub(crate) ready: AtomicBool,
     state: Mutex<State>,
-    /// Held while segment files are written, cut or removed. Taken before `state`.
+    /// Held while segment files are written, cut or removed, and while a checkpoint looks. Taken before
+    /// `state`.
     writing: Mutex<()>,
     /// Held by what moves the start or the end of the log by a frame of its own, from before the
     /// frame is queued until its work is done. Taken before `writing`.
@@ -110,6 +119,8 @@ impl PartitionLog {
             instance: AtomicU64::new(next_instance()),
             next_offset: AtomicU64::new(0),
             log_start: AtomicU64::new(0),
+            log_start_min: AtomicU64::new(0),
+            local_start: AtomicU64::new(0),
             durable_end: AtomicU64::new(0),
             committed: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
@@ -135,17 +146,12 @@ impl PartitionLog {
         self.next_offset.load(Ordering::Acquire)
     }
 
-    /// The first offset that can be read; durable, and goes back by [`PartitionLog::reset`] only.
-    pub fn log_start(&self) -> u64 {
-        self.log_start.load(Ordering::Acquire)
-    }
-
     /// One past the last offset on stable storage.
     pub fn durable_end(&self) -> u64 {
         self.durable_end.load(Ordering::Acquire)
     }
 
-    /// Bytes of all batches in the log, whole segments counted.
+    /// Bytes of all batches on this disk, whole segments counted.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
@@ -168,7 +174,7 @@ impl PartitionLog {
         self.state.lock().damaged.clone()
     }
 
-    /// The segments, oldest first, the one being appended to included.
+    /// The segments on this disk, oldest first, the one being appended to included.
     pub fn segments(&self) -> Vec<SegmentInfo> {
         self.state
             .lock()

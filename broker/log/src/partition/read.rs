@@ -57,7 +57,7 @@ enum Find {
     Found(View),
     /// No segment has it; the next one begins here.
     Missing(u64),
-    /// It is in memory, or has just gone from there to the file.
+    /// It is in memory, or has just gone from there to the file, or from the disk.
     Again,
 }
 
@@ -110,6 +110,8 @@ impl PartitionLog {
     /// leader with `end` = [`PartitionLog::next_offset`] sends its followers what its own disk is
     /// still syncing.
     ///
+    /// What is no longer on this disk is [`ReadError::NotLocal`], never an empty answer.
+    ///
     /// While the log is truncated it gives what was there before, or what is there after, or
     /// [`ReadError::OutOfRange`]; the batches of one answer are all of before or all of after.
     ///
@@ -140,13 +142,18 @@ impl PartitionLog {
         }
     }
 
-    fn check_range(&self, state: &State, from: u64) -> Result<(), ReadError> {
+    /// Whether an offset is one that this disk has, or the end.
+    pub(super) fn check_range(&self, state: &State, from: u64) -> Result<(), ReadError> {
         if self.is_dropped() {
             return Err(ReadError::Dropped);
         }
         let (log_start, end) = (self.log_start(), self.next_offset());
         if from < log_start || from > end {
             return Err(ReadError::OutOfRange { log_start, end });
+        }
+        let local_start = self.local_start();
+        if from < local_start {
+            return Err(ReadError::NotLocal { local_start });
         }
         match state.hole(from) {
             Some((_, to)) => Err(ReadError::Corrupt { from, to }),
@@ -156,7 +163,8 @@ impl PartitionLog {
 
     fn view(&self, from: u64) -> Find {
         let state = self.state.lock();
-        if from >= state.written_end {
+        // What was removed since the range was checked is for that check to name.
+        if from >= state.written_end || from < self.local_start() {
             return Find::Again;
         }
         let Some(found) = state.segment_of(from) else {

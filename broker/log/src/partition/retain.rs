@@ -14,8 +14,8 @@ use crate::segment::Segment;
 
 impl PartitionLog {
     /// Moves the start of the log to `before`, or to the end if that is lower, and removes the
-    /// segments that lie wholly before it. Blocks until the new start is durable. Returns the
-    /// start of the log.
+    /// segments that lie wholly before it; none, if only what is no longer on this disk does. Blocks
+    /// until the new start is durable. Returns the start of the log.
     ///
     /// # Errors
     /// [`AppendError::Failed`] or [`AppendError::Dropped`]; a full disk does not refuse it.
@@ -39,7 +39,9 @@ impl PartitionLog {
     /// becomes empty.
     ///
     /// Nothing at or after `below` goes, whatever its age or size: of a replicated log it is the end
-    /// of what is committed. Nor does what is not durable.
+    /// of what is committed, and of one with an object store the end of what is in there. Nor does
+    /// what is not durable. Age and size of what is not on this disk are not known here: it goes with
+    /// the first segment that does.
     ///
     /// # Errors
     /// As [`PartitionLog::trim`].
@@ -49,58 +51,106 @@ impl PartitionLog {
         retention: &Retention,
         below: u64,
     ) -> Result<Retained, AppendError> {
+        self.remove_front(Kind::LogStart, |state| {
+            let below = below.min(self.durable_end());
+            state.seal_if_expired(now_ms, retention, below);
+            state.retained_from(now_ms, retention, below)
+        })
+    }
+
+    /// Removes the oldest sealed segments that `retention` does not want on this disk, as
+    /// [`PartitionLog::drop_local`] does; chosen as [`PartitionLog::retain`] chooses.
+    ///
+    /// # Errors
+    /// As [`PartitionLog::trim`].
+    pub fn retain_local(
+        self: &Arc<Self>,
+        now_ms: i64,
+        retention: &Retention,
+        below: u64,
+    ) -> Result<Retained, AppendError> {
+        self.remove_front(Kind::LocalStart, |state| {
+            state.retained_from(now_ms, retention, below.min(self.durable_end()))
+        })
+    }
+
+    /// Removes the sealed segments that lie wholly before `below` from this disk, and moves
+    /// [`PartitionLog::local_start`] there; the log starts where it did, and keeps its epochs. For
+    /// what is safe elsewhere: the caller has made sure of that. Blocks until it is durable that they
+    /// are to go. What is not durable stays, and so does the segment that is appended to.
+    ///
+    /// # Errors
+    /// As [`PartitionLog::trim`].
+    pub fn drop_local(self: &Arc<Self>, below: u64) -> Result<Retained, AppendError> {
+        let nothing = Retention {
+            ms: None,
+            bytes: Some(0),
+        };
+        self.retain_local(0, &nothing, below)
+    }
+
+    /// Moves a start, by a frame of this kind, to where `keep_from` says.
+    fn remove_front(
+        self: &Arc<Self>,
+        kind: Kind,
+        keep_from: impl FnOnce(&mut State) -> Option<u64>,
+    ) -> Result<Retained, AppendError> {
         let _reshaping = self.reshaping.lock();
         if self.is_dropped() {
             return Err(AppendError::Dropped);
         }
+        let mut retained = Retained::default();
         let keep_from = {
             let mut state = self.state.lock();
-            let below = below.min(self.durable_end());
-            state.seal_if_expired(now_ms, retention, below);
-            state.retained_from(now_ms, retention, below)
+            let keep_from = keep_from(&mut state).filter(|from| *from > self.local_start());
+            for segment in state.segments_below(keep_from.unwrap_or(0)) {
+                retained.segments += 1;
+                retained.bytes += segment.bytes;
+            }
+            keep_from
         };
-        let mut retained = Retained {
-            log_start: self.log_start(),
-            ..Retained::default()
-        };
-        if let Some(keep_from) = keep_from.filter(|from| *from > retained.log_start) {
-            self.commit_frame(Kind::LogStart, keep_from)?;
-            (retained.segments, retained.bytes) = self.remove_below_start();
-            retained.log_start = self.log_start();
+        if let Some(keep_from) = keep_from {
+            self.commit_frame(kind, keep_from)?;
+            self.remove_below_start();
         }
+        retained.log_start = self.log_start();
+        retained.local_start = self.local_start();
         Ok(retained)
     }
 
-    /// Removes the segments wholly below the start of the log; how many, and their bytes.
-    pub(crate) fn remove_below_start(&self) -> (usize, u64) {
+    /// Removes the segments wholly below the local start.
+    pub(crate) fn remove_below_start(&self) {
         let _writing = self.writing.lock();
+        self.remove_below_start_held();
+    }
+
+    /// The same; `writing` is held.
+    pub(super) fn remove_below_start_held(&self) {
         if self.is_dropped() {
             // All of it goes, and the directory must not come back.
-            return (0, 0);
+            return;
         }
-        let end = self.state.lock().end_if_empty_from(self.log_start());
+        let local_start = self.local_start();
+        let end = self.state.lock().end_if_empty_from(local_start);
         if let Some(end) = end {
             self.note_removal(self.mark_end(end));
         }
         let (gone, unwritten) = {
             let mut state = self.state.lock();
             state.forget_epochs(self.log_start());
-            state.take_below(self.log_start())
+            state.take_below(local_start)
         };
         self.sub_unwritten(unwritten);
         let bytes = gone.iter().map(|segment| segment.bytes).sum();
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-        if !gone.is_empty() {
-            self.core
-                .dirty_dirs
-                .lock()
-                .insert(self.core.paths.partition(self.id));
-        }
         // Those that were never written may have the file of an earlier end.
         for segment in &gone {
             self.note_removal(self.remove_files(segment.base));
         }
-        (gone.len(), bytes)
+        if !gone.is_empty() {
+            let dir = self.core.paths.partition(self.id);
+            self.core.dirty_dirs.lock().insert(dir);
+        }
     }
 
     /// Leaves an empty segment where a log ends that loses all it has: the offsets before it are
@@ -177,6 +227,13 @@ impl State {
         }
     }
 
+    /// The segments wholly below an offset.
+    pub(super) fn segments_below(&self, offset: u64) -> impl Iterator<Item = &Segment> {
+        self.segments
+            .iter()
+            .take_while(move |segment| segment.end <= offset)
+    }
+
     /// Where the log is to start; `None` when all of it is kept.
     fn retained_from(&self, now_ms: i64, retention: &Retention, below: u64) -> Option<u64> {
         let mut left: u64 = self.segments.iter().map(|segment| segment.bytes).sum();
@@ -195,19 +252,21 @@ impl State {
         from
     }
 
-    /// One past the last offset, if nothing at or after `log_start` is in the log.
-    fn end_if_empty_from(&self, log_start: u64) -> Option<u64> {
-        let end = self.segments.back().map_or(log_start, |last| last.end);
-        (end <= log_start).then_some(log_start)
+    /// One past the last offset, if nothing at or after `local_start` is in the log.
+    fn end_if_empty_from(&self, local_start: u64) -> Option<u64> {
+        let end = self.segments.back().map_or(local_start, |last| last.end);
+        (end <= local_start).then_some(local_start)
     }
 
-    /// Takes the segments wholly below `log_start` out of the lists, with what of them is in
+    /// Takes the segments wholly below `local_start` out of the lists, with what of them is in
     /// memory; also the bytes that now need not be written.
-    fn take_below(&mut self, log_start: u64) -> (Vec<Segment>, usize) {
-        self.damaged.retain(|(_, to)| *to > log_start);
-        let count = self
-            .segments
-            .partition_point(|segment| segment.end <= log_start);
+    fn take_below(&mut self, local_start: u64) -> (Vec<Segment>, usize) {
+        self.damaged.retain(|(_, to)| *to > local_start);
+        for (from, _) in &mut self.damaged {
+            // A later cut at the start is to take it for one that begins there.
+            *from = (*from).max(local_start);
+        }
+        let count = self.segments_below(local_start).count();
         let gone: Vec<Segment> = self.segments.drain(..count).collect();
         let Some(end) = gone.last().map(|segment| segment.end) else {
             return (gone, 0);

@@ -14,6 +14,8 @@ use crate::segment::Segment;
 pub(crate) struct PartitionEntry {
     pub id: PartitionId,
     pub log_start: u64,
+    pub log_start_min: u64,
+    pub local_start: u64,
     pub next_offset: u64,
     pub committed: u64,
     pub seen_epoch: i32,
@@ -29,6 +31,7 @@ pub(crate) struct SegmentEntry {
     pub end: u64,
     pub bytes: u64,
     pub max_timestamp_ms: i64,
+    pub first_append_ms: i64,
     pub last_append_ms: i64,
     pub keyed_batches: u32,
     pub sealed: bool,
@@ -38,22 +41,37 @@ impl PartitionLog {
     /// What is in segment files now, and the segments to sync before that may be believed.
     /// `None` for a partition whose tombstone is durable.
     pub(crate) fn capture(&self) -> Option<(PartitionEntry, Vec<u64>)> {
-        let mut state = self.state.lock();
+        // Kept until all is noted: what is to go is gone then, and its directory is on the list that
+        // the checkpoint syncs. Names that a crash brings back would be nobody's otherwise, once the
+        // frame that moved the start is forgotten.
+        let _writing = self.writing.lock();
+        let (mut state, log_start, local_start) = loop {
+            let state = self.state.lock();
+            // The log's before the local one, see `raise_log_start`.
+            let (log_start, local_start) = (self.log_start(), self.local_start());
+            if self.is_dropped() || state.segments_below(local_start).next().is_none() {
+                break (state, log_start, local_start);
+            }
+            drop(state);
+            self.remove_below_start_held();
+        };
         if self.drop_durable.load(Ordering::Acquire) {
             return None;
         }
         let unsynced = std::mem::take(&mut state.unsynced);
-        let (log_start, written_end) = (self.log_start(), state.written_end);
+        // Never below the local start: an emptied log goes on where it was, in its last epoch.
+        let end = state.written_end.max(local_start);
         let entry = PartitionEntry {
             id: self.id,
             log_start,
-            // Never below the start: an emptied log goes on where it was.
-            next_offset: written_end.max(log_start),
-            committed: self.committed().min(written_end),
+            log_start_min: self.log_start_min.load(Ordering::Acquire).min(log_start),
+            local_start,
+            next_offset: end,
+            committed: self.committed().min(end),
             seen_epoch: self.seen_epoch(),
-            epochs: before(&state.epochs, |(_, start)| *start < written_end),
-            damaged: before(&state.damaged, |(from, _)| *from < written_end),
-            segments: state.written_segments(log_start),
+            epochs: before(&state.epochs, |(_, start)| *start < end),
+            damaged: before(&state.damaged, |(from, _)| *from < end),
+            segments: state.written_segments(local_start),
         };
         Some((entry, unsynced))
     }
@@ -64,12 +82,15 @@ impl PartitionLog {
         log.next_offset.store(entry.next_offset, Ordering::Release);
         log.durable_end.store(entry.next_offset, Ordering::Release);
         log.log_start.store(entry.log_start, Ordering::Release);
+        log.log_start_min
+            .store(entry.log_start_min, Ordering::Release);
+        log.local_start.store(entry.local_start, Ordering::Release);
         log.committed.store(entry.committed, Ordering::Release);
         log.seen(entry.seen_epoch);
         let segments = entry
             .segments
             .iter()
-            .filter(|segment| segment.end > entry.log_start);
+            .filter(|segment| segment.end > entry.local_start);
         let segments: VecDeque<Segment> = segments.map(SegmentEntry::restore).collect();
         let bytes = segments.iter().map(|segment| segment.bytes).sum();
         log.bytes.store(bytes, Ordering::Relaxed);
@@ -86,8 +107,8 @@ impl PartitionLog {
     /// After replay: the owner's note must not claim more than there is, and what damage took
     /// from the journal must not leave an end before the start.
     pub(crate) fn settle(self: &Arc<Self>) {
-        if self.next_offset() < self.log_start() {
-            self.replay_log_start(self.log_start());
+        if self.next_offset() < self.local_start() {
+            self.replay_local_start(self.local_start());
             self.remove_below_start();
         }
         self.committed
@@ -104,9 +125,11 @@ impl SegmentEntry {
             written: self.bytes,
             behind: self.bytes,
             max_timestamp_ms: self.max_timestamp_ms,
+            first_append_ms: self.first_append_ms,
             last_append_ms: self.last_append_ms,
             keyed_batches: self.keyed_batches,
             sealed: self.sealed,
+            was_cut: Arc::default(),
             index: Vec::new(),
             unindexed: self.bytes,
         }
@@ -114,13 +137,14 @@ impl SegmentEntry {
 }
 
 impl State {
-    fn written_segments(&self, log_start: u64) -> Vec<SegmentEntry> {
-        let kept = |segment: &&Segment| segment.written > 0 && segment.end > log_start;
+    fn written_segments(&self, local_start: u64) -> Vec<SegmentEntry> {
+        let kept = |segment: &&Segment| segment.written > 0 && segment.end > local_start;
         let entry = |segment: &Segment| SegmentEntry {
             base: segment.base,
             end: segment.end.min(self.written_end),
             bytes: segment.written,
             max_timestamp_ms: segment.max_timestamp_ms,
+            first_append_ms: segment.first_append_ms,
             last_append_ms: segment.last_append_ms,
             keyed_batches: segment.keyed_batches,
             sealed: segment.is_complete(),

@@ -36,11 +36,14 @@ impl PartitionLog {
     /// The first offset below `end` whose record's timestamp is at or after `timestamp_ms`;
     /// `None` if there is none. Damaged batches are passed over.
     ///
+    /// Of what is on this disk only, from [`PartitionLog::local_start`] on. If that is not the start of
+    /// the log, what lies before it may have an earlier answer, and is to be asked first.
+    ///
     /// # Errors
     /// [`ReadError::Io`] and [`ReadError::Dropped`].
     pub fn offset_for_time(&self, timestamp_ms: i64, end: u64) -> Result<Option<u64>, ReadError> {
         let end = end.min(self.next_offset());
-        let mut from = self.log_start();
+        let mut from = self.local_start();
         while from < end {
             let Some(candidate) = self.batch_for_time(timestamp_ms, from)? else {
                 return Ok(None);
@@ -56,7 +59,7 @@ impl PartitionLog {
                     let Some(next) = batch_end(batch) else {
                         return Ok(None);
                     };
-                    if let Some(found) = record_at_time(batch, timestamp_ms, self.log_start()) {
+                    if let Some(found) = record_at_time(batch, timestamp_ms, self.local_start()) {
                         return Ok(Some(found).filter(|found| *found < end));
                     }
                     from = next;
@@ -65,6 +68,7 @@ impl PartitionLog {
                 Err(ReadError::OutOfRange { log_start, .. }) if log_start > candidate => {
                     from = log_start;
                 }
+                Err(ReadError::NotLocal { local_start }) => from = local_start,
                 // Truncated in the meantime.
                 Err(ReadError::OutOfRange { .. }) => return Ok(None),
                 Err(error) => return Err(error),
@@ -143,7 +147,7 @@ impl PartitionLog {
         Ok(found)
     }
 
-    /// The newest batches that carry a producer id, oldest first: at most `batches_max`, found by
+    /// The newest batches on this disk that carry a producer id, oldest first: at most `batches_max`, found by
     /// walking back from the end over headers. Segments last appended to before `since_ms` are
     /// left out as a whole.
     ///

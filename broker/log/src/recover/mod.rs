@@ -24,7 +24,7 @@ use crate::journal::files::JournalFiles;
 use crate::journal::format::{BLOCK, FLAG_ROLL, Kind, Seal};
 use crate::journal::reader::{self, Frame, Outcome};
 use crate::options::{Listener, LogOptions};
-use crate::partition::PartitionLog;
+use crate::partition::{History, PartitionLog};
 
 const MIB: u64 = 1 << 20;
 /// Groups' numbers go on this much higher, beyond any torn group's whose header was lost.
@@ -267,12 +267,23 @@ fn replay(
                 partition.replay_log_start(offset);
                 partition.remove_below_start();
             }
+            Kind::LocalStart => {
+                partition.replay_local_start(offset);
+                partition.remove_below_start();
+            }
             Kind::Truncate => {
                 let cut = partition.replay_truncate(offset);
                 cut.map_err(OpenError::io(format!("{id}: truncating to {offset}")))?;
             }
-            Kind::Reset => {
-                let cut = partition.replay_reset(offset);
+            Kind::Reset | Kind::ResetWithHistory => {
+                let history = match kind {
+                    Kind::Reset => Some(History::none(offset)),
+                    _ => History::decode(frame.payload),
+                };
+                let history = history.ok_or_else(|| OpenError::Damaged {
+                    what: format!("{id}: the history that a reset to {offset} left"),
+                })?;
+                let cut = partition.replay_reset(offset, history);
                 cut.map_err(OpenError::io(format!("{id}: resetting to {offset}")))?;
             }
             Kind::SeenEpoch => partition.seen(frame.header.epoch),

@@ -28,7 +28,9 @@ use crate::segment::scan::{Found, Order, SegmentFile};
 /// still, or again.
 ///
 /// Not known any more: a log start inside a segment, and the epochs seen but for those that the
-/// journal has.
+/// journal has. Nor what lies before the first segment: nothing, or a part of the log that is not on
+/// this disk. The log start is its base until the owner says more
+/// ([`PartitionLog::extend_history`]).
 pub(super) fn scan(
     core: &Arc<Core>,
     sources: &[Source],
@@ -49,7 +51,7 @@ pub(super) fn scan(
                 let first = in_journal.entry(id).or_insert(JournalFirst::END);
                 first.offset = first.offset.min(frame.header.base_offset);
             }
-            Some(Kind::Reset) => {
+            Some(Kind::Reset | Kind::ResetWithHistory) => {
                 in_journal.entry(id).or_insert(JournalFirst::END).offset = 0;
             }
             Some(Kind::Drop) => {
@@ -138,6 +140,8 @@ fn scan_partition(
     let mut entry = PartitionEntry {
         id,
         log_start: first,
+        log_start_min: 0,
+        local_start: first,
         next_offset: first,
         committed: first,
         seen_epoch: NEVER_SEEN,
@@ -215,6 +219,7 @@ fn keep(entry: &mut PartitionEntry, found: &Found, now_ms: i64) {
             end: found.segment,
             bytes: 0,
             max_timestamp_ms: i64::MIN,
+            first_append_ms: now_ms,
             last_append_ms: now_ms,
             keyed_batches: 0,
             sealed: false,

@@ -4,6 +4,9 @@ pub(crate) mod cache;
 pub(crate) mod index;
 pub(crate) mod scan;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use headwater_record::BatchHeader;
 use index::IndexEntry;
 
@@ -21,11 +24,14 @@ pub(crate) struct Segment {
     /// Bytes at the front that write-behind knows of.
     pub behind: u64,
     pub max_timestamp_ms: i64,
+    pub first_append_ms: i64,
     pub last_append_ms: i64,
     /// Batches that carry a producer id.
     pub keyed_batches: u32,
     /// Nothing is appended to it any more.
     pub sealed: bool,
+    /// Set, and replaced, when any of it is cut off: for those who read the file without the lock.
+    pub was_cut: Arc<AtomicBool>,
     /// Index over what was appended since `unindexed`; empty once it is on disk.
     pub index: Vec<IndexEntry>,
     /// Bytes at the front that `index` does not cover: those from before a restart.
@@ -62,6 +68,9 @@ impl Segment {
     /// Adds a batch to what is known; returns its position in the file.
     pub fn push(&mut self, header: &BatchHeader, now_ms: i64) -> u64 {
         let position = self.bytes;
+        if position == 0 {
+            self.first_append_ms = now_ms;
+        }
         index::note(
             &mut self.index,
             self.base,
@@ -92,10 +101,19 @@ impl Segment {
         if self.index.is_empty() {
             self.unindexed = bytes;
         }
+        if bytes < self.bytes {
+            self.note_cut();
+            self.was_cut = Arc::default();
+        }
         (self.bytes, self.end) = (bytes, end);
         self.written = self.written.min(bytes);
         self.behind = self.behind.min(bytes);
         self.sealed = false;
+    }
+
+    /// Tells those who read its file that it is not what it was.
+    pub fn note_cut(&self) {
+        self.was_cut.store(true, Ordering::Release);
     }
 
     /// Whether every batch of it is in the file and none will come.

@@ -1,12 +1,13 @@
-//! Appends, truncations and resets, crashed at every write and every sync: a log is afterwards as
-//! it was after some call, and not before the last one that was acknowledged.
+//! Appends, truncations, resets and segments dropped from this disk, crashed at every write and every
+//! sync: a log is afterwards as it was after some call, and not before the last one that was
+//! acknowledged.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use headwater_log::disk::Disk;
 use headwater_log::disk::crash::{CrashDisk, Fault};
-use headwater_log::{Log, OpenError, PartitionLog, Recovery};
+use headwater_log::{Log, OpenError, PartitionLog, ReadError, Recovery};
 
 use crate::support::{Heard, SEGMENT_BYTES, Stored, batch, id, open, options, read_all, stored};
 
@@ -17,18 +18,25 @@ const PARTITIONS: u32 = 2;
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 struct Moment {
     log_start: u64,
+    local_start: u64,
     end: u64,
     epochs: Vec<(i32, u64)>,
     batches: Stored,
 }
 
 impl Moment {
-    fn of(partition: &PartitionLog) -> Moment {
-        let (batches, damaged) = read_all(partition, partition.log_start());
-        assert_eq!(damaged, []);
+    fn of(partition: &PartitionLog, context: &str) -> Moment {
+        let (log_start, local_start) = (partition.log_start(), partition.local_start());
+        let (batches, damaged) = read_all(partition, local_start);
+        assert_eq!(damaged, [], "{context}");
+        if log_start < local_start {
+            let cold = partition.read(log_start, u64::MAX, 1);
+            assert_eq!(cold, Err(ReadError::NotLocal { local_start }));
+        }
         assert_eq!(partition.durable_end(), partition.next_offset());
         Moment {
-            log_start: partition.log_start(),
+            log_start,
+            local_start,
             end: partition.next_offset(),
             epochs: partition.epochs(),
             batches,
@@ -47,6 +55,21 @@ impl Moment {
         self.batches.retain(|(base, _)| *base < end);
         self.epochs.retain(|(_, start)| *start < end);
         self.end = end;
+    }
+
+    /// Whether this may be what there is after `wanted`. Without the checkpoint, what lies before the
+    /// local start may not be known.
+    fn fits(&self, wanted: &Moment, lost: bool) -> bool {
+        if !lost || wanted.log_start == wanted.local_start {
+            return self == wanted;
+        }
+        let local = |moment: &Moment| {
+            let mut local = moment.clone();
+            local.log_start = local.local_start;
+            local.epochs.retain(|(_, start)| *start > local.local_start);
+            local
+        };
+        self.log_start >= wanted.log_start && local(self) == local(wanted)
     }
 }
 
@@ -117,7 +140,7 @@ fn work(log: &Log, heard: &Heard, model: &mut [History], plan: u64) -> Option<()
         let mut now = history.now();
         let epoch = now.epochs.last().map_or(1, |(epoch, _)| *epoch) + (chance % 3 / 2) as i32;
         let bytes = [20, 300, 900, 5000][(chance % 7 % 4) as usize];
-        match chance / 16 % 16 {
+        match chance / 16 % 20 {
             0..=4 => {
                 let mut all = Vec::new();
                 for more in 0..1 + chance % 3 {
@@ -135,15 +158,15 @@ fn work(log: &Log, heard: &Heard, model: &mut [History], plan: u64) -> Option<()
                 history.moments.push(now);
                 let _ = partition.append(made, epoch, SEGMENT_BYTES).ok()?;
             }
-            9..=11 if now.end > now.log_start => {
+            9..=11 if now.end > now.local_start => {
                 let back = match chance / 256 % 4 {
-                    0 => now.end - now.log_start,
-                    _ => 1 + chance / 1024 % (now.end - now.log_start).min(12),
+                    0 => now.end - now.local_start,
+                    _ => 1 + chance / 1024 % (now.end - now.local_start).min(12),
                 };
                 let to = now.end - back;
                 let ends = now.batches.iter().skip(1).map(|(base, _)| *base);
                 let end = ends.take_while(|end| *end <= to).last();
-                now.cut(end.unwrap_or(now.log_start));
+                now.cut(end.unwrap_or(now.local_start));
                 let end = now.end;
                 if end == now.log_start {
                     now.epochs.clear();
@@ -156,13 +179,18 @@ fn work(log: &Log, heard: &Heard, model: &mut [History], plan: u64) -> Option<()
             }
             12 if (chance / 256).is_multiple_of(3) => {
                 let start = chance / 1024 % 60;
+                let log_start = start - chance / 65536 % 3 * start / 4;
+                let cold = [(3, log_start), (5, log_start + (start - log_start) / 2)];
+                let cold = cold[..2 * usize::from(log_start + 1 < start)].to_vec();
                 now = Moment {
-                    log_start: start,
+                    log_start,
+                    local_start: start,
                     end: start,
-                    ..Moment::default()
+                    epochs: cold.clone(),
+                    batches: Vec::new(),
                 };
                 history.moments.push(now);
-                partition.reset(start).ok()?;
+                partition.reset_with_history(log_start, start, &cold).ok()?;
                 heard.ends.lock().remove(&id(number));
                 history.acknowledge();
                 history.cut = history.acknowledged;
@@ -173,6 +201,23 @@ fn work(log: &Log, heard: &Heard, model: &mut [History], plan: u64) -> Option<()
                 history.seen = history.seen.max(step as i32);
             }
             14 => log.checkpoint().ok()?,
+            15..=18 => {
+                partition.wait_durable(now.end).ok()?;
+                history.acknowledge();
+                let below = now.local_start + chance / 1024 % (now.end - now.local_start + 1);
+                if chance.is_multiple_of(3) {
+                    partition.seal_if_begun_by(i64::MAX);
+                }
+                let segments = partition.segments().into_iter();
+                let gone = segments.take_while(|it| it.sealed && it.end_offset <= below);
+                now.local_start = gone.last().map_or(now.local_start, |last| last.end_offset);
+                now.batches.retain(|(base, _)| *base >= now.local_start);
+                let local_start = now.local_start;
+                history.moments.push(now);
+                let dropped = partition.drop_local(below).ok()?;
+                assert_eq!(dropped.local_start, local_start);
+                history.acknowledge();
+            }
             _ => {
                 partition.wait_durable(now.end).ok()?;
                 history.acknowledge();
@@ -189,38 +234,41 @@ fn lose_checkpoint(disk: &CrashDisk, seed: u64) {
     }
 }
 
-fn all(log: &Log) -> Vec<Moment> {
+fn all(log: &Log, context: &str) -> Vec<Moment> {
     (0..PARTITIONS)
-        .map(|number| Moment::of(&log.partition(id(number))))
+        .map(|number| Moment::of(&log.partition(id(number)), context))
         .collect()
 }
 
-fn same(found: &[Moment], expected: &[Moment], context: &str) {
+/// A moment without its bytes.
+fn outline(moment: &Moment) -> String {
+    let bases: Vec<_> = moment.batches.iter().map(|(base, _)| *base).collect();
+    format!(
+        "{} {} to {}, epochs {:?}, batches at {bases:?}",
+        moment.log_start, moment.local_start, moment.end, moment.epochs
+    )
+}
+
+fn same(found: &[Moment], expected: &[Moment], lost: bool, context: &str) {
     for (found, expected) in found.iter().zip(expected) {
-        let is = |moment: &Moment| (moment.log_start, moment.end, moment.epochs.clone());
-        assert_eq!(is(found), is(expected), "{context}");
-        for (found, expected) in found.batches.iter().zip(&expected.batches) {
-            assert_eq!(found.0, expected.0, "{context}: other batches");
-            assert!(found == expected, "{context}: other bytes at {}", found.0);
-        }
-        assert_eq!(found.batches.len(), expected.batches.len(), "{context}");
+        assert!(
+            found.fits(expected, lost),
+            "{context}: {} and not {}, or other bytes",
+            outline(found),
+            outline(expected)
+        );
     }
 }
 
 fn check(log: &Log, model: &[History], lost: bool, context: &str) -> Vec<Moment> {
-    let found = all(log);
+    let found = all(log, context);
     for (number, (found, history)) in found.iter().zip(model).enumerate() {
         let possible = &history.moments[history.acknowledged..];
         assert!(
-            possible.contains(found),
-            "{context}: {number} is {} to {}, epochs {:?}; may be {:?}",
-            found.log_start,
-            found.end,
-            found.epochs,
-            possible
-                .iter()
-                .map(|moment| (moment.log_start, moment.end, &moment.epochs))
-                .collect::<Vec<_>>()
+            possible.iter().any(|moment| found.fits(moment, lost)),
+            "{context}: {number} is {}; may be {:#?}",
+            outline(found),
+            possible.iter().map(outline).collect::<Vec<_>>()
         );
         let seen = log.partition(id(number as u32)).seen_epoch();
         assert!(seen <= history.seen_tried, "{context}");
@@ -269,11 +317,12 @@ fn run(fault: Fault, lost: bool, seed: u64, plan: u64) -> bool {
             let _ = partition.append_sequenced(one, SEGMENT_BYTES).unwrap();
         }
         log.close().unwrap();
-        same(&all(&opened(&disk)), &found, &context);
+        same(&all(&opened(&disk), &context), &found, false, &context);
         lose_checkpoint(&disk, seed);
         same(
-            &all(&opened(&disk)),
+            &all(&opened(&disk), &context),
             &found,
+            true,
             &format!("{context}, by segments"),
         );
         expected
@@ -296,7 +345,8 @@ fn run(fault: Fault, lost: bool, seed: u64, plan: u64) -> bool {
             lose_checkpoint(&disk, seed);
         }
         let log = opened(&disk.fork());
-        same(&all(&log), &first, &format!("{context}, round {round}"));
+        let context = format!("{context}, round {round}");
+        same(&all(&log, &context), &first, lost, &context);
     }
     came
 }

@@ -10,5 +10,7 @@ mod cut_races;
 mod faults;
 mod lost_checkpoint;
 mod model;
+mod offload;
 mod old_format;
 mod replica;
+mod tiers;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use headwater_log::disk::crash::CrashDisk;
 use headwater_log::disk::{Disk, RealDisk};
-use headwater_log::{AppendError, Log, ReadError, Retention};
+use headwater_log::{AppendError, Log, PartitionLog, ReadError, Retention};
 use proptest::prelude::*;
 
 use crate::support::{Heard, SEGMENT_BYTES, batch, id, open, options, read_all, stored};
@@ -52,6 +52,23 @@ enum Call {
         partition: u32,
         start: u64,
     },
+    ResetWithHistory {
+        partition: u32,
+        start: u64,
+        cold: u64,
+    },
+    DropLocal {
+        partition: u32,
+        percent: u64,
+    },
+    RetainLocalBytes {
+        partition: u32,
+        bytes: u64,
+        percent: u64,
+    },
+    Seal {
+        partition: u32,
+    },
     Seen {
         partition: u32,
         epoch: i32,
@@ -85,6 +102,15 @@ fn calls() -> impl Strategy<Value = Vec<Call>> {
             .prop_map(|(partition, percent)| Call::Truncate { partition, percent }),
         1 => (partition.clone(), 0..60_u64)
             .prop_map(|(partition, start)| Call::Reset { partition, start }),
+        1 => (partition.clone(), 0..60_u64, 0..30_u64).prop_map(|(partition, start, cold)| {
+            Call::ResetWithHistory { partition, start, cold }
+        }),
+        3 => (partition.clone(), 0..101_u64)
+            .prop_map(|(partition, percent)| Call::DropLocal { partition, percent }),
+        1 => (partition.clone(), 0..8000_u64, 0..101_u64).prop_map(|(partition, bytes, percent)| {
+            Call::RetainLocalBytes { partition, bytes, percent }
+        }),
+        2 => partition.clone().prop_map(|partition| Call::Seal { partition }),
         1 => (partition, 0..9_i32).prop_map(|(partition, epoch)| Call::Seen { partition, epoch }),
         1 => Just(Call::Checkpoint),
         1 => any::<bool>().prop_map(|clean| Call::Reopen { clean }),
@@ -97,6 +123,7 @@ struct Expected {
     batches: Vec<(u64, u64, i64, Vec<u8>)>,
     epochs: Vec<(i32, u64)>,
     log_start: u64,
+    local_start: u64,
     end: u64,
     seen: i32,
 }
@@ -107,6 +134,7 @@ impl Default for Expected {
             batches: Vec::new(),
             epochs: Vec::new(),
             log_start: 0,
+            local_start: 0,
             end: 0,
             seen: -1,
         }
@@ -134,7 +162,7 @@ impl Expected {
     fn reset(&mut self, start: u64) {
         self.batches.clear();
         self.epochs.clear();
-        (self.log_start, self.end) = (start, start);
+        (self.log_start, self.local_start, self.end) = (start, start, start);
     }
 
     fn truncate(&mut self, to: u64) {
@@ -143,12 +171,32 @@ impl Expected {
         }
         self.batches.retain(|(_, end, _, _)| *end <= to);
         let end = self.batches.last().map_or(0, |(_, end, _, _)| *end);
-        if end <= self.log_start {
+        if end <= self.local_start && self.log_start == self.local_start {
             self.reset(self.log_start);
         } else {
-            self.end = end;
-            self.epochs.retain(|(_, start)| *start < end);
+            self.end = end.max(self.local_start);
+            self.epochs.retain(|(_, start)| *start < self.end);
         }
+    }
+
+    fn trim(&mut self, to: u64) {
+        self.log_start = to;
+        self.local_start = self.local_start.max(to);
+    }
+
+    /// Where the local part is to start when what is below `below` may go, and how many bytes go.
+    fn dropped(&self, log: &PartitionLog, below: u64, keep_bytes: u64) -> (u64, u64) {
+        let (mut start, mut gone) = (self.local_start, 0);
+        let total = log.bytes();
+        for segment in log.segments() {
+            let spare = total - gone - segment.bytes >= keep_bytes;
+            if !segment.sealed || segment.end_offset > below || !spare {
+                break;
+            }
+            start = segment.end_offset;
+            gone += segment.bytes;
+        }
+        (start, gone)
     }
 
     /// The epochs that the log is to tell.
@@ -165,7 +213,7 @@ impl Expected {
     fn live(&self) -> impl Iterator<Item = &(u64, u64, i64, Vec<u8>)> {
         self.batches
             .iter()
-            .filter(|(_, end, _, _)| *end > self.log_start)
+            .filter(|(_, end, _, _)| *end > self.local_start)
     }
 }
 
@@ -218,7 +266,7 @@ fn follow(disk: Arc<dyn Disk>, dir: &Path, calls: Vec<Call>) {
             }
             Call::Truncate { partition, percent } => {
                 let expected = &mut model[partition as usize];
-                let to = expected.at(percent);
+                let to = expected.at(percent).max(expected.local_start);
                 expected.truncate(to);
                 let log = log.partition(id(partition));
                 assert_eq!(log.truncate(to), Ok(expected.end));
@@ -227,16 +275,72 @@ fn follow(disk: Arc<dyn Disk>, dir: &Path, calls: Vec<Call>) {
                 assert_eq!(log.bytes(), bytes);
                 let past = log.read(expected.end + 1, u64::MAX, 1);
                 assert!(matches!(past, Err(ReadError::OutOfRange { .. })));
-                let below = expected.log_start.wrapping_sub(1);
-                let refused = Err(AppendError::BelowStart {
-                    log_start: expected.log_start,
-                });
-                assert!(expected.log_start == 0 || log.truncate(below) == refused);
+                let local_start = expected.local_start;
+                let refused = Err(AppendError::BelowStart { local_start });
+                assert!(local_start == 0 || log.truncate(local_start - 1) == refused);
             }
             Call::Reset { partition, start } => {
                 model[partition as usize].reset(start);
                 assert_eq!(log.partition(id(partition)).reset(start), Ok(()));
                 heard.ends.lock().remove(&id(partition));
+            }
+            Call::ResetWithHistory {
+                partition,
+                start,
+                cold,
+            } => {
+                let expected = &mut model[partition as usize];
+                let (log_start, middle) = (start.saturating_sub(cold), start - cold.min(start) / 2);
+                // The last of them begins where the local part does, and is not of before it.
+                let epochs = [(0, log_start), (1, middle), (3, start), (4, start + 9)];
+                let epochs: Vec<_> = epochs.into_iter().filter(|it| it.1 >= middle).collect();
+                let grow = epochs.windows(2).all(|pair| pair[0].1 < pair[1].1);
+                let log = log.partition(id(partition));
+                let done = log.reset_with_history(log_start, start, &epochs);
+                if !grow {
+                    assert_eq!(done, Err(AppendError::NoHistory));
+                    continue;
+                }
+                assert_eq!(done, Ok(()));
+                expected.reset(start);
+                expected.log_start = log_start;
+                expected.epochs = epochs.into_iter().filter(|it| it.1 < start).collect();
+                heard.ends.lock().remove(&id(partition));
+            }
+            Call::DropLocal { partition, percent } => {
+                let expected = &mut model[partition as usize];
+                let log = log.partition(id(partition));
+                log.wait_durable(expected.end).unwrap();
+                let below = expected.at(percent);
+                let (start, bytes) = expected.dropped(&log, below, 0);
+                let dropped = log.drop_local(below).unwrap();
+                assert_eq!((dropped.local_start, dropped.bytes), (start, bytes));
+                assert_eq!(dropped.log_start, expected.log_start);
+                expected.local_start = start;
+            }
+            Call::RetainLocalBytes {
+                partition,
+                bytes,
+                percent,
+            } => {
+                let expected = &mut model[partition as usize];
+                let log = log.partition(id(partition));
+                log.wait_durable(expected.end).unwrap();
+                let below = expected.at(percent);
+                let (start, gone) = expected.dropped(&log, below, bytes);
+                let keep = Retention {
+                    ms: None,
+                    bytes: Some(bytes),
+                };
+                let kept = log.retain_local(now_ms, &keep, below).unwrap();
+                assert_eq!((kept.local_start, kept.bytes), (start, gone));
+                expected.local_start = start;
+            }
+            Call::Seal { partition } => {
+                let log = log.partition(id(partition));
+                let open = log.segments().last().is_some_and(|last| !last.sealed);
+                assert_eq!(log.seal_if_begun_by(i64::MAX), open);
+                assert!(log.segments().iter().all(|segment| segment.sealed));
             }
             Call::Seen { partition, epoch } => {
                 let seen: Vec<_> = (0..=partition).map(|number| (id(number), epoch)).collect();
@@ -252,10 +356,16 @@ fn follow(disk: Arc<dyn Disk>, dir: &Path, calls: Vec<Call>) {
             } => {
                 let expected = &model[partition as usize];
                 let from = expected.at(percent);
-                let found = log
-                    .partition(id(partition))
-                    .read(from, expected.end, bytes_max)
-                    .unwrap();
+                let log = log.partition(id(partition));
+                let found = match log.read(from, expected.end, bytes_max) {
+                    Err(ReadError::NotLocal { local_start }) => {
+                        assert!(from < local_start && local_start == expected.local_start);
+                        assert!(log.read_cached(from, expected.end, bytes_max).is_none());
+                        continue;
+                    }
+                    found => found.unwrap(),
+                };
+                assert!(from >= expected.local_start);
                 let wanted: Vec<_> = expected
                     .batches
                     .iter()
@@ -270,7 +380,7 @@ fn follow(disk: Arc<dyn Disk>, dir: &Path, calls: Vec<Call>) {
             }
             Call::Trim { partition, percent } => {
                 let expected = &mut model[partition as usize];
-                expected.log_start = expected.at(percent);
+                expected.trim(expected.at(percent));
                 let start = log.partition(id(partition)).trim(expected.log_start);
                 assert_eq!(start, Ok(expected.log_start));
             }
@@ -292,7 +402,7 @@ fn follow(disk: Arc<dyn Disk>, dir: &Path, calls: Vec<Call>) {
                 assert!(kept.log_start >= expected.log_start);
                 assert!(log.bytes() >= bytes.min(before));
                 assert_eq!(log.bytes(), before - kept.bytes);
-                expected.log_start = kept.log_start;
+                expected.trim(kept.log_start);
             }
             Call::RetainTime { partition, back_ms } => {
                 let expected = &mut model[partition as usize];
@@ -307,7 +417,7 @@ fn follow(disk: Arc<dyn Disk>, dir: &Path, calls: Vec<Call>) {
                 for (_, end, timestamp, _) in expected.live() {
                     assert!(*end > kept.log_start || *timestamp < newest_kept);
                 }
-                expected.log_start = kept.log_start;
+                expected.trim(kept.log_start);
             }
             Call::OffsetForTime { partition, percent } => {
                 let expected = &model[partition as usize];
@@ -319,7 +429,7 @@ fn follow(disk: Arc<dyn Disk>, dir: &Path, calls: Vec<Call>) {
                 let wanted = expected.live().find_map(|(base, end, first, _)| {
                     let late = (*base..*end).find(|offset| first + (offset - base) as i64 >= time);
                     (*base..*end).find(|offset| {
-                        *offset >= expected.log_start && Some(*offset) >= late && late.is_some()
+                        *offset >= expected.local_start && Some(*offset) >= late && late.is_some()
                     })
                 });
                 assert_eq!(found, wanted);
@@ -337,6 +447,7 @@ fn follow(disk: Arc<dyn Disk>, dir: &Path, calls: Vec<Call>) {
         for (number, expected) in model.iter().enumerate() {
             let partition = log.partition(id(number as u32));
             assert_eq!(partition.log_start(), expected.log_start);
+            assert_eq!(partition.local_start(), expected.local_start);
             assert_eq!(partition.next_offset(), expected.end);
             assert_eq!(partition.seen_epoch(), expected.seen);
             let told = expected.told();
@@ -352,10 +463,16 @@ fn follow(disk: Arc<dyn Disk>, dir: &Path, calls: Vec<Call>) {
                 let before = partition.read(expected.log_start - 1, u64::MAX, 1);
                 assert!(matches!(before, Err(ReadError::OutOfRange { .. })));
             }
+            let local_start = expected.local_start;
+            if expected.log_start < local_start {
+                let cold = Err(ReadError::NotLocal { local_start });
+                assert_eq!(partition.read(expected.log_start, u64::MAX, 1), cold);
+                assert_eq!(partition.try_read(local_start - 1, 0, 1), Some(cold));
+            }
         }
     }
     for (number, expected) in model.iter().enumerate() {
-        let (found, holes) = read_all(&log.partition(id(number as u32)), expected.log_start);
+        let (found, holes) = read_all(&log.partition(id(number as u32)), expected.local_start);
         assert_eq!(holes, []);
         let wanted: Vec<_> = expected
             .live()

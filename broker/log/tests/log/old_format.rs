@@ -1,4 +1,4 @@
-//! A data directory as the first released version wrote it.
+//! Data directories as earlier versions wrote them.
 
 use std::io::IoSlice;
 use std::path::Path;
@@ -18,21 +18,32 @@ fn take(from: &mut &[u8], bytes: usize, to: &mut Vec<u8>) {
     *from = &from[bytes..];
 }
 
-/// A checkpoint of format 2 as format 1 has it: without the epochs seen.
-fn in_format_1(checkpoint: &[u8]) -> Vec<u8> {
+/// A checkpoint of format 3 as an older one has it: without a local start, a least log start and first
+/// appends; in format 1 without the epochs seen, too.
+fn in_format(format: u32, checkpoint: &[u8]) -> Vec<u8> {
     let mut rest = &checkpoint[..checkpoint.len() - 4];
     let mut old = Vec::new();
     take(&mut rest, 48, &mut old);
-    old[4..8].copy_from_slice(&1_u32.to_le_bytes());
+    old[4..8].copy_from_slice(&format.to_le_bytes());
     let count = |rest: &[u8]| u32::from_le_bytes(rest[..4].try_into().unwrap()) as usize;
     let partitions = count(rest);
     take(&mut rest, 4, &mut old);
     for _ in 0..partitions {
         take(&mut rest, 44, &mut old);
-        rest = &rest[4..];
-        for item_bytes in [12, 16, 45] {
+        match format {
+            1 => rest = &rest[4..],
+            _ => take(&mut rest, 4, &mut old),
+        }
+        rest = &rest[16..];
+        for item_bytes in [12, 16] {
             let items = count(rest);
             take(&mut rest, 4 + items * item_bytes, &mut old);
+        }
+        let segments = count(rest);
+        take(&mut rest, 4, &mut old);
+        for _ in 0..segments {
+            take(&mut rest, 45, &mut old);
+            rest = &rest[8..];
         }
     }
     assert!(rest.is_empty());
@@ -52,33 +63,50 @@ fn replace(disk: &CrashDisk, bytes: &[u8]) {
 }
 
 #[test]
-fn a_directory_of_format_1_opens_and_goes_on_in_format_2() {
+fn a_directory_of_format_1_opens_and_goes_on_in_format_3() {
+    opens_and_goes_on(1);
+}
+
+#[test]
+fn a_directory_of_format_2_opens_and_goes_on_in_format_3() {
+    opens_and_goes_on(2);
+}
+
+fn opens_and_goes_on(format: u32) {
     let disk = CrashDisk::new();
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
     let (log, _, _) = open(&shared, options(Path::new("/data"))).unwrap();
     for seed in 0..30 {
         append(&log.partition(id(seed as u32 % 3)), batch(seed, 2, 200, 0));
     }
+    log.note_seen_epochs(&[(id(0), 2)]).unwrap();
+    log.partition(id(1)).trim(5).unwrap();
     log.checkpoint().unwrap();
     append(&log.partition(id(0)), batch(77, 2, 200, 0));
     let all = |log: &headwater_log::Log| -> Vec<_> {
-        let all = (0..3).map(|number| log.partition(id(number)));
-        all.map(|partition| (read_all(&partition, 0), partition.epochs()))
-            .collect()
+        let one = |number: u32| {
+            let partition = log.partition(id(number));
+            let start = partition.log_start();
+            assert_eq!(partition.local_start(), start);
+            assert!(partition.log_start_is_known());
+            (start, read_all(&partition, start), partition.epochs())
+        };
+        (0..3).map(one).collect()
     };
     let expected = all(&log);
     drop(log);
-    let old = in_format_1(&disk.bytes(Path::new(CHECKPOINT)).unwrap());
+    let old = in_format(format, &disk.bytes(Path::new(CHECKPOINT)).unwrap());
     replace(&disk, &old);
 
     let (log, recovery, _) = open(&shared, options(Path::new("/data"))).unwrap();
     assert!(!recovery.rebuilt && recovery.batches == 1);
     assert_eq!(all(&log), expected);
-    assert_eq!(log.partition(id(0)).seen_epoch(), -1);
+    let seen = if format == 1 { -1 } else { 2 };
+    assert_eq!(log.partition(id(0)).seen_epoch(), seen);
     log.note_seen_epochs(&[(id(0), 4)]).unwrap();
     log.close().unwrap();
     let new = disk.bytes(Path::new(CHECKPOINT)).unwrap();
-    assert_eq!(new[4..8], 2_u32.to_le_bytes());
+    assert_eq!(new[4..8], 3_u32.to_le_bytes());
     let (log, recovery, _) = open(&shared, options(Path::new("/data"))).unwrap();
     assert!(!recovery.rebuilt);
     assert_eq!(all(&log), expected);
@@ -86,14 +114,14 @@ fn a_directory_of_format_1_opens_and_goes_on_in_format_2() {
     drop(log);
 
     let mut newer = new[..new.len() - 4].to_vec();
-    newer[4] = 3;
+    newer[4] = 4;
     replace(&disk, &sealed(newer));
     let refused = open(&shared, options(Path::new("/data")));
     assert!(matches!(
         refused,
         Err(OpenError::Version {
-            found: 3,
-            supported: 2,
+            found: 4,
+            supported: 3,
             ..
         })
     ));
