@@ -134,7 +134,7 @@ impl World {
         let (part, disk) = self.broker(leader.broker).part(partition)?;
         let settled = part.replica.is_settled(&disk.log);
         let leads = part.replica.leads_in();
-        let start = disk.log.log_start();
+        let start = disk.log.starts().log;
         let (hw, end, chain) = (
             part.replica.high_watermark(),
             disk.log.end(),
@@ -160,7 +160,7 @@ impl World {
                 return Some(format!("b{id} has (end, hw) {own:?} of {:?}", (end, hw)));
             }
             // It may have forgotten more, by the word of an earlier leader.
-            let own = disk.log.log_start();
+            let own = disk.log.starts().log;
             if own < start {
                 return Some(format!("b{id} begins at {own}, its leader at {start}"));
             }

@@ -93,7 +93,7 @@ impl World {
                 disk.log.recover(sync);
                 let known = disk
                     .high_watermark
-                    .clamp(disk.log.log_start(), disk.log.end());
+                    .clamp(disk.log.starts().log, disk.log.end());
                 Part {
                     replica: Replica::new(id, incarnation, rules, disk.seen_epoch, known),
                     row: None,

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use headwater_broker::replica::ReplicaLog;
+use headwater_broker::replica::{ReplicaLog, Starts};
 
 use crate::dice::mix;
 
@@ -307,8 +307,11 @@ impl LogFile {
 }
 
 impl ReplicaLog for LogFile {
-    fn log_start(&self) -> u64 {
-        self.memory.start
+    fn starts(&self) -> Starts {
+        Starts {
+            log: self.memory.start,
+            local: self.memory.start,
+        }
     }
 
     fn end(&self) -> u64 {
@@ -332,5 +335,10 @@ impl ReplicaLog for LogFile {
         let up_to = entries.partition_point(|e| e.batch.epoch <= epoch);
         let last = entries[..up_to].last()?;
         Some((last.batch.epoch, last.batch.end()))
+    }
+
+    // Nothing is anywhere else: no follower begins in the middle of what is.
+    fn epochs(&self) -> Vec<(i32, u64)> {
+        Vec::new()
     }
 }

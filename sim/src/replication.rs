@@ -43,8 +43,8 @@ impl World {
             return;
         };
         if let Some(to) = part.replica.trim_to(&disk.log) {
-            disk.log.trim(to);
-            note!(self, "b{id} p{partition} trims to {to}");
+            disk.log.trim(to.log);
+            note!(self, "b{id} p{partition} trims to {}", to.log);
         }
     }
 
@@ -196,7 +196,7 @@ impl World {
                 }
             }
             Step::Truncate(to) => self.truncate(id, partition, to),
-            Step::Restart(at) => self.restart(id, partition, at),
+            Step::Restart(beginning) => self.restart(id, partition, beginning.starts.local),
             Step::Halt { to } => {
                 let what =
                     format!("b{id} p{partition} is told to cut at {to}, below its high watermark");

@@ -11,7 +11,7 @@ use super::{Node, lead::HEARTBEAT};
 use crate::{
     partition::{Arrival, Next, Outbox, Partition},
     placement::BrokerId,
-    replica::{Answer, AnswerBody},
+    replica::{Answer, AnswerBody, Starts},
     session::{FollowerMessage, FollowerSession, LeaderMessage},
 };
 
@@ -223,10 +223,14 @@ fn take_in(node: &Node, partition: &Arc<Partition>, answer: Answer, outbox: &Arc
     }
 }
 
-/// Forgets what the leader has forgotten; the copy goes on meanwhile.
-fn trim(partition: &Arc<Partition>, to: u64, outbox: &Arc<Outbox>) {
+/// Lets go of what the leader has let go of; the copy goes on meanwhile.
+fn trim(partition: &Arc<Partition>, to: Starts, outbox: &Arc<Outbox>) {
     let (partition, id) = (partition.clone(), partition.id);
-    in_background(outbox, move || partition.log.trim(to).map(|_| ()), id);
+    let work = move || {
+        partition.log.trim(to.log)?;
+        partition.log.drop_local(to.local).map(|_| ())
+    };
+    in_background(outbox, work, id);
 }
 
 /// Does what blocks, then has the partition looked at again.

@@ -9,8 +9,8 @@ use super::{Outbox, Partition, role::Roles};
 use crate::{
     placement::{BrokerId, Incarnation, Proposal},
     replica::{
-        Answer, AnswerBody, Due, FetchVerdict, FollowerFetch, InSyncChange, InSyncOutcome,
-        Progress, Step, Watermark,
+        Answer, AnswerBody, Beginning, Due, FetchVerdict, FollowerFetch, InSyncChange,
+        InSyncOutcome, Progress, Starts, Step, Watermark,
     },
 };
 
@@ -40,12 +40,12 @@ pub(crate) enum Arrival {
 }
 
 /// What a follower has to remove, by the word of the leader of a term.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Cut {
     /// Everything from this offset on.
     From(u64),
-    /// Everything, to begin at this offset.
-    All(u64),
+    /// Everything, to begin here.
+    All(Beginning),
 }
 
 impl Partition {
@@ -103,12 +103,11 @@ impl Partition {
     /// The answer to a fetch whose offset the log has no more.
     pub fn out_of_range(&self, follower: BrokerId, fetch: FollowerFetch) -> Option<Answer> {
         let mut answer = self.sending(follower, fetch, Vec::new(), fetch.offset)?;
-        let log_start = self.log.log_start();
-        answer.body = AnswerBody::OutOfRange { log_start };
+        answer.body = AnswerBody::OutOfRange(Beginning::of(&*self.log));
         Some(answer)
     }
 
-    /// The high watermark and the log start, if a follower does not know them.
+    /// The high watermark and where the log starts, if a follower does not know them.
     pub fn watermark_for(&self, follower: BrokerId) -> Option<Watermark> {
         let mut roles = self.replica.lock();
         roles.replica.watermark_for(follower, &*self.log)
@@ -163,15 +162,15 @@ impl Partition {
         self.replica.lock().replica.disconnected();
     }
 
-    /// The leader's high watermark or log start moved. Answers as [`Partition::trim_to`].
-    pub fn on_watermark(&self, watermark: Watermark) -> Option<u64> {
+    /// The leader's high watermark moved, or where its log starts. Answers as [`Partition::trim_to`].
+    pub fn on_watermark(&self, watermark: Watermark) -> Option<Starts> {
         self.replica.lock().replica.on_watermark(watermark);
         self.advance();
         self.trim_to()
     }
 
-    /// A follower is to forget what is below this offset, because its leader has. Answered once.
-    pub fn trim_to(&self) -> Option<u64> {
+    /// A follower is to let go of what is below, because its leader has. Answered once.
+    pub fn trim_to(&self) -> Option<Starts> {
         self.replica.lock().replica.trim_to(&*self.log)
     }
 
@@ -188,7 +187,7 @@ impl Partition {
             Step::Wait => Next::FetchLater,
             Step::Append(batches) => self.append_copies(batches, segment_bytes),
             Step::Truncate(to) => Next::Cut(Cut::From(to)),
-            Step::Restart(at) => Next::Cut(Cut::All(at)),
+            Step::Restart(beginning) => Next::Cut(Cut::All(beginning)),
             Step::Halt { to } => {
                 tracing::error!(
                     partition = %self.id,
@@ -237,9 +236,10 @@ impl Partition {
                 let end = self.log.truncate(to)?;
                 tracing::info!(partition = %self.id, to, end, term, "a copy was cut where it parts from its leader's");
             }
-            Cut::All(start) => {
-                self.log.reset(start)?;
-                tracing::info!(partition = %self.id, start, term, "a copy begins anew");
+            Cut::All(Beginning { starts, epochs }) => {
+                self.log
+                    .reset_with_history(starts.log, starts.local, &epochs)?;
+                tracing::info!(partition = %self.id, ?starts, term, "a copy begins anew");
             }
         }
         Ok(())

@@ -34,7 +34,7 @@ use crate::{
     look::look_until,
     placement::BrokerId,
     producers::{PRODUCER_WINDOW_BATCHES_MAX, PRODUCER_WINDOW_MS, ProducerWindow},
-    replica::{NotAppendable, ReplicaLog},
+    replica::{NotAppendable, ReplicaLog, Starts},
 };
 use waiters::Waiters;
 
@@ -398,8 +398,11 @@ impl Partition {
 }
 
 impl ReplicaLog for PartitionLog {
-    fn log_start(&self) -> u64 {
-        self.log_start()
+    fn starts(&self) -> Starts {
+        // In this order, so that one that moves meanwhile is not found before the other.
+        let log = self.log_start();
+        let local = self.local_start();
+        Starts { log, local }
     }
     fn end(&self) -> u64 {
         self.next_offset()
@@ -412,5 +415,8 @@ impl ReplicaLog for PartitionLog {
     }
     fn end_offset_for(&self, epoch: i32) -> Option<(i32, u64)> {
         self.end_offset_for(epoch)
+    }
+    fn epochs(&self) -> Vec<(i32, u64)> {
+        self.epochs()
     }
 }

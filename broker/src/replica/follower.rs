@@ -4,7 +4,8 @@
 use bytes::Bytes;
 
 use super::{
-    Answer, AnswerBody, FollowerFetch, Progress, Replica, ReplicaLog, Role, Rule, Rules, Watermark,
+    Answer, AnswerBody, Beginning, FollowerFetch, Progress, Replica, ReplicaLog, Role, Rule, Rules,
+    Starts, Watermark,
 };
 use crate::placement::BrokerId;
 
@@ -17,10 +18,10 @@ pub(super) struct Follower {
     agreed: bool,
     /// The leader's high watermark, as heard last.
     leaders_watermark: u64,
-    /// Where the leader's log begins, as heard last.
-    leaders_log_start: u64,
-    /// How far this log was to be trimmed last.
-    trimmed_to: u64,
+    /// Where the leader's log starts, as heard last.
+    leaders_starts: Starts,
+    /// Where this log was to start last.
+    trimmed_to: Starts,
     /// The durable end that the leader was told last.
     reported: u64,
 }
@@ -35,8 +36,8 @@ pub enum Step {
     Append(Vec<Bytes>),
     /// Remove everything from this offset on.
     Truncate(u64),
-    /// Remove everything, and begin at this offset: what is between is gone at the leader.
-    Restart(u64),
+    /// Remove everything, and begin here: what is between is not on the leader's disk.
+    Restart(Beginning),
     /// The leader would have committed records removed. One of the two is broken: the replica stops
     /// and says so, and keeps what it has.
     Halt {
@@ -55,8 +56,8 @@ impl Follower {
             standing: None,
             agreed: false,
             leaders_watermark: 0,
-            leaders_log_start: 0,
-            trimmed_to: 0,
+            leaders_starts: Starts::default(),
+            trimmed_to: Starts::default(),
             reported: 0,
         }
     }
@@ -67,15 +68,18 @@ impl Follower {
     }
 
     /// The two are not always told again, and count as far as this log allows.
-    fn hear(&mut self, high_watermark: u64, log_start: u64) {
+    fn hear(&mut self, high_watermark: u64, starts: Starts) {
         self.leaders_watermark = self.leaders_watermark.max(high_watermark);
-        self.leaders_log_start = self.leaders_log_start.max(log_start);
+        let known = &mut self.leaders_starts;
+        known.log = known.log.max(starts.log);
+        known.local = known.local.max(starts.local);
     }
 
-    /// What a leader has forgotten was committed: the high watermark does not stay below the log.
-    fn begins_at(&mut self, log_start: u64) -> Step {
-        self.leaders_watermark = self.leaders_watermark.max(log_start);
-        Step::Restart(log_start)
+    /// What is not on the leader's disk any more was committed: the high watermark does not stay below
+    /// the log.
+    fn begins_at(&mut self, beginning: Beginning) -> Step {
+        self.leaders_watermark = self.leaders_watermark.max(beginning.starts.local);
+        Step::Restart(beginning)
     }
 
     fn fits(&self, answer: &Answer, log: &impl ReplicaLog, rules: &Rules) -> bool {
@@ -142,30 +146,37 @@ impl Replica {
             AnswerBody::Records {
                 batches,
                 high_watermark: leaders_watermark,
-                log_start,
+                starts,
             } => {
                 follower.agreed = true;
-                follower.hear(leaders_watermark, log_start);
+                follower.hear(leaders_watermark, starts);
                 Step::Append(batches)
             }
-            AnswerBody::Diverging { epoch: None, end } if end >= high_watermark => {
-                follower.begins_at(end)
-            }
+            AnswerBody::Diverging { epoch: None, end } if end >= high_watermark => follower
+                .begins_at(Beginning {
+                    starts: Starts {
+                        log: end,
+                        local: end,
+                    },
+                    epochs: Vec::new(),
+                }),
             AnswerBody::Diverging { epoch, end } => {
                 let own_end = epoch
                     .and_then(|epoch| log.end_offset_for(epoch))
-                    .map_or(log.log_start(), |(_, own_end)| own_end);
+                    .map_or(log.starts().local, |(_, own_end)| own_end);
                 let to = end.min(own_end);
-                if to < high_watermark || to < log.log_start() {
+                if to < high_watermark || to < log.starts().local {
                     Step::Halt { to }
                 } else {
                     Step::Truncate(to)
                 }
             }
-            AnswerBody::OutOfRange { log_start } if log_start > log.end() => {
-                follower.begins_at(log_start)
+            AnswerBody::OutOfRange(beginning) if beginning.starts.local > log.end() => {
+                follower.begins_at(beginning)
             }
-            AnswerBody::OutOfRange { log_start } => Step::Halt { to: log_start },
+            AnswerBody::OutOfRange(beginning) => Step::Halt {
+                to: beginning.starts.local,
+            },
             AnswerBody::Refused(_) => Step::Wait,
         }
     }
@@ -177,19 +188,23 @@ impl Replica {
         if let Role::Follower(follower) = &mut self.role
             && (watermark.epoch == follower.epoch || any_epoch)
         {
-            follower.hear(watermark.high_watermark, watermark.log_start);
+            follower.hear(watermark.high_watermark, watermark.starts);
         }
     }
 
-    /// To be asked after [`Replica::advance`]: what is below the answer is gone at the leader, and is
-    /// to be forgotten here. Never above the high watermark, and answered once: what the high
-    /// watermark does not allow yet follows when it has moved.
-    pub fn trim_to(&mut self, log: &impl ReplicaLog) -> Option<u64> {
+    /// To be asked after [`Replica::advance`]: what is below is gone at the leader, or from its disk, and
+    /// is to go here too. Never above the high watermark, and answered once: what the high watermark
+    /// does not allow yet follows when it has moved.
+    pub fn trim_to(&mut self, log: &impl ReplicaLog) -> Option<Starts> {
         let Role::Follower(follower) = &mut self.role else {
             return None;
         };
-        let to = follower.leaders_log_start.min(self.high_watermark);
-        if to <= follower.trimmed_to.max(log.log_start()) {
+        let (own, done) = (log.starts(), follower.trimmed_to);
+        let to = Starts {
+            log: follower.leaders_starts.log.min(self.high_watermark),
+            local: follower.leaders_starts.local.min(self.high_watermark),
+        };
+        if to.log <= done.log.max(own.log) && to.local <= done.local.max(own.local) {
             return None;
         }
         follower.trimmed_to = to;

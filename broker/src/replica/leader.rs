@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::{
-    Answer, AnswerBody, Assignment, FollowerFetch, Progress, Refusal, Replica, ReplicaLog, Role,
-    Rule, Rules, Watermark,
+    Answer, AnswerBody, Assignment, Beginning, FollowerFetch, Progress, Refusal, Replica,
+    ReplicaLog, Role, Rule, Rules, Starts, Watermark,
 };
 use crate::placement::{BrokerId, Incarnation};
 
@@ -45,7 +45,7 @@ struct FollowerState {
     /// What is durable on it, of this leader's log; `None` before its first good fetch.
     durable: Option<u64>,
     told_watermark: u64,
-    told_log_start: u64,
+    told_starts: Starts,
     /// Since when it has not had what the log had then, and how much that was.
     behind: Option<(Duration, u64)>,
 }
@@ -182,7 +182,7 @@ impl FollowerState {
             sent_end: 0,
             durable: None,
             told_watermark: 0,
-            told_log_start: 0,
+            told_starts: Starts::default(),
             behind: None,
         }
     }
@@ -219,9 +219,9 @@ impl FollowerState {
 /// Whether a follower's log, which ends at the fetch's offset, agrees with the leader's; else what it
 /// is told.
 fn compare(fetch: &FollowerFetch, log: &impl ReplicaLog) -> Option<AnswerBody> {
-    let (log_start, end) = (log.log_start(), log.end());
-    if fetch.offset < log_start {
-        return Some(AnswerBody::OutOfRange { log_start });
+    let (starts, end) = (log.starts(), log.end());
+    if fetch.offset < starts.local {
+        return Some(AnswerBody::OutOfRange(Beginning::of(log)));
     }
     let Some(last_epoch) = fetch.last_epoch else {
         // An empty log agrees with every other, if it begins within it.
@@ -237,7 +237,7 @@ fn compare(fetch: &FollowerFetch, log: &impl ReplicaLog) -> Option<AnswerBody> {
         Some(_) => None,
         None => Some(AnswerBody::Diverging {
             epoch: None,
-            end: log_start,
+            end: starts.log,
         }),
     }
 }
@@ -303,13 +303,13 @@ impl Replica {
         // The first in this term, with nothing to send: it is to know that its log is good.
         follower.told = true;
         follower.told_watermark = high_watermark;
-        follower.told_log_start = log.log_start();
+        follower.told_starts = log.starts();
         answer(
             epoch,
             AnswerBody::Records {
                 batches: Vec::new(),
                 high_watermark,
-                log_start: follower.told_log_start,
+                starts: follower.told_starts,
             },
         )
     }
@@ -368,7 +368,7 @@ impl Replica {
         follower.standing = None;
         follower.sent_end = follower.sent_end.max(end);
         follower.told_watermark = high_watermark;
-        follower.told_log_start = log.log_start();
+        follower.told_starts = log.starts();
         Some(Answer {
             epoch,
             request: fetch.request,
@@ -377,12 +377,12 @@ impl Replica {
             body: AnswerBody::Records {
                 batches,
                 high_watermark,
-                log_start: follower.told_log_start,
+                starts: follower.told_starts,
             },
         })
     }
 
-    /// The high watermark and the log start, if a follower has not been told one of them yet and has
+    /// The high watermark and where the log starts, if a follower has not been told one of them yet and has
     /// everything else.
     pub fn watermark_for(
         &mut self,
@@ -395,18 +395,19 @@ impl Replica {
         };
         let epoch = leader.epoch;
         let follower = leader.follower_mut(follower)?;
-        let log_start = log.log_start();
-        let knows =
-            follower.told_watermark >= high_watermark && follower.told_log_start >= log_start;
+        let (starts, told) = (log.starts(), follower.told_starts);
+        let knows = follower.told_watermark >= high_watermark
+            && told.log >= starts.log
+            && told.local >= starts.local;
         if !follower.told || knows {
             return None;
         }
         follower.told_watermark = high_watermark;
-        follower.told_log_start = log_start;
+        follower.told_starts = starts;
         Some(Watermark {
             epoch,
             high_watermark,
-            log_start,
+            starts,
         })
     }
 

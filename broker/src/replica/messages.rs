@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use super::ReplicaLog;
+
 /// A follower asks for what comes after the end of its log. It has one of these under way at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FollowerFetch {
@@ -41,6 +43,34 @@ pub struct Answer {
     pub body: AnswerBody,
 }
 
+/// Where a log starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Starts {
+    /// Its first offset.
+    pub log: u64,
+    /// The first offset on the broker's own disk: what lies between the two is in the object store.
+    pub local: u64,
+}
+
+/// Where a follower begins that has nothing of use to its leader.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Beginning {
+    /// As the leader's log: nothing of it is on the follower's disk yet.
+    pub starts: Starts,
+    /// The leader epochs of what comes before, each with its first offset.
+    pub epochs: Vec<(i32, u64)>,
+}
+
+impl Beginning {
+    /// What a follower is told that is to have this log.
+    pub fn of(log: &impl ReplicaLog) -> Self {
+        Self {
+            starts: log.starts(),
+            epochs: log.epochs(),
+        }
+    }
+}
+
 /// What a leader answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AnswerBody {
@@ -50,8 +80,8 @@ pub enum AnswerBody {
         batches: Vec<Bytes>,
         /// The leader's high watermark.
         high_watermark: u64,
-        /// The first offset that the leader has.
-        log_start: u64,
+        /// Where the leader's log starts.
+        starts: Starts,
     },
     /// The logs part: in the leader's, the largest epoch up to the follower's last ends here.
     Diverging {
@@ -61,11 +91,8 @@ pub enum AnswerBody {
         /// Where it ends, or where the leader's log begins.
         end: u64,
     },
-    /// The follower's log ends before the leader's begins.
-    OutOfRange {
-        /// The first offset that the leader has.
-        log_start: u64,
-    },
+    /// The follower's log ends before what the leader has on its disk.
+    OutOfRange(Beginning),
     /// The fetch is not for this broker, now.
     Refused(Refusal),
 }
@@ -92,6 +119,6 @@ pub struct Watermark {
     pub epoch: i32,
     /// Its high watermark.
     pub high_watermark: u64,
-    /// The first offset that it has.
-    pub log_start: u64,
+    /// Where its log starts.
+    pub starts: Starts,
 }

@@ -24,7 +24,9 @@ mod rules;
 
 pub use follower::Step;
 pub use leader::{Due, FetchVerdict, InSyncChange, InSyncOutcome};
-pub use messages::{Answer, AnswerBody, FollowerFetch, Progress, Refusal, Watermark};
+pub use messages::{
+    Answer, AnswerBody, Beginning, FollowerFetch, Progress, Refusal, Starts, Watermark,
+};
 pub use rules::{Rule, Rules};
 
 use crate::placement::{BrokerId, Incarnation};
@@ -63,8 +65,8 @@ pub struct Leadership {
 
 /// What a replica asks of its log. Offsets are of records.
 pub trait ReplicaLog {
-    /// The first offset that it has.
-    fn log_start(&self) -> u64;
+    /// Where it starts.
+    fn starts(&self) -> Starts;
     /// The offset that the next record gets.
     fn end(&self) -> u64;
     /// One past the last record on stable storage.
@@ -73,6 +75,8 @@ pub trait ReplicaLog {
     fn last_epoch(&self) -> Option<i32>;
     /// The largest epoch of batches that is at most `epoch`, and where it ends.
     fn end_offset_for(&self, epoch: i32) -> Option<(i32, u64)>;
+    /// All leader epochs of batches, each with its first offset.
+    fn epochs(&self) -> Vec<(i32, u64)>;
 }
 
 /// What an assignment means to a replica that learnt it.

@@ -5,7 +5,7 @@ use headwater_log::{PartitionId, TopicId};
 
 use super::{calls::topic_bytes, proto, sessions::Malformed};
 use crate::{
-    replica::{Answer, AnswerBody, FollowerFetch, Progress, Refusal, Watermark},
+    replica::{Answer, AnswerBody, Beginning, FollowerFetch, Progress, Refusal, Starts, Watermark},
     session::{FollowerMessage, LeaderMessage},
 };
 
@@ -95,7 +95,8 @@ impl From<LeaderMessage> for proto::LeaderFrame {
                     partition: id.partition,
                     epoch: watermark.epoch,
                     high_watermark: watermark.high_watermark,
-                    log_start: watermark.log_start,
+                    log_start: watermark.starts.log,
+                    local_start: watermark.starts.local,
                 })
                 .collect(),
         }
@@ -122,7 +123,7 @@ impl TryFrom<proto::LeaderFrame> for LeaderMessage {
             let watermark = Watermark {
                 epoch: watermark.epoch,
                 high_watermark: watermark.high_watermark,
-                log_start: watermark.log_start,
+                starts: starts(watermark.log_start, watermark.local_start),
             };
             Ok((id, watermark))
         });
@@ -133,6 +134,12 @@ impl TryFrom<proto::LeaderFrame> for LeaderMessage {
     }
 }
 
+/// A leader that does not know of an object store does not say a local start.
+fn starts(log: u64, local: u64) -> Starts {
+    let local = local.max(log);
+    Starts { log, local }
+}
+
 type Body = proto::replica_answer::Body;
 
 impl From<AnswerBody> for Body {
@@ -141,17 +148,25 @@ impl From<AnswerBody> for Body {
             AnswerBody::Records {
                 batches,
                 high_watermark,
-                log_start,
+                starts,
             } => Self::Records(proto::Records {
                 batches,
                 high_watermark,
-                log_start,
+                log_start: starts.log,
+                local_start: starts.local,
             }),
             AnswerBody::Diverging { epoch, end } => {
                 Self::Diverging(proto::Diverging { epoch, end })
             }
-            AnswerBody::OutOfRange { log_start } => {
-                Self::OutOfRange(proto::OutOfRange { log_start })
+            AnswerBody::OutOfRange(Beginning { starts, epochs }) => {
+                let epochs = epochs.into_iter();
+                Self::OutOfRange(proto::OutOfRange {
+                    log_start: starts.log,
+                    local_start: starts.local,
+                    epochs: epochs
+                        .map(|(epoch, start)| proto::EpochStart { epoch, start })
+                        .collect(),
+                })
             }
             AnswerBody::Refused(refusal) => Self::Refused(refused(refusal).into()),
         }
@@ -166,10 +181,17 @@ impl TryFrom<Body> for AnswerBody {
             Body::Records(records) => Self::Records {
                 batches: records.batches,
                 high_watermark: records.high_watermark,
-                log_start: records.log_start,
+                starts: starts(records.log_start, records.local_start),
             },
             Body::Diverging(proto::Diverging { epoch, end }) => Self::Diverging { epoch, end },
-            Body::OutOfRange(proto::OutOfRange { log_start }) => Self::OutOfRange { log_start },
+            Body::OutOfRange(beginning) => Self::OutOfRange(Beginning {
+                starts: starts(beginning.log_start, beginning.local_start),
+                epochs: beginning
+                    .epochs
+                    .iter()
+                    .map(|entry| (entry.epoch, entry.start))
+                    .collect(),
+            }),
             Body::Refused(number) => Self::Refused(refusal(number)?),
         })
     }

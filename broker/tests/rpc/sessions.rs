@@ -3,7 +3,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use headwater_broker::{
     FollowerMessage, FollowerSession, LeaderMessage, LeaderSession, Network, PartitionId,
-    replica::{Answer, AnswerBody, FollowerFetch, Progress, Refusal, Watermark},
+    replica::{Answer, AnswerBody, Beginning, FollowerFetch, Progress, Refusal, Starts, Watermark},
 };
 
 use crate::world::{Caller, Server, TOPIC};
@@ -70,7 +70,7 @@ async fn a_hundred_thousand_messages_arrive_in_order_both_ways() {
             let message = leader.incoming.recv().await.unwrap();
             assert_eq!(message.fetches, [(ID, fetch(request))]);
             assert_eq!(message.progress[0].1.durable, request);
-            let body = AnswerBody::OutOfRange { log_start: request };
+            let body = out_of_range(request);
             let message = LeaderMessage {
                 answers: vec![(ID, answer(request, body))],
                 watermarks: Vec::new(),
@@ -81,7 +81,7 @@ async fn a_hundred_thousand_messages_arrive_in_order_both_ways() {
     });
     for request in 0..MESSAGES {
         let message = incoming.recv().await.unwrap();
-        let body = AnswerBody::OutOfRange { log_start: request };
+        let body = out_of_range(request);
         assert_eq!(message.answers, [(ID, answer(request, body))]);
     }
     let (_outgoing, _leader) = (asking.await.unwrap(), answering.await.unwrap());
@@ -122,12 +122,12 @@ async fn every_message_arrives_as_it_was() {
         AnswerBody::Records {
             batches: vec![Bytes::from(vec![9; 5 << 20]), Bytes::from_static(b"x")],
             high_watermark: 1 << 52,
-            log_start: 1,
+            starts: Starts { log: 1, local: 5 },
         },
         AnswerBody::Records {
             batches: Vec::new(),
             high_watermark: 0,
-            log_start: 0,
+            starts: Starts::default(),
         },
         AnswerBody::Diverging {
             epoch: Some(2),
@@ -137,12 +137,12 @@ async fn every_message_arrives_as_it_was() {
             epoch: None,
             end: 0,
         },
-        AnswerBody::OutOfRange { log_start: 0 },
+        out_of_range(0),
     ]);
     let watermark = Watermark {
         epoch: 4,
         high_watermark: 6,
-        log_start: 3,
+        starts: Starts { log: 3, local: 4 },
     };
     let message = LeaderMessage {
         answers: bodies.map(|body| (ID, answer(8, body))).collect(),
@@ -227,7 +227,7 @@ async fn a_stuck_session_closes_its_channels_too() {
             let body = AnswerBody::Records {
                 batches: vec![Bytes::from(vec![0; 1 << 20])],
                 high_watermark: 0,
-                log_start: 0,
+                starts: Starts::default(),
             };
             let message = LeaderMessage {
                 answers: vec![(ID, answer(0, body))],
@@ -262,4 +262,12 @@ async fn a_broken_connection_ends_both_channels() {
     server.stop.cancel();
     follower_ended(follower).await;
     leader_ended(leader).await;
+}
+
+fn out_of_range(log: u64) -> AnswerBody {
+    let local = log + 10;
+    AnswerBody::OutOfRange(Beginning {
+        starts: Starts { log, local },
+        epochs: vec![(0, log), (7, log + 5)],
+    })
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use headwater_broker::{
     Acks, LeaderMessage, Network, PartitionId,
-    replica::{Answer, AnswerBody},
+    replica::{Answer, AnswerBody, Starts},
 };
 
 use crate::world::{Caller, Server, TOPIC, batch};
@@ -59,7 +59,7 @@ async fn speed() {
                 body: AnswerBody::Records {
                     batches: vec![records.clone()],
                     high_watermark: 0,
-                    log_start: 0,
+                    starts: Starts::default(),
                 },
             };
             let message = LeaderMessage {
