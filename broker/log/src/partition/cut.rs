@@ -66,7 +66,6 @@ impl PartitionLog {
             tracing::error!(partition = %self.id, to, %error, "the log was not truncated");
             AppendError::Unreadable
         })?;
-        let last = last.filter(|last| last.offset > local_start);
         let all_goes = last.is_none() && self.log_start() == local_start;
         let end = last.map_or(local_start, |last| last.offset);
         self.commit_cut(Cut {
@@ -143,8 +142,15 @@ impl PartitionLog {
         }
     }
 
-    /// The last batch that ends at or before `to`; `None` if there is none.
+    /// The last batch that ends at or before `to`, and behind the local start: a segment that has
+    /// none goes as a whole. `None` if there is none.
     fn last_kept(&self, to: u64) -> io::Result<Option<Last>> {
+        let local_start = self.local_start();
+        let last = self.last_ending_by(to)?;
+        Ok(last.filter(|last| last.offset > local_start))
+    }
+
+    fn last_ending_by(&self, to: u64) -> io::Result<Option<Last>> {
         let (view, before) = {
             let state = self.state.lock();
             let after = state.tail.partition_point(|batch| batch.end <= to);

@@ -40,7 +40,7 @@ fn fill(log: &Log, seeds: std::ops::Range<u64>) {
 fn content(log: &Log) -> Vec<Stored> {
     let all = (0..PARTITIONS).map(|number| {
         let partition = log.partition(id(number));
-        let (batches, damaged) = read_all(&partition, partition.log_start());
+        let (batches, damaged) = read_all(&partition, partition.local_start());
         assert_eq!(damaged, [], "{}", partition.id());
         batches
     });
@@ -154,6 +154,37 @@ fn a_log_trimmed_to_its_end_goes_on_where_it_was() {
             assert!(found[2].starts_with(&others[2]), "{context}");
         });
     }
+}
+
+/// Its files are all there or gone, and its owner can tell it what it had.
+#[test]
+fn a_log_that_leaves_the_disk_is_here_or_elsewhere() {
+    let disk = CrashDisk::new();
+    let (log, _) = opened(&disk);
+    fill(&log, 0..48);
+    log.checkpoint().unwrap();
+    let (end, before) = (log.partition(id(0)).next_offset(), content(&log));
+    drop(log);
+    let drop_local = |log: &Log| {
+        let partition = log.partition(id(0));
+        partition.seal_if_begun_by(i64::MAX);
+        let _ = partition.drop_local(end).is_ok() && log.checkpoint().is_ok();
+    };
+    power_cuts_in(&disk, drop_local, |log, context| {
+        let partition = log.partition(id(0));
+        let (local_start, found) = (partition.local_start(), content(log));
+        assert!([0, end].contains(&local_start), "{context}: {local_start}");
+        let here = if local_start == 0 {
+            &before[0][..]
+        } else {
+            &[]
+        };
+        assert!(found[0] == here, "{context}");
+        assert!(found[1..] == before[1..], "{context}");
+        assert_eq!(partition.next_offset(), end, "{context}");
+        assert_eq!(partition.extend_history(0, &[(1, 0)]), Ok(0), "{context}");
+        assert_eq!(partition.epochs(), [(1, 0)], "{context}");
+    });
 }
 
 /// Rot in what the journal does not have any more is reported, and costs one batch, wherever in
