@@ -5,6 +5,8 @@
 //! disks and neighbours change from minute to minute, so numbers of different runs say little.
 //! With two processors or more, servers have the first and the load generator the second.
 
+#[path = "ratios/cluster.rs"]
+mod cluster;
 #[path = "ratios/contender.rs"]
 mod contender;
 #[path = "ratios/life.rs"]

@@ -29,9 +29,43 @@ pub enum Contender {
 }
 
 /// Somebody who may use a project.
+#[derive(Debug, Clone, Default)]
 pub struct Tenant {
     base_url: String,
     key: String,
+}
+
+impl Tenant {
+    /// The same at a server on this address.
+    pub fn at(&self, address: SocketAddr) -> Tenant {
+        let path = self.base_url.splitn(4, '/').nth(3).unwrap_or_default();
+        Tenant {
+            base_url: format!("http://{address}/{path}"),
+            key: self.key.clone(),
+        }
+    }
+
+    /// Sends one request; `path` is below the project.
+    pub fn call(&self, method: &str, path: &str, body: &str) -> Outcome<(u16, String)> {
+        let mut parts = self.base_url.splitn(4, '/').skip(2);
+        let (host, base) = (
+            parts.next().unwrap_or_default(),
+            parts.next().unwrap_or_default(),
+        );
+        let mut stream = TcpStream::connect(host)?;
+        stream.set_read_timeout(Some(START_MAX))?;
+        write!(
+            stream,
+            "{method} /{base}{path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            self.key,
+            body.len()
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let status = answer.get(9..12).and_then(|text| text.parse().ok());
+        Ok((status.ok_or("not an HTTP answer")?, answer))
+    }
 }
 
 /// Which load generator the processor is for, where several run: what one of them waits for it is not
@@ -154,21 +188,32 @@ impl Setup {
         Ok(server)
     }
 
+    /// What starts a server on the servers' processor.
+    pub fn server_command(&self) -> Command {
+        self.command(&self.headwater, "0")
+    }
+
     /// Makes another organization on a server.
     pub fn neighbour(&self, server: &Server) -> Outcome<Tenant> {
         let database = server.data.path.join("data/metadata.db");
+        let database = format!("sqlite://{}", database.display());
+        let made = self.bootstrap(&database, "neighbour")?;
+        // The server hears of it within a second.
+        thread::sleep(Duration::from_secs(2));
+        Ok(made.at(server.address))
+    }
+
+    /// Makes an organization in a database, with a project of the same name.
+    pub fn bootstrap(&self, database: &str, name: &str) -> Outcome<Tenant> {
         let output = Command::new(&self.headwater)
-            .args(["admin", "bootstrap", "--org", "neighbour"])
-            .args(["--project", "neighbour", "--email", "neighbour@example.com"])
-            .arg("--database")
-            .arg(format!("sqlite://{}", database.display()))
+            .args(["admin", "bootstrap", "--database", database])
+            .args(["--org", name, "--project", name])
+            .args(["--email", "somebody@example.com"])
             .output()?;
         let made: Value = serde_json::from_slice(&output.stdout)?;
         let text = |name: &str| made[name].as_str().unwrap_or_default();
-        // The server hears of it within a second.
-        thread::sleep(Duration::from_secs(2));
         Ok(Tenant {
-            base_url: format!("http://{}{}", server.address, text("base_path")),
+            base_url: format!("http://nowhere{}", text("base_path")),
             key: text("api_key").to_owned(),
         })
     }
@@ -302,21 +347,7 @@ impl Server {
 
     /// Sends one request; `path` is below the project.
     pub fn call(&self, method: &str, path: &str, body: &str) -> Outcome<(u16, String)> {
-        let base = self.base_url.splitn(4, '/').nth(3).unwrap_or_default();
-        let mut stream = TcpStream::connect(self.address)?;
-        stream.set_read_timeout(Some(START_MAX))?;
-        write!(
-            stream,
-            "{method} /{base}{path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n\
-             Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-            self.address,
-            self.key,
-            body.len()
-        )?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        let status = answer.get(9..12).and_then(|text| text.parse().ok());
-        Ok((status.ok_or("not an HTTP answer")?, answer))
+        self.tenant().call(method, path, body)
     }
 
     /// Sends a request again and again until the answer is a success.

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::Outcome;
+use crate::cluster;
 use crate::contender::{Contender, Setup};
 use crate::life;
 use crate::neighbour;
@@ -134,6 +135,7 @@ pub const ROWS: &[Row] = &[
         kind: Kind::Spread,
     },
     other!("neighbour", neighbour::beside),
+    other!("cluster", cluster::of_three),
     other!("idle", life::idle),
     other!("memory-2000", life::memory_of_partitions),
     other!("start-empty", life::start_empty),
@@ -287,7 +289,8 @@ fn measure(setup: &Setup, contender: Contender, bench: &[&str]) -> Outcome<Value
     setup.bench(&server, &arguments)
 }
 
-fn number(report: &Value, pointer: &str) -> f64 {
+/// A number of a report.
+pub fn number(report: &Value, pointer: &str) -> f64 {
     report
         .pointer(pointer)
         .and_then(Value::as_f64)
