@@ -90,6 +90,8 @@ pub struct PartitionState {
     pub high_watermark: u64,
     /// Bytes of batches on the leader's disk.
     pub hot_bytes: u64,
+    /// Bytes of batches in the object store.
+    pub cold_bytes: u64,
 }
 
 /// What a broker holds.

@@ -20,6 +20,7 @@ mod producers;
 pub mod replica;
 pub mod rpc;
 mod session;
+mod tier;
 
 pub use broker::{
     Acks, Answer, Broker, Fetch, FetchPosition, Fetched, Held, Holdings, PartitionBatch,
@@ -33,9 +34,10 @@ pub use manifest::{ColdSummary, Manifest, Term, Written};
 pub use node::{Node, NodeGauges, NodeOptions};
 pub use placement::{
     BrokerDirectory, BrokerId, Incarnation, Placement, Proposal, Registered, Registration,
-    Registry, RegistryError, Renewal, Renewed, TopicPlacement, TopicSettings,
+    Registry, RegistryError, Renewal, Renewed, TopicPlacement, TopicSettings, TopicDescription,
 };
 pub use producers::{PRODUCER_WINDOW_BATCHES_MAX, PRODUCER_WINDOW_MS, idempotent_producer};
+pub use tier::{Tier, TierOptions, TierStats};
 pub use session::{
     FollowerMessage, FollowerSession, LeaderMessage, LeaderSession, SessionHost, Unreachable,
 };

@@ -31,6 +31,26 @@ pub trait Placement: Send + Sync + 'static {
 
     /// Every topic, for what looks at all partitions.
     fn topics(&self) -> Vec<Arc<TopicPlacement>>;
+
+    /// What is written into objects about a topic, for who finds nothing but the bucket.
+    fn describe(&self, id: TopicId) -> Option<TopicDescription>;
+}
+
+/// A topic, and whose it is. Pairs are ids and names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicDescription {
+    /// The tenant.
+    pub organization: (String, String),
+    /// The project.
+    pub project: (String, String),
+    /// The topic.
+    pub topic: (String, String),
+    /// How many partitions it has.
+    pub partitions: u32,
+    /// Its settings, as text that means something to those who made it.
+    pub settings: String,
+    /// Counts changes of the settings.
+    pub settings_version: u64,
 }
 
 /// The brokers of the cluster.
@@ -193,4 +213,9 @@ pub struct TopicSettings {
     pub retention_ms: Option<u64>,
     /// Bytes of a partition above which its oldest sealed segments go; `None` keeps them.
     pub retention_bytes: Option<u64>,
+    /// Age after which segments leave the disk that are in the object store, in milliseconds; `None`
+    /// keeps them there.
+    pub local_retention_ms: Option<u64>,
+    /// Bytes of a partition on the disk above which its oldest segments leave it; `None` keeps them.
+    pub local_retention_bytes: Option<u64>,
 }

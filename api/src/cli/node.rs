@@ -11,11 +11,12 @@ use std::{
 
 use headwater_broker::{
     Clock, Cluster, Network, Node, NodeOptions, PartitionId, RegistryError, SingleNode,
-    SystemClock,
+    SystemClock, Tier, TierOptions,
     membership::{self, Member},
     rpc,
 };
 use headwater_log::{LogOptions, OpenError, RealDisk, Recovery};
+use headwater_tiered::StoreOptions;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{oneshot, watch},
@@ -23,7 +24,7 @@ use tokio::{
 
 use super::{
     cluster, exit, oidc,
-    settings::{Mode, Settings, VARIABLES},
+    settings::{Mode, Settings, TierSettings, VARIABLES},
     tenant::{self, Credentials},
 };
 use crate::{
@@ -151,6 +152,9 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
                 on_replaced: Box::new(|| std::process::exit(i32::from(exit::REPLACED))),
             };
             let registry = Arc::new(ClusterRegistry::new(store.clone(), catalog.clone()));
+            if let Some(tier) = &settings.tier {
+                node.use_tier(open_tier(&settings, tier, registry.clone())?);
+            }
             join(&node, registry, network.clone(), member).await?
         }
         None => rpc::Identity {
@@ -347,6 +351,25 @@ async fn join(
         incarnation: registered.incarnation,
         cluster_id: registered.cluster_id,
     })
+}
+
+/// The object store. It need not answer yet: what is not uploaded stays on the disk.
+fn open_tier(
+    settings: &Settings,
+    tier: &TierSettings,
+    manifest: Arc<ClusterRegistry>,
+) -> Result<Tier, Stopped> {
+    let opened = headwater_tiered::Store::open(&tier.url, StoreOptions::default());
+    let store =
+        opened.map_err(|error| Stopped::new(exit::USAGE, format!("object_store: {error}")))?;
+    tracing::info!(object_store = %store, "sealed segments go into the object store");
+    let options = TierOptions {
+        cache_dir: settings.data_dir.join("cache"),
+        cache_bytes_max: tier.cache_bytes,
+        upload_bytes_per_second: tier.upload_bytes_per_second,
+        object_delete_delay: tier.object_delete_delay,
+    };
+    Ok(Tier::new(store, manifest, options))
 }
 
 /// The cluster's name, which the first broker makes.

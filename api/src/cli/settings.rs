@@ -69,6 +69,19 @@ pub struct ServeArgs {
     /// Metadata database: postgres://USER@HOST/NAME or sqlite://PATH
     #[arg(long, env = "HEADWATER_DATABASE", hide_env_values = true)]
     database: Option<String>,
+    /// Where sealed segments go: s3://BUCKET/PREFIX, file:///DIRECTORY or memory:
+    ///
+    /// All brokers of a cluster use the same one. Credentials, region and endpoint of S3 and what speaks
+    /// like it come from the usual AWS_* variables; with AWS_ALLOW_HTTP=true an http:// endpoint is good.
+    /// Without it records stay on brokers' disks.
+    #[arg(long, value_name = "URL", env = "HEADWATER_OBJECT_STORE", hide_env_values = true)]
+    object_store: Option<String>,
+    /// How fast a broker may upload, in bytes a second; as fast as it can, if that is not said
+    #[arg(long, value_name = "BYTES", env = "HEADWATER_UPLOAD_BYTES_PER_SECOND")]
+    upload_bytes_per_second: Option<u64>,
+    /// Bytes on the broker's disk that hold what was read from the object store [default: 1073741824]
+    #[arg(long, value_name = "BYTES", env = "HEADWATER_CACHE_BYTES")]
+    cache_bytes: Option<u64>,
     #[command(flatten)]
     common: CommonArgs,
 }
@@ -78,6 +91,9 @@ struct CommonArgs {
     /// How often retention looks at the sealed segments, such as 500ms, 10s or 5m [default: 10s]
     #[arg(long, env = "HEADWATER_MAINTENANCE_INTERVAL", value_parser = crate::client::duration)]
     maintenance_interval: Option<Duration>,
+    /// How long objects stay in the store after nothing refers to them [default: 10m]
+    #[arg(long, env = "HEADWATER_OBJECT_DELETE_DELAY", value_parser = crate::client::duration)]
+    object_delete_delay: Option<Duration>,
     /// error, warn, info, debug or trace; RUST_LOG says it by module [default: info]
     #[arg(long, env = "HEADWATER_LOG_LEVEL")]
     log_level: Option<String>,
@@ -125,7 +141,25 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// How it is one node of several.
     pub cluster: ClusterSettings,
+    /// The object store, if there is one.
+    pub tier: Option<TierSettings>,
 }
+
+/// How the object store is used.
+#[derive(Debug, Clone)]
+pub struct TierSettings {
+    /// Its URL; it holds no credentials.
+    pub url: String,
+    /// Bytes a second that are uploaded at most.
+    pub upload_bytes_per_second: Option<u64>,
+    /// Bytes of the cache.
+    pub cache_bytes: u64,
+    /// How long objects stay that nothing refers to.
+    pub object_delete_delay: Duration,
+}
+
+const CACHE_BYTES: u64 = 1 << 30;
+const OBJECT_DELETE_DELAY: Duration = Duration::from_secs(600);
 
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(10);
 const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
@@ -140,6 +174,15 @@ impl Settings {
             listen: args.listen,
             internal_listen: None,
             database: format!("sqlite://{}", args.data_dir.join("metadata.db").display()),
+            tier: Some(TierSettings {
+                url: directory_url(&args.data_dir.join("objects")),
+                upload_bytes_per_second: None,
+                cache_bytes: CACHE_BYTES,
+                object_delete_delay: args
+                    .common
+                    .object_delete_delay
+                    .unwrap_or(OBJECT_DELETE_DELAY),
+            }),
             data_dir: args.data_dir,
             maintenance_interval: args
                 .common
@@ -174,6 +217,22 @@ impl Settings {
         let default_internal = SocketAddr::from(([127, 0, 0, 1], 7070));
         let data_dir = args.data_dir.or(file.text("data_dir")?.map(PathBuf::from));
         let database = args.database.or(file.text("database")?);
+        let object_delete_delay = match args.common.object_delete_delay {
+            Some(delay) => Some(delay),
+            None => file.duration("object_delete_delay")?,
+        };
+        let upload_bytes_per_second = match args.upload_bytes_per_second {
+            Some(bytes) => Some(bytes),
+            None => file.parsed("upload_bytes_per_second")?,
+        };
+        let cache_bytes = args.cache_bytes.or(file.parsed("cache_bytes")?);
+        let url = args.object_store.or(file.text("object_store")?);
+        let tier = url.filter(|_| is_broker).map(|url| TierSettings {
+            url,
+            upload_bytes_per_second,
+            cache_bytes: cache_bytes.unwrap_or(CACHE_BYTES),
+            object_delete_delay: object_delete_delay.unwrap_or(OBJECT_DELETE_DELAY),
+        });
         let settings = Self {
             mode: Mode::Serve,
             broker_id: match (args.broker_id.or(file.parsed("broker_id")?), is_broker) {
@@ -182,6 +241,7 @@ impl Settings {
                 (Some(_), false) => return Err("broker_id: a gateway alone has none".into()),
             },
             is_gateway,
+            tier,
             listen: args
                 .listen
                 .or(file.parsed("listen")?)
@@ -200,10 +260,7 @@ impl Settings {
             maintenance_interval: match args.common.maintenance_interval {
                 Some(interval) => interval,
                 None => file
-                    .text("maintenance_interval")?
-                    .map(|text| crate::client::duration(&text))
-                    .transpose()
-                    .map_err(|error| format!("maintenance_interval: {error}"))?
+                    .duration("maintenance_interval")?
                     .unwrap_or(MAINTENANCE_INTERVAL),
             },
             log_level: args
@@ -252,6 +309,14 @@ impl Settings {
         }
         Ok(())
     }
+}
+
+/// The URL of an object store in a directory.
+fn directory_url(directory: &std::path::Path) -> String {
+    let absolute = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+    // A path may hold what a URL has a meaning for.
+    url::Url::from_directory_path(absolute)
+        .map_or_else(|()| "memory:".into(), |url| url.to_string())
 }
 
 /// The URL of a metadata database.
@@ -307,6 +372,12 @@ impl File {
             .transpose()
     }
 
+    fn duration(&mut self, key: &str) -> Result<Option<Duration>, String> {
+        let text = self.text(key)?;
+        let read = text.map(|text| crate::client::duration(&text)).transpose();
+        read.map_err(|error| format!("{key}: {error}"))
+    }
+
     fn checked(
         &mut self,
         key: &str,
@@ -326,7 +397,7 @@ impl File {
 }
 
 /// The environment variables that mean something, for a warning about others.
-pub const VARIABLES: [&str; 17] = [
+pub const VARIABLES: [&str; 21] = [
     "HEADWATER_CONFIG",
     "HEADWATER_ROLES",
     "HEADWATER_BROKER_ID",
@@ -338,6 +409,10 @@ pub const VARIABLES: [&str; 17] = [
     "HEADWATER_MOVE_BYTES_PER_SECOND",
     "HEADWATER_DATA_DIR",
     "HEADWATER_DATABASE",
+    "HEADWATER_OBJECT_STORE",
+    "HEADWATER_UPLOAD_BYTES_PER_SECOND",
+    "HEADWATER_CACHE_BYTES",
+    "HEADWATER_OBJECT_DELETE_DELAY",
     "HEADWATER_MAINTENANCE_INTERVAL",
     "HEADWATER_LOG_LEVEL",
     "HEADWATER_OIDC_FILE",

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use headwater_broker::{Broker, PartitionId, PartitionState};
+use headwater_broker::{Broker, FetchError, PartitionId, PartitionState};
 use serde::Deserialize;
 
 use super::{
@@ -18,6 +18,7 @@ use crate::{
     metadata::{Change, Kind, PartitionRow, Topic, TopicConfig, TopicRow, not_null},
     problem::{Code, Problem},
     quota::Resource,
+    usage::Stored,
 };
 
 /// What a PUT or PATCH of a topic asks for; what it leaves out is not touched.
@@ -275,21 +276,27 @@ impl Gateway {
         self.catalog.topics(&access.project.id, after, most, wanted)
     }
 
-    /// Bytes of the topic on the disks of those who lead it, as far as they can be asked.
-    pub async fn hot_bytes(&self, topic: &Topic) -> u64 {
-        let states = self.states_of(topic).await;
-        states.iter().flatten().map(|state| state.hot_bytes).sum()
+    /// Bytes of the topic in both tiers, as far as those who lead it can be asked.
+    pub async fn stored(&self, topic: &Topic) -> Stored {
+        stored(&self.states_of(topic).await)
     }
 
-    /// Bytes of the topic in partitions that this broker leads. Each broker accounts for its own.
-    pub async fn own_hot_bytes(&self, topic: &Topic) -> u64 {
+    /// Bytes of the topic as quotas count them: what is in both tiers counts once.
+    pub async fn bytes(&self, topic: &Topic) -> u64 {
+        let states = self.states_of(topic).await;
+        let bytes = |state: &PartitionState| state.hot_bytes.max(state.cold_bytes);
+        states.iter().flatten().map(bytes).sum()
+    }
+
+    /// The same in partitions that this broker leads. Each broker accounts for its own.
+    pub async fn own_stored(&self, topic: &Topic) -> Stored {
         let led = |partition: &u32| topic.leader_of(*partition) == Some(self.broker_id);
         let partitions = (0..topic.partitions()).filter(led).collect();
         let states = match self.cluster.broker(self.broker_id) {
             Some(broker) => broker.partition_states(topic.id, partitions).await,
             None => Vec::new(),
         };
-        states.iter().flatten().map(|state| state.hot_bytes).sum()
+        stored(&states)
     }
 
     /// Where every partition stands.
@@ -425,4 +432,12 @@ fn check_min_in_sync(config: &TopicConfig, replication_factor: u32) -> Result<()
         "above_replication_factor",
         format!("must not be above the replication factor, which is {replication_factor}"),
     ))
+}
+
+fn stored(states: &[Result<PartitionState, FetchError>]) -> Stored {
+    let states = states.iter().flatten();
+    states.fold(Stored::default(), |sum, state| Stored {
+        hot: sum.hot + state.hot_bytes,
+        cold: sum.cold + state.cold_bytes,
+    })
 }

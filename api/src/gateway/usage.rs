@@ -129,11 +129,10 @@ impl Gateway {
 
     async fn stored_of(&self, meter: &Meter) -> Stored {
         let topic = self.catalog.topic(&meter.project, &meter.topic);
-        let hot = match topic {
-            Some(topic) => self.own_hot_bytes(&topic).await,
-            None => 0,
-        };
-        Stored { hot, cold: 0 }
+        match topic {
+            Some(topic) => self.own_stored(&topic).await,
+            None => Stored::default(),
+        }
     }
 
     /// Looks at the next few topics, whether they still have stored what is noted: retention makes no

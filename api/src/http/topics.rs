@@ -198,7 +198,7 @@ pub async fn list_partitions(
             log_start: state.log_start,
             high_watermark: state.high_watermark,
             hot_bytes: state.hot_bytes,
-            cold_bytes: 0,
+            cold_bytes: state.cold_bytes,
         })
         .collect();
     Ok(Json(PartitionList { partitions }))
@@ -213,6 +213,7 @@ async fn with_etag(status: StatusCode, gateway: &Gateway, topic: &Topic) -> Resp
 }
 
 async fn info(gateway: &Gateway, topic: &Topic) -> TopicInfo {
+    let stored = gateway.stored(topic).await;
     TopicInfo {
         name: topic.name.clone(),
         topic_id: topic.id.to_string(),
@@ -222,7 +223,7 @@ async fn info(gateway: &Gateway, topic: &Topic) -> TopicInfo {
         config_sources: topic.config.sources(),
         description: topic.description.clone(),
         created_at: rfc3339(topic.created_at_ms),
-        hot_bytes: gateway.hot_bytes(topic).await,
-        cold_bytes: 0,
+        hot_bytes: stored.hot,
+        cold_bytes: stored.cold,
     }
 }

@@ -244,22 +244,13 @@ impl TopicConfig {
             problem.errors = errors;
             return Err(problem);
         }
-        let unbuilt = if self.cleanup_policy == Some(CleanupPolicy::Compact) {
-            Some("cleanup_policy")
-        } else if self.local_retention_ms.flatten().is_some() {
-            Some("local_retention_ms")
-        } else if self.local_retention_bytes.flatten().is_some() {
-            Some("local_retention_bytes")
-        } else {
-            None
-        };
-        match unbuilt {
-            None => Ok(()),
-            Some(name) => Err(Problem::new(Code::NotImplemented, "").at(
-                format!("/config/{name}"),
+        match self.cleanup_policy {
+            Some(CleanupPolicy::Compact) => Err(Problem::new(Code::NotImplemented, "").at(
+                "/config/cleanup_policy",
                 "not_implemented",
-                "compaction and the object-store tier are not built yet",
+                "compaction is not built yet",
             )),
+            _ => Ok(()),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use headwater_log::{PartitionId, TopicId};
+use headwater_log::{PartitionId, ReadError, TopicId};
 
 use super::Node;
 use crate::{
@@ -33,7 +33,7 @@ impl Node {
         for (position, partition) in fetch.positions.iter().zip(partitions) {
             let result = match partition {
                 Ok(partition) => match self.readable_end(&partition).await {
-                    Ok(end) => read(&partition, position, end, bytes_left).await,
+                    Ok(end) => self.read(&partition, position, end, bytes_left).await,
                     Err(error) => Err(error),
                 },
                 Err(error) => Err(error),
@@ -44,6 +44,44 @@ impl Node {
             fetched.push(result);
         }
         fetched
+    }
+
+    async fn read(
+        &self,
+        partition: &Partition,
+        position: &FetchPosition,
+        high_watermark: u64,
+        bytes_left: usize,
+    ) -> Result<Fetched, FetchError> {
+        let (log, offset) = (&partition.log, position.offset);
+        let log_start = log.log_start();
+        if offset < log_start || offset > high_watermark {
+            return Err(FetchError::OutOfRange {
+                log_start,
+                high_watermark,
+            });
+        }
+        // Of what is on the disk: what is in the store is much the same.
+        let records = high_watermark.saturating_sub(log.local_start()).max(1);
+        let wanted = bytes_wanted(log.bytes(), records, position.records_max);
+        let bytes_max = position.bytes_max.min(bytes_left).min(wanted);
+        let batches = if offset == high_watermark || bytes_max == 0 {
+            Vec::new()
+        } else {
+            match partition.read(offset, high_watermark, bytes_max).await {
+                Ok(batches) => batches,
+                Err(ReadError::NotLocal { local_start }) => {
+                    let tier = self.tier.get().ok_or_else(|| no_store(local_start))?;
+                    tier.read(partition.id, offset, bytes_max).await?
+                }
+                Err(error) => return Err(partition.fetch_error(error)),
+            }
+        };
+        Ok(Fetched {
+            batches,
+            log_start,
+            high_watermark,
+        })
     }
 
     fn partition_count(&self, topic: TopicId) -> Option<usize> {
@@ -76,34 +114,12 @@ impl Node {
     }
 }
 
-async fn read(
-    partition: &Partition,
-    position: &FetchPosition,
-    high_watermark: u64,
-    bytes_left: usize,
-) -> Result<Fetched, FetchError> {
-    let log_start = partition.log.log_start();
-    if position.offset < log_start || position.offset > high_watermark {
-        return Err(FetchError::OutOfRange {
-            log_start,
-            high_watermark,
-        });
-    }
-    let records = high_watermark.saturating_sub(log_start).max(1);
-    let wanted = bytes_wanted(partition.log.bytes(), records, position.records_max);
-    let bytes_max = position.bytes_max.min(bytes_left).min(wanted);
-    let batches = if position.offset == high_watermark || bytes_max == 0 {
-        Vec::new()
-    } else {
-        partition
-            .read(position.offset, high_watermark, bytes_max)
-            .await?
-    };
-    Ok(Fetched {
-        batches,
-        log_start,
-        high_watermark,
-    })
+
+/// The broker was started without the store that it had before.
+pub(super) fn no_store(local_start: u64) -> FetchError {
+    FetchError::Unavailable(format!(
+        "offsets below {local_start} are in an object store, and this broker has none: see --object-store"
+    ))
 }
 
 /// What so many records of average size take, and some more: who asks for ten records is not worth

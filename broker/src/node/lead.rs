@@ -3,14 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use headwater_log::PartitionId;
+use headwater_log::{PartitionId, ReadError};
 use headwater_record::BatchView;
 use parking_lot::Mutex;
 use tokio::{sync::mpsc, time::Instant};
 
 use super::Node;
 use crate::{
-    error::FetchError,
     partition::{Outbox, Partition},
     placement::{BrokerId, Incarnation},
     replica::{Answer, AnswerBody, Due, FetchVerdict, FollowerFetch, Refusal},
@@ -173,8 +172,10 @@ async fn answer(
             let end = end_of(batches.last()?)?;
             partition.sending(follower, fetch, batches, end)
         }
-        // Trimmed meanwhile.
-        Err(FetchError::OutOfRange { .. }) => partition.out_of_range(follower, fetch),
+        // Trimmed meanwhile, or gone from the disk.
+        Err(ReadError::OutOfRange { .. } | ReadError::NotLocal { .. }) => {
+            partition.out_of_range(follower, fetch)
+        }
         Err(error) => {
             tracing::error!(partition = %partition.id, follower, %error, "a follower cannot be served");
             None

@@ -45,6 +45,10 @@ fn sweep(node: &Weak<Node>) -> bool {
         let Some(partition) = node.topics.existing(id).filter(|p| p.leads()) else {
             continue;
         };
+        if node.tier.get().is_some() {
+            // Of what is in the store as well: see `offload`.
+            continue;
+        }
         let log = &partition.log;
         let retention = Retention {
             ms: placement.settings.retention_ms,

@@ -6,6 +6,8 @@ mod fetch;
 mod follow;
 mod lead;
 mod maintenance;
+mod offload;
+mod retention;
 mod produce;
 mod review;
 mod topics;
@@ -38,6 +40,7 @@ use crate::{
     look::look_until,
     partition::Partition,
     placement::{BrokerId, Incarnation, Placement, Registry},
+    tier::{Tier, TierStats},
 };
 use arrivals::Arrivals;
 use follow::Following;
@@ -71,6 +74,8 @@ pub struct Node {
     completions: Arc<Completions>,
     clock: Arc<dyn Clock>,
     placement: Arc<dyn Placement>,
+    maintenance_interval: Duration,
+    tier: OnceLock<Arc<Tier>>,
     waiting_fetches: AtomicUsize,
     me: Weak<Node>,
     started: Instant,
@@ -138,6 +143,8 @@ impl Node {
             completions,
             clock,
             placement,
+            maintenance_interval: options.maintenance_interval,
+            tier: OnceLock::new(),
             waiting_fetches: AtomicUsize::new(0),
             me: me.clone(),
             started: Instant::now(),
@@ -155,6 +162,15 @@ impl Node {
         });
         maintenance::start(&node, options.maintenance_interval);
         Ok((node, recovery))
+    }
+
+    /// Moves sealed segments into the object store from now on, and reads them from there. To be called
+    /// before [`Node::join`]: what is on no disk any more is not found without. Only the first call counts.
+    pub fn use_tier(&self, tier: Tier) {
+        let tier = Arc::new(tier);
+        if self.tier.set(tier.clone()).is_ok() {
+            offload::start(&self.me, tier, self.maintenance_interval);
+        }
     }
 
     /// Takes part in the cluster from now on, in the life that the registry gave this broker. Without
@@ -207,6 +223,11 @@ impl Node {
     /// This broker's number.
     pub fn id(&self) -> BrokerId {
         self.id
+    }
+
+    /// Counters and gauges of the object store, if there is one.
+    pub fn tier_stats(&self) -> Option<TierStats> {
+        self.tier.get().map(|tier| tier.stats())
     }
 
     /// Counters and gauges of the log.
@@ -276,6 +297,7 @@ impl Node {
             log_start: partition.log.log_start(),
             high_watermark: self.readable_end(&partition).await?,
             hot_bytes: partition.log.bytes(),
+            cold_bytes: partition.cold_summary().map_or(0, |cold| cold.bytes),
         })
     }
 
@@ -390,6 +412,16 @@ impl Broker for Node {
             let partition = self.led(id).await?;
             let end = self.readable_end(&partition).await?;
             let log = partition.log.clone();
+            let (log_start, local_start) = (log.log_start(), log.local_start());
+            if local_start > log_start {
+                let tier = self.tier.get();
+                let tier = tier.ok_or_else(|| fetch::no_store(local_start))?;
+                let cold = tier.offset_for_time(id, log_start, timestamp_ms).await?;
+                // What is on the disk as well may have other segments.
+                if let Some(cold) = cold.filter(|cold| *cold < local_start) {
+                    return Ok(cold);
+                }
+            }
             let found = tokio::task::spawn_blocking(move || log.offset_for_time(timestamp_ms, end))
                 .await
                 .map_err(|_| FetchError::Unavailable("the lookup was cancelled".into()))?;

@@ -32,6 +32,7 @@ pub(crate) use role::{Roles, Standing};
 use crate::{
     error::{FetchError, ProduceError},
     look::look_until,
+    manifest::ColdSummary,
     placement::BrokerId,
     producers::{PRODUCER_WINDOW_BATCHES_MAX, PRODUCER_WINDOW_MS, ProducerWindow},
     replica::{NotAppendable, ReplicaLog, Starts},
@@ -70,6 +71,18 @@ pub(crate) struct Partition {
     outboxes: RwLock<Vec<Arc<Outbox>>>,
     /// On the list of those whose in-sync set is looked after.
     pub unsettled: AtomicBool,
+    /// What of it is in the object store, as this broker knows it in the term that it leads.
+    pub cold: Mutex<Option<Cold>>,
+}
+
+/// What of a partition is in the object store.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cold {
+    /// The term in which it is so: only its leader changes it.
+    pub epoch: i32,
+    pub summary: ColdSummary,
+    /// Whether intents of earlier terms are given up.
+    pub abandoned: bool,
 }
 
 struct Writer {
@@ -98,7 +111,8 @@ pub(crate) enum Comparison {
     Same(Bytes),
     /// Other records: the producer was used twice.
     Different,
-    /// Trim or retention took the batch. The producer knew its key: the records were written.
+    /// Trim or retention took the batch from the disk. The producer knew its key: the records were
+    /// written.
     Gone,
 }
 
@@ -128,7 +142,20 @@ impl Partition {
             readers,
             outboxes: RwLock::default(),
             unsettled: AtomicBool::new(false),
+            cold: Mutex::default(),
         }
+    }
+
+    /// The epoch in which this broker leads.
+    pub fn leads_in(&self) -> Option<i32> {
+        self.replica.lock().replica.leads_in()
+    }
+
+    /// What of it is in the object store, if this broker leads and has looked.
+    pub fn cold_summary(&self) -> Option<ColdSummary> {
+        let epoch = self.leads_in()?;
+        let cold = self.cold.lock().filter(|cold| cold.epoch == epoch);
+        cold.map(|cold| cold.summary)
     }
 
     pub fn high_watermark(&self) -> u64 {
@@ -341,7 +368,10 @@ impl Partition {
         self.committed(base_offset + 1, term).await?;
         let original = match self.read(base_offset, self.high_watermark(), 1).await {
             Ok(batches) => batches.into_iter().next(),
-            Err(FetchError::OutOfRange { .. } | FetchError::Corrupt { .. }) => None,
+            // What is in the object store only is not fetched for this: the key was known.
+            Err(
+                ReadError::OutOfRange { .. } | ReadError::Corrupt { .. } | ReadError::NotLocal { .. },
+            ) => None,
             Err(error) => {
                 tracing::warn!(%error, base_offset, "a repeated produce cannot be compared");
                 return Err(ProduceError::Unknown);
@@ -367,9 +397,9 @@ impl Partition {
         from: u64,
         end: u64,
         bytes_max: usize,
-    ) -> Result<Vec<Bytes>, FetchError> {
+    ) -> Result<Vec<Bytes>, ReadError> {
         if let Some(result) = self.log.try_read(from, end, bytes_max) {
-            return result.map_err(|error| self.fetch_error(error));
+            return result;
         }
         // What the system has in memory is a copy away, less than a switch of threads costs.
         if bytes_max <= INLINE_READ_BYTES_MAX
@@ -378,10 +408,9 @@ impl Partition {
             return Ok(batches);
         }
         let log = self.log.clone();
-        let result = tokio::task::spawn_blocking(move || log.read(from, end, bytes_max))
+        tokio::task::spawn_blocking(move || log.read(from, end, bytes_max))
             .await
-            .map_err(|_| FetchError::Unavailable("the read was cancelled".into()))?;
-        result.map_err(|error| self.fetch_error(error))
+            .unwrap_or_else(|error| Err(ReadError::Io(error.to_string())))
     }
 
     pub fn fetch_error(&self, error: ReadError) -> FetchError {

@@ -199,6 +199,7 @@ pub(super) fn states_response(
             log_start: state.log_start,
             high_watermark: state.high_watermark,
             hot_bytes: state.hot_bytes,
+            cold_bytes: state.cold_bytes,
         },
         Err(error) => proto::PartitionState {
             error: Some(fetch_error(error)),
@@ -216,6 +217,7 @@ pub(super) fn state(answer: proto::PartitionState) -> Result<PartitionState, Fet
         log_start: answer.log_start,
         high_watermark: answer.high_watermark,
         hot_bytes: answer.hot_bytes,
+        cold_bytes: answer.cold_bytes,
     })
 }
 

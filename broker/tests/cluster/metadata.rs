@@ -159,6 +159,8 @@ impl Placement for View {
                     segment_bytes: 1 << 20,
                     retention_ms: None,
                     retention_bytes: state.retention_bytes,
+                    local_retention_ms: None,
+                    local_retention_bytes: None,
                 },
             })
         };

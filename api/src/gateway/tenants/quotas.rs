@@ -189,7 +189,7 @@ impl Gateway {
         let mut bytes = 0;
         for project in projects {
             for topic in self.catalog.topics(&project, "", usize::MAX, |_| true) {
-                bytes += self.hot_bytes(&topic).await;
+                bytes += self.bytes(&topic).await;
             }
         }
         bytes

@@ -16,7 +16,7 @@ use std::{
 };
 
 use headwater_broker::{
-    BrokerDirectory, PartitionId, Placement, TopicId, TopicPlacement, replica::Assignment,
+    BrokerDirectory, PartitionId, Placement, TopicId, TopicDescription, TopicPlacement, replica::Assignment,
 };
 use parking_lot::RwLock;
 use tokio::sync::watch;
@@ -430,6 +430,23 @@ impl Placement for Catalog {
 
     fn brokers(&self) -> Arc<BrokerDirectory> {
         self.snapshot.read().brokers.clone()
+    }
+
+    fn describe(&self, id: TopicId) -> Option<TopicDescription> {
+        let snapshot = self.snapshot.read();
+        let topic = snapshot.topics.get(&id)?;
+        let project = &snapshot.projects.get(&topic.project)?.project;
+        let organization = &snapshot.organizations.get(&project.organization)?.organization;
+        // What is given, not what is in force: a default may be another one some day.
+        let settings = serde_json::to_string(&topic.config).ok()?;
+        Some(TopicDescription {
+            organization: (organization.id.clone(), organization.name.clone()),
+            project: (project.id.clone(), project.name.clone()),
+            topic: (topic.id.to_string(), topic.name.clone()),
+            partitions: topic.partitions(),
+            settings,
+            settings_version: u64::try_from(topic.version).unwrap_or(0),
+        })
     }
 }
 

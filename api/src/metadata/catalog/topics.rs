@@ -96,6 +96,8 @@ impl Topic {
                     segment_bytes: settings.segment_bytes,
                     retention_ms: settings.retention_ms,
                     retention_bytes: settings.retention_bytes,
+                    local_retention_ms: settings.local_retention_ms,
+                    local_retention_bytes: settings.local_retention_bytes,
                 },
             }),
             meter: Arc::default(),

@@ -1,0 +1,237 @@
+//! The way of segments into the object store and out of it again: one task for all partitions.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use futures_util::{StreamExt, stream};
+use headwater_log::PartitionId;
+use tokio::time::MissedTickBehavior;
+
+use super::Node;
+use crate::{
+    manifest::{ColdSummary, Term, Written},
+    partition::{Cold, Partition},
+    placement::RegistryError,
+    tier::{Offload, Offloaded, Tier},
+};
+
+/// Segments on their way at once.
+const UPLOADS_AT_ONCE: usize = 2;
+/// Segments that are hardly written to are sealed so long after their first append.
+const SEALED_AFTER_MS: i64 = 60 * 60 * 1000;
+/// Partitions that are asked about in one question.
+const ASKED_AT_ONCE: usize = 5_000;
+/// Objects that are deleted at a time.
+const DELETED_AT_ONCE: usize = 1_000;
+
+/// Starts the task; it ends with the node.
+pub(super) fn start(node: &Weak<Node>, tier: Arc<Tier>, interval: Duration) {
+    let node = node.clone();
+    tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            if !round(&node, &tier).await {
+                return;
+            }
+        }
+    });
+}
+
+/// One look at everything; `false` once the node is gone.
+async fn round(node: &Weak<Node>, tier: &Tier) -> bool {
+    let Some(node) = node.upgrade().filter(|node| !node.stopped()) else {
+        return false;
+    };
+    if let Err(error) = node.look_at_store(tier).await {
+        tracing::warn!(%error, "the rows of cold segments cannot be read now");
+        return true;
+    }
+    node.upload_all(tier).await;
+    node.retain_all(tier).await;
+    if let Err(why) = node.delete_doomed(tier).await {
+        tracing::warn!(why, "objects cannot be deleted now");
+    }
+    true
+}
+
+impl Node {
+    /// The partitions that this broker leads, with their terms.
+    pub(super) fn all_led(&self) -> Vec<(Arc<Partition>, Term)> {
+        let mut led = Vec::new();
+        self.topics.each(|partition| {
+            if let Some(epoch) = partition.leads_in() {
+                let id = partition.id;
+                led.push((partition.clone(), Term { id, epoch }));
+            }
+        });
+        led
+    }
+
+    /// Learns what is in the store of the partitions that it has come to lead.
+    async fn look_at_store(&self, tier: &Tier) -> Result<(), RegistryError> {
+        let mut unknown = self.all_led();
+        unknown.retain(|(partition, _)| partition.cold_summary().is_none());
+        for part in unknown.chunks(ASKED_AT_ONCE) {
+            let ids: Vec<PartitionId> = part.iter().map(|(_, term)| term.id).collect();
+            let summaries = tier.manifest().summaries(ids).await?;
+            for ((partition, term), summary) in part.iter().zip(summaries) {
+                *partition.cold.lock() = Some(Cold {
+                    epoch: term.epoch,
+                    summary,
+                    abandoned: false,
+                });
+                know_start(partition, &summary);
+            }
+        }
+        Ok(())
+    }
+
+    /// Uploads until there is nothing to upload, each partition one segment in its turn.
+    async fn upload_all(&self, tier: &Tier) {
+        let mut waiting = self.all_led();
+        let begun_by_ms = self.clock.now_ms() - SEALED_AFTER_MS;
+        let mut backlog_bytes = 0;
+        waiting.retain(|(partition, _)| {
+            partition.log.seal_if_begun_by(begun_by_ms);
+            let bytes = backlog(partition);
+            backlog_bytes += bytes;
+            bytes > 0
+        });
+        tier.note_backlog(backlog_bytes);
+        while !waiting.is_empty() && !self.stopped() {
+            let turns = stream::iter(waiting).map(|(partition, term)| async move {
+                let went_on = self.upload_one(tier, &partition, term).await;
+                went_on.then_some((partition, term))
+            });
+            let went_on = turns.buffer_unordered(UPLOADS_AT_ONCE);
+            waiting = went_on.filter_map(std::future::ready).collect().await;
+            let left = waiting.iter().map(|(partition, _)| backlog(partition));
+            tier.note_backlog(left.sum());
+        }
+    }
+
+    /// Uploads a partition's next segment; whether there may be another one.
+    async fn upload_one(&self, tier: &Tier, partition: &Arc<Partition>, term: Term) -> bool {
+        let known = partition.cold.lock().filter(|cold| cold.epoch == term.epoch);
+        let Some(known) = known.filter(|_| partition.leads_in() == Some(term.epoch)) else {
+            return false;
+        };
+        if !known.abandoned {
+            match tier.manifest().abandon(term).await {
+                Ok(Written::Done) => update(partition, term, |cold| cold.abandoned = true),
+                Ok(_) => return false,
+                Err(error) => {
+                    tracing::debug!(%error, "a segment is uploaded later");
+                    return false;
+                }
+            }
+        }
+        let Some(description) = self.placement.describe(term.id.topic) else {
+            return false;
+        };
+        let offload = Offload {
+            partition,
+            term,
+            description: &description,
+            broker: self.id,
+            now_ms: self.clock.now_ms(),
+            from: next_offset(partition, &known.summary),
+            below: partition.high_watermark(),
+        };
+        match tier.offload(&offload).await {
+            Offloaded::Done(segment) => {
+                update(partition, term, |cold| {
+                    let summary = &mut cold.summary;
+                    if summary.segments == 0 {
+                        summary.start = segment.base_offset;
+                    }
+                    summary.end = segment.end_offset;
+                    summary.bytes += segment.data_bytes;
+                    summary.segments += 1;
+                });
+                tracing::debug!(partition = %term.id, key = segment.key, "a segment is in the store");
+                true
+            }
+            Offloaded::Nothing | Offloaded::Fenced => false,
+            Offloaded::NotNext(end) => {
+                tracing::info!(partition = %term.id, end, "segments in the store end elsewhere");
+                *partition.cold.lock() = None;
+                false
+            }
+            Offloaded::Failed(why) => {
+                tracing::warn!(partition = %term.id, why, "a segment is uploaded later");
+                // What is live may be another by now.
+                *partition.cold.lock() = None;
+                false
+            }
+        }
+    }
+
+    /// Deletes objects that nothing refers to: one broker does it for all.
+    async fn delete_doomed(&self, tier: &Tier) -> Result<(), String> {
+        let brokers = self.placement.brokers();
+        if brokers.views.len() > 1 && brokers.controller != Some(self.id) {
+            return Ok(());
+        }
+        loop {
+            let doomed = tier
+                .manifest()
+                .doomed(tier.object_delete_delay(), DELETED_AT_ONCE);
+            let keys = doomed.await.map_err(|error| error.to_string())?;
+            let count = keys.len();
+            if keys.is_empty() {
+                return Ok(());
+            }
+            let deleted = tier.store().delete(keys.clone()).await;
+            deleted.map_err(|error| error.to_string())?;
+            let forgotten = tier.manifest().forget(keys).await;
+            forgotten.map_err(|error| error.to_string())?;
+            tracing::info!(objects = count, "objects were deleted");
+            if count < DELETED_AT_ONCE {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Where the next segment begins. What neither the store nor the disk has is gone for good: trimmed, or
+/// removed before there was a store.
+fn next_offset(partition: &Partition, cold: &ColdSummary) -> u64 {
+    match cold.segments {
+        0 => cold.end.max(partition.log.local_start()),
+        _ => cold.end,
+    }
+}
+
+/// Bytes of sealed segments that are not in the store.
+fn backlog(partition: &Partition) -> u64 {
+    let Some(cold) = partition.cold_summary() else {
+        return 0;
+    };
+    let from = next_offset(partition, &cold);
+    let sealed = partition
+        .log
+        .sealed_segments(from, partition.high_watermark());
+    sealed.map_or(0, |sealed| sealed.iter().map(|segment| segment.bytes).sum())
+}
+
+pub(super) fn update(partition: &Partition, term: Term, change: impl FnOnce(&mut Cold)) {
+    if let Some(cold) = partition.cold.lock().as_mut()
+        && cold.epoch == term.epoch
+    {
+        change(cold);
+    }
+}
+
+/// A log that has lost its checkpoint takes its part on the disk for all of it.
+fn know_start(partition: &Partition, cold: &ColdSummary) {
+    if cold.segments > 0
+        && let Err(error) = partition.log.extend_history(cold.start, &[])
+    {
+        tracing::error!(partition = %partition.id, %error, "the start of a log stays unknown");
+    }
+}

@@ -1,0 +1,134 @@
+//! Retention over both tiers: what is too old goes from the log, what need not be on the disk any more
+//! goes from there.
+
+use std::sync::Arc;
+
+use headwater_log::{AppendError, Retention};
+
+use super::{Node, offload::update};
+use crate::{
+    manifest::{Term, Written},
+    partition::Partition,
+    placement::{RegistryError, TopicSettings},
+    tier::Tier,
+};
+
+/// Segments in the store that are looked at for one partition at a time.
+const LOOKED_AT: usize = 64;
+
+impl Node {
+    /// One look at all partitions that this broker leads.
+    pub(super) async fn retain_all(&self, tier: &Tier) {
+        for (partition, term) in self.all_led() {
+            let Some(placement) = self.placement.topic(term.id.topic) else {
+                continue;
+            };
+            if let Err(error) = self.retain(tier, &partition, term, &placement.settings).await {
+                tracing::warn!(partition = %term.id, error, "retention could not run");
+            }
+        }
+    }
+
+    async fn retain(
+        &self,
+        tier: &Tier,
+        partition: &Arc<Partition>,
+        term: Term,
+        settings: &TopicSettings,
+    ) -> Result<(), String> {
+        let Some(cold) = partition.cold_summary() else {
+            return Ok(());
+        };
+        if cold.segments > 0 {
+            if let Some(start) = self.wanted_start(tier, partition, settings).await? {
+                let log = partition.log.clone();
+                blocking(move || log.trim(start).map(|_| ())).await?;
+                partition.tell_sessions_later();
+            }
+            if partition.log.log_start() > cold.start {
+                retire(tier, partition, term).await.map_err(|e| e.to_string())?;
+            }
+        }
+        let local = Retention {
+            ms: settings.local_retention_ms,
+            bytes: settings.local_retention_bytes,
+        };
+        if local.ms.is_some() || local.bytes.is_some() {
+            let below = cold.end.min(partition.high_watermark());
+            let (log, now_ms) = (partition.log.clone(), self.clock.now_ms());
+            let id = term.id;
+            blocking(move || {
+                let retained = log.retain_local(now_ms, &local, below)?;
+                if retained.segments > 0 {
+                    let (segments, local_start) = (retained.segments, retained.local_start);
+                    tracing::info!(partition = %id, segments, local_start, "segments left the disk");
+                }
+                Ok(())
+            })
+            .await?;
+            partition.tell_sessions_later();
+        }
+        Ok(())
+    }
+
+    /// Where the log is to start, if some of its oldest segments are too old or too many.
+    async fn wanted_start(
+        &self,
+        tier: &Tier,
+        partition: &Partition,
+        settings: &TopicSettings,
+    ) -> Result<Option<u64>, String> {
+        if settings.retention_ms.is_none() && settings.retention_bytes.is_none() {
+            return Ok(None);
+        }
+        let Some(cold) = partition.cold_summary() else {
+            return Ok(None);
+        };
+        let log_start = partition.log.log_start();
+        let oldest = tier.manifest().segments(partition.id, log_start, LOOKED_AT);
+        let oldest = oldest.await.map_err(|error| error.to_string())?;
+        let hot = partition.log.segments();
+        let hot = hot.iter().filter(|segment| segment.base_offset >= cold.end);
+        let mut left = cold.bytes + hot.map(|segment| segment.bytes).sum::<u64>();
+        let now_ms = self.clock.now_ms();
+        let mut start = None;
+        for segment in &oldest {
+            let keep_ms = settings.retention_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX));
+            let expired = keep_ms
+                .is_some_and(|keep_ms| segment.max_timestamp_ms.saturating_add(keep_ms) < now_ms);
+            let rest = left.saturating_sub(segment.data_bytes);
+            let spare = settings.retention_bytes.is_some_and(|keep| rest >= keep);
+            if !expired && !spare {
+                break;
+            }
+            left = rest;
+            start = Some(segment.end_offset);
+        }
+        Ok(start)
+    }
+}
+
+/// Objects below the start of the log are to go.
+async fn retire(
+    tier: &Tier,
+    partition: &Partition,
+    term: Term,
+) -> Result<(), RegistryError> {
+    let log_start = partition.log.log_start();
+    if tier.manifest().retire(term, log_start).await? != Written::Done {
+        return Ok(());
+    }
+    let summaries = tier.manifest().summaries(vec![term.id]).await?;
+    if let Some(summary) = summaries.into_iter().next() {
+        update(partition, term, |cold| cold.summary = summary);
+    }
+    Ok(())
+}
+
+async fn blocking(
+    work: impl FnOnce() -> Result<(), AppendError> + Send + 'static,
+) -> Result<(), String> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| error.to_string())?
+        .map_err(|error| error.to_string())
+}
