@@ -9,9 +9,9 @@ use super::{
     Engine, Result, SegmentRow, Store, StoreError, changed_one, partitions::json, segments::at_most,
 };
 
-/// A transaction that holds the partition's row: the term lasts until it ends. It is no
-/// [`Change`](super::Change): what it writes, no node follows, and uploads do not wait for each other.
-/// Dropped without a commit, it changes nothing.
+/// A transaction that holds the partition's row: the term lasts until it ends. No node follows what it
+/// writes, so it is no [`Change`](super::Change) and waits for none. Dropped without a commit, it
+/// changes nothing.
 pub struct TermChange {
     transaction: Transaction<'static, Any>,
     engine: Engine,

@@ -98,10 +98,11 @@ async fn of_two_leaders_one_publishes(database: Database) {
     assert_eq!(database.live(term.id).await.len(), 10);
 }
 
-/// Waits until somebody waits for a lock.
+/// Ends once somebody waits for a lock.
 async fn somebody_waits(database: &Database) {
     let mut connection = database.store.connection().await.expect("a connection");
-    loop {
+    // Who waits gives up after a while: then nobody ever will.
+    for _ in 0..100_000 {
         let waiting = sqlx::query(
             "SELECT 1 FROM pg_stat_activity \
              WHERE datname = current_database() AND wait_event_type = 'Lock'",
@@ -112,6 +113,7 @@ async fn somebody_waits(database: &Database) {
             return;
         }
     }
+    panic!("nobody waits");
 }
 
 #[tokio::test]
