@@ -31,10 +31,10 @@ impl From<StoreError> for RegistryError {
     }
 }
 
-type Answered<T> = std::result::Result<T, RegistryError>;
+pub(super) type Answered<T> = std::result::Result<T, RegistryError>;
 
 /// What the work comes to, or that it took too long.
-async fn bounded<T>(work: impl Future<Output = Answered<T>> + Send) -> Answered<T> {
+pub(super) async fn bounded<T>(work: impl Future<Output = Answered<T>> + Send) -> Answered<T> {
     let late = |_| Err(RegistryError::Unavailable("no answer in time".into()));
     tokio::time::timeout(METADATA_TIMEOUT, work)
         .await

@@ -16,7 +16,9 @@ mod people;
 mod placing;
 mod projects;
 mod quotas;
+mod segments;
 mod sessions;
+mod term;
 mod topics;
 mod usage;
 
@@ -41,6 +43,7 @@ pub use partitions::{PartitionRow, PlacedRow};
 pub use people::{InvitationRow, MembershipRow, UserRow};
 pub use projects::{Buried, ProjectRow};
 pub use quotas::{Layer, QuotaRow};
+pub use segments::SegmentRow;
 pub use sessions::{RefreshRow, SigningKeyRow};
 pub use topics::TopicRow;
 pub use usage::{StoredNote, UsagePoint, UsageQuery, UsageRow};
@@ -51,6 +54,8 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 const CONNECTIONS_MAX: u32 = 8;
 /// Of those, how many changes have.
 const CHANGES_MAX: usize = 3;
+/// And how many changes of segments, so that leases are renewed while some of them wait.
+const TERM_CHANGES_MAX: usize = 2;
 
 /// The database did not do what was asked.
 #[derive(Debug)]
@@ -84,6 +89,8 @@ pub struct Store {
     notice: Arc<str>,
     /// Changes wait for one another; those that wait leave connections to others.
     changes: Arc<Semaphore>,
+    /// The same for those that are no part of the feed.
+    term_changes: Arc<Semaphore>,
 }
 
 impl Store {
@@ -147,6 +154,7 @@ impl Store {
             notices,
             notice: format!("{:016x}", rand::random::<u64>()).into(),
             changes,
+            term_changes: Arc::new(Semaphore::new(TERM_CHANGES_MAX)),
         })
     }
 

@@ -1,5 +1,5 @@
 //! Writing where partitions are. Rows of topics that are not deleted change inside of a [`Change`]
-//! only.
+//! only, but for where their cold segments end.
 
 use headwater_broker::{BrokerId, PartitionId};
 use sqlx::{AnyConnection, AssertSqlSafe};

@@ -84,6 +84,8 @@ async fn both_engines_end_with_the_same_tables() {
         "refresh_tokens.used_at",
         "brokers.lease_until",
         "partitions.partition_epoch",
+        "partitions.cold_end",
+        "segments.detail",
     ] {
         assert!(
             on_sqlite.iter().any(|column| column == expected),

@@ -6,6 +6,7 @@ mod lives;
 #[allow(dead_code, reason = "these tests never stop it")]
 mod postgres;
 mod rows;
+mod segments;
 
 use std::time::Duration;
 
