@@ -129,7 +129,7 @@ impl Multipart {
                 };
                 let finished = bounds.call(&what, complete).await;
                 if let Err(error) = finished {
-                    self.was_finished(error).await?;
+                    was_finished(&self.store, &self.key, self.size_bytes, error).await?;
                 }
             }
             Way::File(upload) => {
@@ -139,19 +139,6 @@ impl Multipart {
         }
         self.ended = true;
         Ok(())
-    }
-
-    /// The answer to an earlier try may have been lost: then the upload is unknown to the store and
-    /// the object is there. Nobody else writes to its name.
-    async fn was_finished(&self, error: StoreError) -> Result<(), StoreError> {
-        if error.kind() == StoreErrorKind::Denied {
-            return Err(error);
-        }
-        let bounds = &self.store.options().background;
-        match self.store.size_bytes(&self.key, bounds).await {
-            Ok(size_bytes) if size_bytes == self.size_bytes => Ok(()),
-            _ => Err(error),
-        }
     }
 
     /// Gives up; what is left in the store on failure is told to the log.
@@ -196,6 +183,21 @@ impl Drop for Multipart {
         {
             runtime.spawn(abort);
         }
+    }
+}
+
+/// The answer to an earlier try may have been lost: then the upload is unknown to the store and the
+/// object is there. Nobody else writes to its name.
+async fn was_finished(
+    store: &Store,
+    key: &str,
+    size_bytes: u64,
+    error: StoreError,
+) -> Result<(), StoreError> {
+    let found = store.size_bytes(key, &store.options().foreground).await;
+    match found == Ok(size_bytes) {
+        true => Ok(()),
+        false => Err(error),
     }
 }
 
