@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::blocks::Object;
 use super::error::ReadError;
 use super::stats::Counters;
-use crate::error::{StoreError, StoreErrorKind};
+use crate::error::StoreError;
 use crate::format::{Index, Tail};
 use crate::segment_ref::SegmentRef;
 use crate::store::Store;
@@ -126,10 +126,8 @@ impl Inner {
         let result = self.store.get_range(&segment.key, range, bounds).await;
         self.counters
             .fetched(result.as_ref().map_or(0, |(bytes, _)| bytes.len()));
-        let (bytes, size_bytes) = result.map_err(|error| match error.kind() {
-            StoreErrorKind::Corrupt => ReadError::whole(segment, &error.to_string()),
-            _ => error.into(),
-        })?;
+        let (bytes, size_bytes) =
+            result.map_err(|error| ReadError::from(error).in_segment(segment))?;
         let tail = Tail::decode(&bytes, size_bytes)
             .map_err(|detail| ReadError::whole(segment, &detail))?;
         let said = SegmentRef::new(segment.key.clone(), size_bytes, &tail.trailer, &tail.footer);

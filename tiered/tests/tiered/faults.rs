@@ -279,6 +279,21 @@ async fn wrong_credentials_are_refused_and_not_told() {
     }
 }
 
+/// The server is given the means to refuse what was damaged on its way.
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_carry_checksums() {
+    let fixture = Fixture::new(Kind::Moto).await;
+    for bytes in [1 << 20, 9 << 20] {
+        Source::dense(0, bytes, 60_000).upload(&fixture.store).await;
+    }
+    let checked = |seen: &Seen| put(seen) && seen.head.contains("\nx-amz-checksum-sha256: ");
+    // The small one, and two parts.
+    assert_eq!(
+        (fixture.proxy.count(put), fixture.proxy.count(checked)),
+        (3, 3)
+    );
+}
+
 /// What was sent of an upload that failed or was given up is taken away again.
 #[tokio::test(flavor = "multi_thread")]
 async fn abandoned_parts_are_removed() {

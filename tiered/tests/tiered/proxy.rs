@@ -37,6 +37,8 @@ pub enum Fault {
 pub struct Seen {
     pub method: String,
     pub target: String,
+    /// The whole head, in small letters.
+    pub head: String,
 }
 
 type Rule = Box<dyn FnMut(&Seen) -> Option<Fault> + Send>;
@@ -134,6 +136,7 @@ async fn serve(client: TcpStream, server: SocketAddr, state: &State) -> io::Resu
         let seen = Seen {
             method: words.next().unwrap_or_default(),
             target: words.next().unwrap_or_default(),
+            head: head.to_ascii_lowercase(),
         };
         let fault = state.rule.lock().as_mut().and_then(|rule| rule(&seen));
         state.seen.lock().push(seen.clone());

@@ -192,6 +192,22 @@ async fn minio() {
     suite(&server.store("prefix")).await;
 }
 
+/// Clusters that start at once on one store: it is the first one's, and all others are told so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_of_many_claims_wins() {
+    let store = Store::open("memory:", StoreOptions::default()).unwrap();
+    let claims = (0..8).map(|number| {
+        let store = store.clone();
+        tokio::spawn(async move { store.claim(&format!("cluster-{number}")).await })
+    });
+    let claims = futures_util::future::join_all(claims).await;
+    let won = claims
+        .iter()
+        .filter(|claim| matches!(claim, Ok(Ok(()))))
+        .count();
+    assert_eq!(won, 1, "{claims:?}");
+}
+
 #[tokio::test]
 async fn batches_come_whole_whatever_is_asked_for() {
     let store = Store::open("memory:", StoreOptions::default()).unwrap();
