@@ -88,6 +88,7 @@ impl From<ObjectError> for StoreError {
             _ => match answer {
                 Some(answer) => answer.kind(),
                 None if is_denied(&error) => StoreErrorKind::Denied,
+                None if ends_before_range(&text) => StoreErrorKind::Corrupt,
                 None => StoreErrorKind::Unavailable,
             },
         };
@@ -159,6 +160,11 @@ fn cause(error: &ObjectError) -> String {
             _ => "the answer broke off: ",
         });
     format!("{}{innermost}", kind.unwrap_or_default())
+}
+
+/// Directories and memory say 416 in words alone.
+fn ends_before_range(text: &str) -> bool {
+    text.starts_with("Wanted range starting at")
 }
 
 fn is_denied(error: &ObjectError) -> bool {

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::error::StoreError;
+use crate::error::{StoreError, StoreErrorKind};
 use crate::segment_ref::SegmentRef;
 
 /// Why batches could not be read.
@@ -20,6 +20,16 @@ pub enum ReadError {
 }
 
 impl ReadError {
+    /// An object that ends too early is damage, too.
+    pub(super) fn in_segment(self, segment: &SegmentRef) -> Self {
+        match self {
+            Self::Store(error) if error.kind() == StoreErrorKind::Corrupt => {
+                Self::whole(segment, &error.to_string())
+            }
+            other => other,
+        }
+    }
+
     /// Nothing of the segment is to be had.
     pub(super) fn whole(segment: &SegmentRef, detail: &str) -> Self {
         Self::Corrupt {

@@ -126,7 +126,8 @@ impl Inner {
         let result = self.store.get_range(&segment.key, range, bounds).await;
         self.counters
             .fetched(result.as_ref().map_or(0, |(bytes, _)| bytes.len()));
-        let (bytes, size_bytes) = result?;
+        let (bytes, size_bytes) =
+            result.map_err(|error| ReadError::from(error).in_segment(segment))?;
         let tail = Tail::decode(&bytes, size_bytes)
             .map_err(|detail| ReadError::whole(segment, &detail))?;
         let said = SegmentRef::new(segment.key.clone(), size_bytes, &tail.trailer, &tail.footer);

@@ -85,7 +85,8 @@ impl ColdReader {
                     continue;
                 }
                 let from = offset.max(segment.base_offset);
-                let batches = self.read_one(&segments[at..], from, max_bytes).await?;
+                let read = self.read_one(&segments[at..], from, max_bytes).await;
+                let batches = read.map_err(|error| error.in_segment(segment))?;
                 if !batches.is_empty() {
                     return Ok(batches);
                 }
@@ -143,6 +144,7 @@ impl ColdReader {
             let mut walk = Walk::new(&self.blocks, open, place);
             walk.offset_for_time(timestamp_ms, self.options.decoded_bytes_max)
                 .await
+                .map_err(|error| error.in_segment(segment))
         })
         .await
     }
@@ -155,7 +157,8 @@ impl ColdReader {
     pub async fn producers(&self, segment: &SegmentRef) -> Result<Vec<ProducerBatch>, ReadError> {
         let range = segment.producers_range();
         let bounds = &self.store.options().background;
-        let (block, _) = self.store.get_range(&segment.key, range, bounds).await?;
+        let read = self.store.get_range(&segment.key, range, bounds).await;
+        let (block, _) = read.map_err(|error| ReadError::from(error).in_segment(segment))?;
         self.counters.fetched(block.len());
         Producers::decode(&block, segment.base_offset)
             .ok_or_else(|| ReadError::whole(segment, "the producers' block is damaged"))

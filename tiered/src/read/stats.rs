@@ -9,7 +9,7 @@ pub struct ColdStats {
     pub hits: u64,
     /// Blocks that were not.
     pub misses: u64,
-    /// GETs of data, indexes and producers that succeeded or failed.
+    /// GETs of data, indexes and producers; those that are tried again count once.
     pub gets: u64,
     /// Bytes that came from the store.
     pub fetched_bytes: u64,

@@ -54,6 +54,9 @@ pub(super) fn open(url: &str, options: &StoreOptions) -> Result<Backend, StoreEr
         }
         "memory" => Err(invalid(&"a store in memory has no path")),
         "file" => {
+            if !url.starts_with("file:///") {
+                return Err(invalid(&"write file:///directory, with three slashes"));
+            }
             let objects = Arc::new(open_directory(&parsed).map_err(|error| invalid(&error))?);
             Ok(Backend {
                 multipart: MultipartBackend::File(objects.clone()),
@@ -109,7 +112,7 @@ fn bucket(url: &Url) -> Result<&str, StoreError> {
 fn open_directory(url: &Url) -> Result<LocalFileSystem, String> {
     let directory = url
         .to_file_path()
-        .map_err(|()| "write file:///directory, with three slashes")?;
+        .map_err(|()| "it is no path of this system")?;
     std::fs::create_dir_all(&directory).map_err(|error| error.to_string())?;
     // Local copies of a segment go once it is uploaded: it has to survive a crash here, too.
     LocalFileSystem::new_with_prefix(directory)

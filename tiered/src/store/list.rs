@@ -1,7 +1,7 @@
 //! All objects of a store, and taking some away.
 
+use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
-use futures_util::{Stream, StreamExt};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
@@ -29,7 +29,7 @@ pub struct Listed {
 
 impl Store {
     /// Every object of the store, whoever put it there. The first error is the last item.
-    pub fn list(&self) -> impl Stream<Item = Result<Listed, StoreError>> + Send + 'static {
+    pub fn list(&self) -> BoxStream<'static, Result<Listed, StoreError>> {
         let listing = Listing {
             objects: self.0.objects.list(self.prefix()),
             last: None,
@@ -39,6 +39,7 @@ impl Store {
             let next = listing.next().await?;
             Ok(next.map(|object| (object, listing)))
         })
+        .boxed()
     }
 
     fn prefix(&self) -> Option<&Path> {

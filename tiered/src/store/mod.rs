@@ -106,6 +106,16 @@ impl Store {
         Ok((bytes, size_bytes))
     }
 
+    /// The bytes of an object in `range`, by one request that is tried again like all others; not
+    /// cached, not checked.
+    ///
+    /// # Errors
+    /// [`Corrupt`](crate::StoreErrorKind::Corrupt) if the object ends before the range does.
+    pub async fn read_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
+        let bounds = &self.0.options.background;
+        Ok(self.get_range(key, range, bounds).await?.0)
+    }
+
     pub(crate) async fn size_bytes(&self, key: &str, bounds: &Bounds) -> Result<u64, StoreError> {
         let path = self.path(key)?;
         let head = || async { self.0.objects.head(&path).await };

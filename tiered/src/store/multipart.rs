@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use super::Store;
 use super::backend::MultipartBackend;
+use super::call::{Bounds, Tries};
 use crate::error::{StoreError, StoreErrorKind};
 
 /// Parts under way at once.
@@ -95,12 +96,14 @@ impl Multipart {
                 sending.spawn(async move {
                     let put =
                         || async { parts.put_part(&path, &id, number, payload.clone()).await };
-                    Ok((number, bounds.call(&what, put).await?))
+                    let id = bounds.call(&what, put).await.map_err(forgotten)?;
+                    Ok((number, id))
                 });
             }
             Way::File(upload) => {
-                let written = upload.put_part(PutPayload::from_bytes(part)).await;
-                written.map_err(|error| StoreError::from(error).during(&self.key))?;
+                let what = format!("writing {}", self.key);
+                let writing = upload.put_part(PutPayload::from_bytes(part));
+                once(&self.store.options().background, &what, writing).await?;
             }
         }
         Ok(())
@@ -129,29 +132,15 @@ impl Multipart {
                 };
                 let finished = bounds.call(&what, complete).await;
                 if let Err(error) = finished {
-                    self.was_finished(error).await?;
+                    was_finished(&self.store, &self.key, self.size_bytes, error).await?;
                 }
             }
             Way::File(upload) => {
-                let finished = upload.complete().await;
-                finished.map_err(|error| StoreError::from(error).during(&what))?;
+                once(&bounds, &what, upload.complete()).await?;
             }
         }
         self.ended = true;
         Ok(())
-    }
-
-    /// The answer to an earlier try may have been lost: then the upload is unknown to the store and
-    /// the object is there. Nobody else writes to its name.
-    async fn was_finished(&self, error: StoreError) -> Result<(), StoreError> {
-        if error.kind() == StoreErrorKind::Denied {
-            return Err(error);
-        }
-        let bounds = &self.store.options().background;
-        match self.store.size_bytes(&self.key, bounds).await {
-            Ok(size_bytes) if size_bytes == self.size_bytes => Ok(()),
-            _ => Err(error),
-        }
     }
 
     /// Gives up; what is left in the store on failure is told to the log.
@@ -197,6 +186,41 @@ impl Drop for Multipart {
             runtime.spawn(abort);
         }
     }
+}
+
+/// A part or an end of an upload that the store does not know any more: all of it can be sent again.
+fn forgotten(error: StoreError) -> StoreError {
+    match error.kind() {
+        StoreErrorKind::NotFound => StoreError::unavailable(error.to_string()),
+        _ => error,
+    }
+}
+
+/// The answer to an earlier try may have been lost: then the upload is unknown to the store and the
+/// object is there. Nobody else writes to its name.
+async fn was_finished(
+    store: &Store,
+    key: &str,
+    size_bytes: u64,
+    error: StoreError,
+) -> Result<(), StoreError> {
+    let found = store.size_bytes(key, &store.options().foreground).await;
+    match found == Ok(size_bytes) {
+        true => Ok(()),
+        false => Err(forgotten(error)),
+    }
+}
+
+/// What cannot be tried again by itself: a part of a file is at the place where the last one ended.
+async fn once<T>(
+    bounds: &Bounds,
+    what: &str,
+    writing: impl Future<Output = Result<T, object_store::Error>>,
+) -> Result<T, StoreError> {
+    let written = Tries::new(bounds).within(writing).await;
+    written
+        .and_then(|written| written.map_err(StoreError::from))
+        .map_err(|error| error.during(what))
 }
 
 async fn one_of(

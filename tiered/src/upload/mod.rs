@@ -69,8 +69,8 @@ impl From<StoreError> for UploadError {
 
 impl Store {
     /// Uploads a segment: `data` is its batches, in chunks of any size. Each batch's checksum,
-    /// offsets and epoch are checked on the way, and no object comes into being if one is wrong. At
-    /// most some 40 MiB are held. What answers is the row that the metadata keeps.
+    /// offsets and epoch are checked on the way, and no object comes into being if one is wrong. Held
+    /// are at most five parts of 8 MiB and one batch. What answers is the row that the metadata keeps.
     ///
     /// The same key may be used again after a failure, for the same segment alone. Dropped, the
     /// upload is given up.
