@@ -34,10 +34,10 @@ pub use manifest::{ColdSummary, Manifest, Term, Written};
 pub use node::{Node, NodeGauges, NodeOptions};
 pub use placement::{
     BrokerDirectory, BrokerId, Incarnation, Placement, Proposal, Registered, Registration,
-    Registry, RegistryError, Renewal, Renewed, TopicPlacement, TopicSettings, TopicDescription,
+    Registry, RegistryError, Renewal, Renewed, TopicDescription, TopicPlacement, TopicSettings,
 };
 pub use producers::{PRODUCER_WINDOW_BATCHES_MAX, PRODUCER_WINDOW_MS, idempotent_producer};
-pub use tier::{Tier, TierOptions, TierStats};
 pub use session::{
     FollowerMessage, FollowerSession, LeaderMessage, LeaderSession, SessionHost, Unreachable,
 };
+pub use tier::{Tier, TierOptions, TierStats};

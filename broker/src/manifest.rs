@@ -37,6 +37,15 @@ pub trait Manifest: Send + Sync + 'static {
         timestamp_ms: i64,
     ) -> Answer<'_, Result<Option<SegmentRef>, RegistryError>>;
 
+    /// The live segments of a partition that became so within `age`, by the database's clock: the last
+    /// ones, at most `max`, by offset.
+    fn recent_segments(
+        &self,
+        id: PartitionId,
+        age: Duration,
+        max: usize,
+    ) -> Answer<'_, Result<Vec<SegmentRef>, RegistryError>>;
+
     /// Notes that an object of this name is about to be written, for these offsets.
     fn intend(
         &self,

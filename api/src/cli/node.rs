@@ -153,7 +153,7 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
             };
             let registry = Arc::new(ClusterRegistry::new(store.clone(), catalog.clone()));
             if let Some(tier) = &settings.tier {
-                node.use_tier(open_tier(&settings, tier, registry.clone())?);
+                node.use_tier(open_tier(&settings, tier, store.clone())?);
             }
             join(&node, registry, network.clone(), member).await?
         }
@@ -354,11 +354,7 @@ async fn join(
 }
 
 /// The object store. It need not answer yet: what is not uploaded stays on the disk.
-fn open_tier(
-    settings: &Settings,
-    tier: &TierSettings,
-    manifest: Arc<ClusterRegistry>,
-) -> Result<Tier, Stopped> {
+fn open_tier(settings: &Settings, tier: &TierSettings, manifest: Store) -> Result<Tier, Stopped> {
     let opened = headwater_tiered::Store::open(&tier.url, StoreOptions::default());
     let store =
         opened.map_err(|error| Stopped::new(exit::USAGE, format!("object_store: {error}")))?;
@@ -369,7 +365,7 @@ fn open_tier(
         upload_bytes_per_second: tier.upload_bytes_per_second,
         object_delete_delay: tier.object_delete_delay,
     };
-    Ok(Tier::new(store, manifest, options))
+    Ok(Tier::new(store, Arc::new(manifest), options))
 }
 
 /// The cluster's name, which the first broker makes.

@@ -74,7 +74,12 @@ pub struct ServeArgs {
     /// All brokers of a cluster use the same one. Credentials, region and endpoint of S3 and what speaks
     /// like it come from the usual AWS_* variables; with AWS_ALLOW_HTTP=true an http:// endpoint is good.
     /// Without it records stay on brokers' disks.
-    #[arg(long, value_name = "URL", env = "HEADWATER_OBJECT_STORE", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "HEADWATER_OBJECT_STORE",
+        hide_env_values = true
+    )]
     object_store: Option<String>,
     /// How fast a broker may upload, in bytes a second; as fast as it can, if that is not said
     #[arg(long, value_name = "BYTES", env = "HEADWATER_UPLOAD_BYTES_PER_SECOND")]

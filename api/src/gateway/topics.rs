@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use headwater_broker::{Broker, FetchError, PartitionId, PartitionState};
+use headwater_broker::{Broker, PartitionId, PartitionState};
 use serde::Deserialize;
 
 use super::{
@@ -434,7 +434,7 @@ fn check_min_in_sync(config: &TopicConfig, replication_factor: u32) -> Result<()
     ))
 }
 
-fn stored(states: &[Result<PartitionState, FetchError>]) -> Stored {
+fn stored<E>(states: &[Result<PartitionState, E>]) -> Stored {
     let states = states.iter().flatten();
     states.fold(Stored::default(), |sum, state| Stored {
         hot: sum.hot + state.hot_bytes,

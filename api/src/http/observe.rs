@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicI64, AtomicU64},
 };
 
+use headwater_broker::TierStats;
 use headwater_log::LogStats;
 use http::Method;
 use prometheus_client::{
@@ -107,7 +108,8 @@ struct Sampled {
     topics: Gauge,
     unreadable: Gauge,
     in_flight_bytes: Gauge,
-    log: Vec<(Gauge<f64, AtomicU64>, ReadGauge)>,
+    log: Vec<(Gauge<f64, AtomicU64>, ReadGauge<LogStats>)>,
+    tier: Vec<(Gauge<f64, AtomicU64>, ReadGauge<TierStats>)>,
 }
 
 impl Metrics {
@@ -221,6 +223,11 @@ impl Sampled {
         for (gauge, read) in &self.log {
             gauge.set(read(&stats));
         }
+        if let Some(stats) = node.tier_stats() {
+            for (gauge, read) in &self.tier {
+                gauge.set(read(&stats));
+            }
+        }
     }
 
     fn register(registry: &mut Registry) -> Self {
@@ -229,34 +236,94 @@ impl Sampled {
             registry.register(name, help, gauge.clone());
             gauge
         };
+        let long_polls = gauge(
+            "long_polls_waiting",
+            "Fetches and tails that wait for a record",
+        );
+        let partitions = gauge("partitions", "Partitions that hold data");
+        let topics = gauge("topics", "Topics");
+        let unreadable = gauge(
+            "metadata_unreadable",
+            "Rows of metadata met since the start that this version cannot read",
+        );
+        let in_flight_bytes = gauge("in_flight_bytes", "Request bytes in memory");
         Self {
-            long_polls: gauge(
-                "long_polls_waiting",
-                "Fetches and tails that wait for a record",
-            ),
-            partitions: gauge("partitions", "Partitions that hold data"),
-            topics: gauge("topics", "Topics"),
-            unreadable: gauge(
-                "metadata_unreadable",
-                "Rows of metadata met since the start that this version cannot read",
-            ),
-            in_flight_bytes: gauge("in_flight_bytes", "Request bytes in memory"),
-            log: LOG_GAUGES
-                .iter()
-                .map(|(name, help, read)| {
-                    let gauge = Gauge::<f64, AtomicU64>::default();
-                    registry.register(*name, *help, gauge.clone());
-                    (gauge, *read)
-                })
-                .collect(),
+            long_polls,
+            partitions,
+            topics,
+            unreadable,
+            in_flight_bytes,
+            log: gauges_of(registry, &LOG_GAUGES),
+            tier: gauges_of(registry, &TIER_GAUGES),
         }
     }
 }
 
-type ReadGauge = fn(&LogStats) -> f64;
+type ReadGauge<S> = fn(&S) -> f64;
+
+fn gauges_of<S>(
+    registry: &mut Registry,
+    wanted: &[(&str, &str, ReadGauge<S>)],
+) -> Vec<(Gauge<f64, AtomicU64>, ReadGauge<S>)> {
+    let registered = wanted.iter().map(|(name, help, read)| {
+        let gauge = Gauge::<f64, AtomicU64>::default();
+        registry.register(*name, *help, gauge.clone());
+        (gauge, *read)
+    });
+    registered.collect()
+}
+
+/// What the object store counts, see [`LOG_GAUGES`].
+const TIER_GAUGES: [(&str, &str, ReadGauge<TierStats>); 9] = [
+    (
+        "tier_backlog_bytes",
+        "Sealed segments of led partitions that are yet to be uploaded",
+        |s| s.backlog_bytes as f64,
+    ),
+    (
+        "tier_uploaded_bytes",
+        "Bytes uploaded to the object store and verified since the start",
+        |s| s.uploaded_bytes as f64,
+    ),
+    (
+        "tier_failed_uploads",
+        "Uploads that failed since the start, to be tried again",
+        |s| s.failed_uploads as f64,
+    ),
+    (
+        "tier_cache_hits",
+        "Blocks of cold segments found in the cache since the start",
+        |s| s.reads.hits as f64,
+    ),
+    (
+        "tier_cache_misses",
+        "Blocks of cold segments not found in the cache since the start",
+        |s| s.reads.misses as f64,
+    ),
+    (
+        "tier_gets",
+        "Reads of the object store since the start",
+        |s| s.reads.gets as f64,
+    ),
+    (
+        "tier_fetched_bytes",
+        "Bytes read from the object store since the start",
+        |s| s.reads.fetched_bytes as f64,
+    ),
+    (
+        "tier_served_bytes",
+        "Bytes of cold batches given to readers since the start",
+        |s| s.reads.served_bytes as f64,
+    ),
+    (
+        "tier_cached_bytes",
+        "Bytes of cold segments in the cache",
+        |s| s.reads.cached_bytes as f64,
+    ),
+];
 
 /// What the log counts. Totals since the start are gauges here, because they are sampled.
-const LOG_GAUGES: [(&str, &str, ReadGauge); 14] = [
+const LOG_GAUGES: [(&str, &str, ReadGauge<LogStats>); 14] = [
     ("log_syncs", "Journal syncs since the start", |s| {
         s.syncs as f64
     }),

@@ -44,6 +44,18 @@ impl Manifest for Store {
         }))
     }
 
+    fn recent_segments(
+        &self,
+        id: PartitionId,
+        age: Duration,
+        max: usize,
+    ) -> Answer<'_, Answered<Vec<SegmentRef>>> {
+        Box::pin(bounded(async move {
+            let mut connection = self.connection().await?;
+            Ok(SegmentRow::live_since(&mut connection, self.engine, id, age, max).await?)
+        }))
+    }
+
     fn intend(
         &self,
         term: Term,

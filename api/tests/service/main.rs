@@ -30,4 +30,5 @@ mod postgres;
 mod raw_http;
 mod readme;
 mod tenants;
+mod tiers;
 pub mod vanish;

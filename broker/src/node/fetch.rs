@@ -114,7 +114,6 @@ impl Node {
     }
 }
 
-
 /// The broker was started without the store that it had before.
 pub(super) fn no_store(local_start: u64) -> FetchError {
     FetchError::Unavailable(format!(

@@ -126,7 +126,7 @@ impl Node {
                 },
             };
             let now_ms = self.clock.now_ms();
-            partition.load_window(now_ms).await?;
+            partition.load_window(now_ms, self.tier.get()).await?;
             let Some(known) = partition.known_producer(producer, now_ms) else {
                 continue;
             };

@@ -23,7 +23,10 @@ impl Node {
             let Some(placement) = self.placement.topic(term.id.topic) else {
                 continue;
             };
-            if let Err(error) = self.retain(tier, &partition, term, &placement.settings).await {
+            if let Err(error) = self
+                .retain(tier, &partition, term, &placement.settings)
+                .await
+            {
                 tracing::warn!(partition = %term.id, error, "retention could not run");
             }
         }
@@ -46,7 +49,9 @@ impl Node {
                 partition.tell_sessions_later();
             }
             if partition.log.log_start() > cold.start {
-                retire(tier, partition, term).await.map_err(|e| e.to_string())?;
+                retire(tier, partition, term)
+                    .await
+                    .map_err(|e| e.to_string())?;
             }
         }
         let local = Retention {
@@ -93,7 +98,9 @@ impl Node {
         let now_ms = self.clock.now_ms();
         let mut start = None;
         for segment in &oldest {
-            let keep_ms = settings.retention_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX));
+            let keep_ms = settings
+                .retention_ms
+                .map(|ms| i64::try_from(ms).unwrap_or(i64::MAX));
             let expired = keep_ms
                 .is_some_and(|keep_ms| segment.max_timestamp_ms.saturating_add(keep_ms) < now_ms);
             let rest = left.saturating_sub(segment.data_bytes);
@@ -109,11 +116,7 @@ impl Node {
 }
 
 /// Objects below the start of the log are to go.
-async fn retire(
-    tier: &Tier,
-    partition: &Partition,
-    term: Term,
-) -> Result<(), RegistryError> {
+async fn retire(tier: &Tier, partition: &Partition, term: Term) -> Result<(), RegistryError> {
     let log_start = partition.log.log_start();
     if tier.manifest().retire(term, log_start).await? != Written::Done {
         return Ok(());

@@ -36,6 +36,7 @@ use crate::{
     placement::BrokerId,
     producers::{PRODUCER_WINDOW_BATCHES_MAX, PRODUCER_WINDOW_MS, ProducerWindow},
     replica::{NotAppendable, ReplicaLog, Starts},
+    tier::Tier,
 };
 use waiters::Waiters;
 
@@ -318,8 +319,13 @@ impl Partition {
         })
     }
 
-    /// Rebuilds the producer window from the log, once a term.
-    pub async fn load_window(&self, now_ms: i64) -> Result<(), ProduceError> {
+    /// Rebuilds the producer window from the log, once a term; what has left the disk is looked for in
+    /// the object store.
+    pub async fn load_window(
+        &self,
+        now_ms: i64,
+        tier: Option<&Arc<Tier>>,
+    ) -> Result<(), ProduceError> {
         let _loading = self.loading.lock().await;
         let term = {
             let writer = self.writer.lock();
@@ -329,7 +335,19 @@ impl Partition {
             writer.may_append.map_err(|_| ProduceError::NotLeader)?
         };
         let mut window = ProducerWindow::default();
-        if self.log.next_offset() > self.log.log_start() {
+        let local_start = self.log.local_start();
+        if local_start > self.log.log_start()
+            && let Some(tier) = tier
+        {
+            let age = Duration::from_millis(PRODUCER_WINDOW_MS as u64);
+            let recent = tier.recent_producers(self.id, age).await.map_err(|error| {
+                tracing::warn!(partition = %self.id, %error, "the producer window cannot be read");
+                ProduceError::NotLeader
+            })?;
+            let cold = recent.into_iter().filter(|(_, base)| *base < local_start);
+            cold.for_each(|(producer, base)| window.insert(producer, base, now_ms));
+        }
+        if self.log.next_offset() > local_start {
             for batch in self.recent_producers(now_ms).await? {
                 window.insert(batch.producer.id, batch.base_offset, now_ms);
             }
@@ -370,7 +388,9 @@ impl Partition {
             Ok(batches) => batches.into_iter().next(),
             // What is in the object store only is not fetched for this: the key was known.
             Err(
-                ReadError::OutOfRange { .. } | ReadError::Corrupt { .. } | ReadError::NotLocal { .. },
+                ReadError::OutOfRange { .. }
+                | ReadError::Corrupt { .. }
+                | ReadError::NotLocal { .. },
             ) => None,
             Err(error) => {
                 tracing::warn!(%error, base_offset, "a repeated produce cannot be compared");

@@ -59,7 +59,9 @@ impl Tier {
         let descriptor = offload.descriptor(&sealed);
         let key = SegmentKey::fresh(&descriptor);
         let (base, end) = (sealed.base_offset(), sealed.end_offset());
-        let intended = self.manifest.intend(offload.term, key.to_string(), base, end);
+        let intended = self
+            .manifest
+            .intend(offload.term, key.to_string(), base, end);
         match intended.await {
             Ok(Written::Done) => {}
             Ok(Written::Fenced) => return Offloaded::Fenced,

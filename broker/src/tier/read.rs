@@ -1,11 +1,16 @@
 //! Reading what is on no broker's disk any more.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use headwater_log::PartitionId;
 use headwater_tiered::{ReadError, StoreErrorKind};
 
 use super::Tier;
 use crate::error::FetchError;
+
+/// Segments in which batches of producers are looked for: 16 GiB of the default size.
+const RECENT_MAX: usize = 64;
 
 impl Tier {
     /// Whole batches from the one that holds `offset` on, about `bytes_max` of them and at least one.
@@ -33,6 +38,30 @@ impl Tier {
             }
         }
         Ok(Vec::new())
+    }
+
+    /// The batches of producers that came within `age` and may be on no disk any more, in the order of
+    /// their offsets: an id and an offset each.
+    ///
+    /// # Errors
+    /// As [`Tier::read`].
+    pub(crate) async fn recent_producers(
+        &self,
+        id: PartitionId,
+        age: Duration,
+    ) -> Result<Vec<(i64, u64)>, FetchError> {
+        let recent = self.manifest().recent_segments(id, age, RECENT_MAX).await;
+        let mut batches = Vec::new();
+        for segment in recent.map_err(unavailable)? {
+            let producers = self.reader.producers(&segment).await;
+            let producers = producers.map_err(|error| read_failed(id, error))?;
+            batches.extend(
+                producers
+                    .iter()
+                    .map(|batch| (batch.producer.id, batch.base_offset)),
+            );
+        }
+        Ok(batches)
     }
 
     /// The first offset from `log_start` on whose record is at `timestamp_ms` or later, if it is in the

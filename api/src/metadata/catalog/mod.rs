@@ -16,7 +16,8 @@ use std::{
 };
 
 use headwater_broker::{
-    BrokerDirectory, PartitionId, Placement, TopicId, TopicDescription, TopicPlacement, replica::Assignment,
+    BrokerDirectory, PartitionId, Placement, TopicDescription, TopicId, TopicPlacement,
+    replica::Assignment,
 };
 use parking_lot::RwLock;
 use tokio::sync::watch;
@@ -436,7 +437,10 @@ impl Placement for Catalog {
         let snapshot = self.snapshot.read();
         let topic = snapshot.topics.get(&id)?;
         let project = &snapshot.projects.get(&topic.project)?.project;
-        let organization = &snapshot.organizations.get(&project.organization)?.organization;
+        let organization = &snapshot
+            .organizations
+            .get(&project.organization)?
+            .organization;
         // What is given, not what is in force: a default may be another one some day.
         let settings = serde_json::to_string(&topic.config).ok()?;
         Some(TopicDescription {

@@ -119,6 +119,27 @@ impl SegmentRow {
         row.as_ref().map(Self::read).transpose()
     }
 
+    /// The last segments that became live within `age`, by offset.
+    pub(in crate::metadata) async fn live_since(
+        connection: &mut AnyConnection,
+        engine: Engine,
+        id: PartitionId,
+        age: Duration,
+        max: usize,
+    ) -> Result<Vec<SegmentRef>> {
+        let now = engine.now_ms();
+        let sql = format!("{LIVE} AND since >= {now} - $4 ORDER BY end_offset DESC LIMIT $5");
+        let rows: Vec<Self> = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(id.topic.to_string())
+            .bind(i64::from(id.partition))
+            .bind(0_i64)
+            .bind(i64::try_from(age.as_millis()).unwrap_or(i64::MAX))
+            .bind(at_most(max as u64))
+            .fetch_all(connection)
+            .await?;
+        rows.iter().rev().map(Self::read).collect()
+    }
+
     /// What the row says of the object.
     ///
     /// # Errors
