@@ -7,6 +7,7 @@ mod follow;
 mod lead;
 mod maintenance;
 mod produce;
+mod resign;
 mod review;
 mod topics;
 mod transfer;
@@ -41,6 +42,7 @@ use crate::{
 };
 use arrivals::Arrivals;
 use follow::Following;
+use resign::Resignations;
 use topics::Topics;
 
 /// How long a call waits for this broker to take a role that the metadata gives it already.
@@ -87,6 +89,7 @@ pub struct Node {
     heard: Mutex<HashMap<BrokerId, Duration>>,
     /// Partitions whose in-sync set is looked after.
     unsettled: Mutex<HashSet<PartitionId>>,
+    resignations: Mutex<Resignations>,
     stopped: AtomicBool,
     leaving: AtomicBool,
     left: AtomicBool,
@@ -149,6 +152,7 @@ impl Node {
             arrivals: Arrivals::new(options.move_bytes_per_second),
             heard: Mutex::default(),
             unsettled: Mutex::default(),
+            resignations: Mutex::default(),
             stopped: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
             left: AtomicBool::new(false),
