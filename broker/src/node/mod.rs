@@ -42,6 +42,7 @@ use crate::{
 };
 use arrivals::Arrivals;
 use follow::Following;
+use lead::Serving;
 use resign::Resignations;
 use topics::Topics;
 
@@ -85,6 +86,7 @@ pub struct Node {
     assigning: tokio::sync::Mutex<()>,
     following: Mutex<HashMap<BrokerId, Arc<Following>>>,
     arrivals: Arrivals,
+    serving: Mutex<HashMap<BrokerId, Serving>>,
     /// When each follower was heard of last, after `started`.
     heard: Mutex<HashMap<BrokerId, Duration>>,
     /// Partitions whose in-sync set is looked after.
@@ -150,6 +152,7 @@ impl Node {
             assigning: tokio::sync::Mutex::default(),
             following: Mutex::default(),
             arrivals: Arrivals::new(options.move_bytes_per_second),
+            serving: Mutex::default(),
             heard: Mutex::default(),
             unsettled: Mutex::default(),
             resignations: Mutex::default(),

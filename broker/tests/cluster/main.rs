@@ -112,6 +112,18 @@ async fn a_leader_that_only_the_database_hears_resigns() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_broke_unnoticed_takes_nothing_from_the_next() {
+    let brokers = Brokers::start(&[1, 2]).await;
+    brokers.metadata.create(partition(1, 0), &[1, 2], 2);
+    for n in 0..20 {
+        write(&brokers, 1, 10 * n..10 * n + 10).await;
+        brokers.lose_sessions();
+    }
+    write(&brokers, 1, 200..210).await;
+    assert_values(&brokers, 1, &numbered(0..210)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn copies_that_do_not_come_leave_down_to_the_minimum() {
     let brokers = Brokers::start(&[1, 2, 3]).await;
     let id = partition(1, 0);
