@@ -56,6 +56,21 @@ async fn an_emptied_disk_leads_nothing_until_it_has_everything() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_topic_is_there_at_once() {
+    let cluster = Cluster::start(2).await;
+    let api = cluster.api(0);
+    // The other broker leads half of each, and hears of it a moment later.
+    for n in 0..20 {
+        let topic = api.topic(&format!("new-{n}"), 4).await;
+        let record = |partition| serde_json::json!({"partition": partition, "value": n});
+        let records: Vec<_> = (0..4).map(record).collect();
+        let body = serde_json::json!({"records": records}).to_string();
+        api.produce(&topic, body).await;
+        assert_eq!(api.read_by_cursor(&topic).await.len(), 4);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gateway_alone_serves_everything() {
     let mut cluster = Cluster::start(2).await;
     let mut gateway = cluster.gateway().started().await;
