@@ -70,8 +70,29 @@ async fn gathered<T: Clone>(
     gathered
 }
 
+/// Whether another try may find who leads. A broker that does not know a partition that this node knows
+/// has not heard of it yet; whether it is gone only this node's own metadata says.
 fn is_elsewhere(error: &FetchError) -> bool {
-    matches!(error, FetchError::NotLeader | FetchError::Unreachable(_))
+    matches!(
+        error,
+        FetchError::NotLeader | FetchError::Unreachable(_) | FetchError::UnknownPartition
+    )
+}
+
+/// What is left of such an error when the tries are over, and the partition is still there.
+fn not_found(error: FetchError) -> FetchError {
+    match error {
+        FetchError::UnknownPartition => FetchError::NotLeader,
+        error => error,
+    }
+}
+
+/// The same of a produce.
+fn not_written(error: ProduceError) -> ProduceError {
+    match error {
+        ProduceError::UnknownPartition => ProduceError::NotLeader,
+        error => error,
+    }
 }
 
 impl Gateway {
@@ -110,7 +131,7 @@ impl Gateway {
             let current = current.ok_or_else(topic_not_found)?;
             let error = match self.cluster.leader(&current.placement, partition) {
                 Some(broker) => match ask(broker).await {
-                    Err(error) if is_elsewhere(&error) => read_problem(error),
+                    Err(error) if is_elsewhere(&error) => read_problem(not_found(error)),
                     answer => return answer.map_err(read_problem),
                 },
                 None => no_leader(),
@@ -147,7 +168,12 @@ impl Gateway {
                 }
             }
             let again = |error: &ProduceError| {
-                matches!(error, ProduceError::NotLeader | ProduceError::Unreachable)
+                matches!(
+                    error,
+                    ProduceError::NotLeader
+                        | ProduceError::Unreachable
+                        | ProduceError::UnknownPartition
+                )
             };
             let failed = |place: &usize| outcomes[*place].as_ref().is_err_and(again);
             places = (0..batches.len()).filter(failed).collect();
@@ -157,7 +183,8 @@ impl Gateway {
                     .iter()
                     .any(|o| matches!(o, Err(ProduceError::Unknown)));
             if places.is_empty() || unknown || !patience.again().await {
-                return outcomes;
+                let outcomes = outcomes.into_iter();
+                return outcomes.map(|o| o.map_err(not_written)).collect();
             }
             if together {
                 places = (0..batches.len()).collect();
@@ -208,8 +235,9 @@ impl Gateway {
         });
         let count = topic.partitions() as usize;
         let states = gathered(count, Err(FetchError::NotLeader), calls.collect()).await;
-        let told = states.into_iter().map(|state| state.map_err(read_problem));
-        told.collect()
+        let told = states.into_iter();
+        told.map(|state| state.map_err(|error| read_problem(not_found(error))))
+            .collect()
     }
 
     /// Reads positions of one topic from those who lead there, looking for leaders that move.
@@ -227,7 +255,8 @@ impl Gateway {
             let elsewhere =
                 |result: &Result<_, FetchError>| result.as_ref().is_err_and(is_elsewhere);
             if !fetched.iter().any(elsewhere) || !patience.again().await {
-                return fetched;
+                let fetched = fetched.into_iter();
+                return fetched.map(|f| f.map_err(not_found)).collect();
             }
             match self.catalog.topic_of(topic.id) {
                 Some(topic) => current = Some(topic),

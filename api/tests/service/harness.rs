@@ -50,8 +50,37 @@ pub fn free_port() -> u16 {
     }
 }
 
-fn address(port: u16) -> String {
-    format!("127.0.0.1:{port}")
+/// Where a server's process runs, and what it listens on.
+pub struct Place {
+    /// The network namespace, if it is not this process's own.
+    pub namespace: Option<String>,
+    /// The address for clients.
+    pub public_host: String,
+    /// The address for other nodes.
+    pub internal_host: String,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self {
+            namespace: None,
+            public_host: "127.0.0.1".into(),
+            internal_host: "127.0.0.1".into(),
+        }
+    }
+}
+
+impl Place {
+    /// A program that runs there.
+    fn command(&self, program: &str) -> Command {
+        let Some(namespace) = &self.namespace else {
+            return Command::new(program);
+        };
+        // It becomes the program: the process id is the program's.
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", namespace, program]);
+        command
+    }
 }
 
 /// One `headwater dev` or `headwater serve`. Dropping it kills the process and removes its
@@ -63,6 +92,7 @@ pub struct Server {
     data: tempfile::TempDir,
     /// The port it listens on, kept over restarts.
     pub port: u16,
+    place: Place,
     /// What `serve` needs; nothing is `dev`.
     node: Option<Node>,
     environment: Vec<(String, String)>,
@@ -96,6 +126,7 @@ impl Server {
             reaper: None,
             data,
             port: free_port(),
+            place: Place::default(),
             node: None,
             environment: Vec::new(),
         }
@@ -114,6 +145,12 @@ impl Server {
     /// Starts with this environment variable.
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Runs somewhere else.
+    pub fn at(mut self, place: Place) -> Self {
+        self.place = place;
         self
     }
 
@@ -137,17 +174,17 @@ impl Server {
             .append(true)
             .open(self.log_path())
             .expect("a log file");
-        let mut command = Command::new(BINARY);
+        let mut command = self.place.command(BINARY);
         match &self.node {
             None => command.arg("dev"),
             Some(node) => command
                 .args(["serve", "--database", &node.database])
-                .args(["--internal-listen", &address(node.internal_port)]),
+                .args(["--internal-listen", &self.internal_address()]),
         };
         let child = command
             .arg("--data-dir")
             .arg(self.data_dir())
-            .args(["--listen", &address(self.port)])
+            .args(["--listen", &self.address()])
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle"))
@@ -167,7 +204,7 @@ impl Server {
     pub async fn ready(&mut self) {
         let deadline = Instant::now() + LIFECYCLE_WAIT;
         let client = reqwest::Client::new();
-        let url = format!("http://127.0.0.1:{}/readyz", self.port);
+        let url = format!("{}/readyz", self.root());
         loop {
             let probe = client
                 .get(&url)
@@ -198,18 +235,25 @@ impl Server {
         }
     }
 
+    fn address(&self) -> String {
+        format!("{}:{}", self.place.public_host, self.port)
+    }
+
+    fn internal_address(&self) -> String {
+        match &self.node {
+            Some(node) => format!("{}:{}", self.place.internal_host, node.internal_port),
+            None => self.address(),
+        }
+    }
+
     /// Scheme, host and port.
     pub fn root(&self) -> String {
-        format!("http://{}", address(self.port))
+        format!("http://{}", self.address())
     }
 
     /// Where `/metrics` is.
     pub fn internal_root(&self) -> String {
-        let port = self
-            .node
-            .as_ref()
-            .map_or(self.port, |node| node.internal_port);
-        format!("http://{}", address(port))
+        format!("http://{}", self.internal_address())
     }
 
     /// The metadata database's URL.

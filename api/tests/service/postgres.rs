@@ -1,6 +1,7 @@
 //! A real Postgres server: one for the whole run, and a database of its own for each test.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -20,6 +21,7 @@ const LIFECYCLE_WAIT: Duration = Duration::from_secs(60);
 /// A server on a port and a directory of its own. Dropping it ends it and removes the directory.
 pub struct Postgres {
     directory: PathBuf,
+    host: String,
     port: u16,
     /// The postmaster, while it runs.
     process: Option<Child>,
@@ -42,6 +44,11 @@ impl Postgres {
 
     /// Starts a server with a migrated template.
     pub fn start() -> Self {
+        Self::start_at("127.0.0.1")
+    }
+
+    /// The same on another address of this machine, for its neighbours there too.
+    pub fn start_at(host: &str) -> Self {
         let directory = tempfile::Builder::new()
             .prefix("headwater-postgres-")
             .tempdir()
@@ -61,6 +68,7 @@ impl Postgres {
             .spawn()
             .expect("sh starts");
         let mut server = Self {
+            host: host.to_owned(),
             port: free_port(),
             process: None,
             reaper,
@@ -74,6 +82,11 @@ impl Postgres {
             .output()
             .expect("initdb runs");
         success("initdb", &made);
+        fs::File::options()
+            .append(true)
+            .open(server.data().join("pg_hba.conf"))
+            .and_then(|mut file| file.write_all(b"host all all samenet trust\n"))
+            .expect("neighbours are let in");
         server.launch();
         server.execute("postgres", &format!("CREATE DATABASE {TEMPLATE}"));
         make_template(&server.url(TEMPLATE));
@@ -96,7 +109,7 @@ impl Postgres {
     }
 
     fn url(&self, name: &str) -> String {
-        format!("postgres://{USER}@127.0.0.1:{}/{name}", self.port)
+        format!("postgres://{USER}@{}:{}/{name}", self.host, self.port)
     }
 
     fn data(&self) -> PathBuf {
@@ -155,7 +168,6 @@ impl Postgres {
             "full_page_writes=off",
             "max_connections=400",
             "shared_buffers=32MB",
-            "listen_addresses=127.0.0.1",
             "autovacuum=off",
         ] {
             command.args(["-c", setting]);
@@ -165,7 +177,7 @@ impl Postgres {
             .arg(self.data())
             .arg("-k")
             .arg(&self.directory)
-            .args(["-p", &self.port.to_string()])
+            .args(["-h", &self.host, "-p", &self.port.to_string()])
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle"))
             .stderr(log)
@@ -180,13 +192,23 @@ impl Postgres {
                 return false;
             }
             let probe = Command::new(&ready)
-                .args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()])
+                .args(["-q", "-h", &self.host, "-p", &self.port.to_string()])
                 .status();
             if probe.expect("pg_isready runs").success() {
                 return true;
             }
             sleep(Duration::from_millis(10));
         }
+    }
+
+    /// Stops the server as an operator does: those who are connected are cut off.
+    pub fn stop(&mut self) {
+        let mut process = self.process.take().expect("running");
+        let sent = Command::new("kill")
+            .args(["-INT", &process.id().to_string()])
+            .status();
+        assert!(sent.expect("kill runs").success());
+        process.wait().expect("postgres ends");
     }
 
     /// SIGKILL to the postmaster; its backends end by themselves.

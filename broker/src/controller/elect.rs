@@ -64,6 +64,19 @@ pub fn away(row: &Assignment, from: BrokerId, brokers: &Brokers) -> Option<Assig
     stamped(row, new)
 }
 
+/// The row with the member after `from` as the leader, of those that stay: whoever is passed it may
+/// pass it on, until it comes to one that can lead.
+pub fn onward(row: &Assignment, from: BrokerId, brokers: &Brokers) -> Option<Assignment> {
+    let before = members(row).take_while(|broker| *broker != from);
+    let after = members(row).skip_while(|broker| *broker != from).skip(1);
+    let to = after
+        .chain(before)
+        .find(|broker| *broker != from && is_staying(brokers, *broker))?;
+    let mut new = row.clone();
+    lead(&mut new, Some(to), brokers);
+    stamped(row, new)
+}
+
 /// The in-sync set in the order of preference.
 fn members(row: &Assignment) -> impl Iterator<Item = BrokerId> {
     let wanted = row.target.iter().flatten().chain(&row.replicas).copied();
@@ -198,6 +211,24 @@ mod tests {
         let new = home(&row(Some((2, 1)), &[2, 3, 1]), &all).expect("a new row");
         assert_eq!(new.leader.map(|l| (l.broker, l.incarnation)), Some((1, 2)));
         assert_eq!(new.epoch, 8);
+    }
+
+    #[test]
+    fn leadership_that_is_passed_on_comes_to_every_member() {
+        let all = brokers(&[(1, 1, Live), (2, 1, Live), (3, 4, Live)]);
+        let led_by = |row: &Assignment| row.leader.map(|l| l.broker);
+        let first = row(Some((1, 1)), &[1, 2, 3]);
+        let second = onward(&first, 1, &all).expect("a new row");
+        assert_eq!((led_by(&second), second.epoch), (Some(2), 8));
+        let third = onward(&second, 2, &all).expect("a new row");
+        assert_eq!(led_by(&third), Some(3));
+        assert_eq!(
+            led_by(&onward(&third, 3, &all).expect("a new row")),
+            Some(1)
+        );
+        // Not to who is gone, nor to who is about to leave.
+        let few = brokers(&[(1, 1, Live), (2, 1, Fenced), (3, 4, Draining)]);
+        assert_eq!(onward(&first, 1, &few), None);
     }
 
     #[test]

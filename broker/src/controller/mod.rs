@@ -7,7 +7,7 @@ mod level;
 mod place;
 mod relocate;
 
-pub use elect::{away, home, next};
+pub use elect::{away, home, next, onward};
 pub use place::{BrokerLoad, TooFewBrokers, place};
 pub use relocate::{Spread, relocate};
 

@@ -7,6 +7,7 @@ use headwater_log::{PartitionId, ReadError};
 use headwater_record::BatchView;
 use parking_lot::Mutex;
 use tokio::{sync::mpsc, time::Instant};
+use tokio_util::sync::CancellationToken;
 
 use super::Node;
 use crate::{
@@ -26,6 +27,24 @@ const MESSAGE_BYTES_MAX: usize = 8 << 20;
 /// Answers that need no reading.
 type Ready = Mutex<Vec<(PartitionId, Answer)>>;
 
+/// The sessions of one follower, of which one is served at a time. Where a connection breaks unnoticed
+/// the next session begins before the last one has ended here; the last one would answer the fetches
+/// of the next, and nobody would hear it.
+#[derive(Default)]
+pub(super) struct Serving {
+    turn: Arc<tokio::sync::Mutex<()>>,
+    over: CancellationToken,
+}
+
+impl Serving {
+    /// Ends the last session. The next waits for its turn, and ends when it is over.
+    fn next(&mut self) -> (Arc<tokio::sync::Mutex<()>>, CancellationToken) {
+        self.over.cancel();
+        self.over = CancellationToken::new();
+        (self.turn.clone(), self.over.clone())
+    }
+}
+
 impl SessionHost for Node {
     fn serve_follower(&self, session: LeaderSession) {
         let Some(node) = self.me.upgrade() else {
@@ -37,22 +56,30 @@ impl SessionHost for Node {
             incoming,
             outgoing,
         } = session;
-        tracing::info!(follower, incarnation, "a follower has come");
-        let outbox = Arc::new(Outbox::default());
-        let ready = Arc::new(Ready::default());
-        self.topics
-            .each(|partition| partition.follower_left(follower));
-        let listening = listen(
-            node.clone(),
-            follower,
-            incarnation,
-            incoming,
-            outbox.clone(),
-            ready.clone(),
-        );
-        tokio::spawn(listening);
+        let (turn, over) = self.serving.lock().entry(follower).or_default().next();
         tokio::spawn(async move {
-            send(&node, follower, outgoing, &outbox, &ready).await;
+            let _turn = turn.lock().await;
+            if over.is_cancelled() {
+                return;
+            }
+            tracing::info!(follower, incarnation, "a follower has come");
+            let outbox = Arc::new(Outbox::default());
+            let ready = Arc::new(Ready::default());
+            node.topics
+                .each(|partition| partition.follower_left(follower));
+            let listening = listen(
+                node.clone(),
+                follower,
+                incarnation,
+                incoming,
+                outbox.clone(),
+                ready.clone(),
+            );
+            tokio::spawn(listening);
+            tokio::select! {
+                () = over.cancelled() => {}
+                () = send(&node, follower, outgoing, &outbox, &ready) => {}
+            }
             outbox.close();
             // Whoever is in sync and silent is asked to leave.
             node.look_after_those_of(follower);

@@ -8,6 +8,7 @@ mod lead;
 mod maintenance;
 mod offload;
 mod produce;
+mod resign;
 mod retention;
 mod review;
 mod topics;
@@ -44,6 +45,8 @@ use crate::{
 };
 use arrivals::Arrivals;
 use follow::Following;
+use lead::Serving;
+use resign::Resignations;
 use topics::Topics;
 
 /// How long a call waits for this broker to take a role that the metadata gives it already.
@@ -88,10 +91,12 @@ pub struct Node {
     assigning: tokio::sync::Mutex<()>,
     following: Mutex<HashMap<BrokerId, Arc<Following>>>,
     arrivals: Arrivals,
+    serving: Mutex<HashMap<BrokerId, Serving>>,
     /// When each follower was heard of last, after `started`.
     heard: Mutex<HashMap<BrokerId, Duration>>,
     /// Partitions whose in-sync set is looked after.
     unsettled: Mutex<HashSet<PartitionId>>,
+    resignations: Mutex<Resignations>,
     stopped: AtomicBool,
     leaving: AtomicBool,
     left: AtomicBool,
@@ -154,8 +159,10 @@ impl Node {
             assigning: tokio::sync::Mutex::default(),
             following: Mutex::default(),
             arrivals: Arrivals::new(options.move_bytes_per_second),
+            serving: Mutex::default(),
             heard: Mutex::default(),
             unsettled: Mutex::default(),
+            resignations: Mutex::default(),
             stopped: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
             left: AtomicBool::new(false),

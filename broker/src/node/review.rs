@@ -44,6 +44,8 @@ async fn review(node: Weak<Node>) {
             // The next look waits for the answer, or for its bound: one question at a time.
             node.ask(asked, proposals).await;
         }
+        // Who can be done without has been asked to leave by now.
+        node.resign().await;
     }
 }
 
@@ -68,6 +70,12 @@ impl Node {
     /// Hears of a follower.
     pub(super) fn heard(&self, follower: BrokerId) {
         self.heard.lock().insert(follower, self.started.elapsed());
+    }
+
+    /// Whether a broker was heard of as a follower within `time`.
+    pub(super) fn hears(&self, follower: BrokerId, time: Duration) -> bool {
+        let heard = self.heard.lock().get(&follower).copied();
+        heard.is_some_and(|at| self.started.elapsed().saturating_sub(at) < time)
     }
 
     fn look(&self) -> (Vec<Asked>, Vec<Proposal>) {

@@ -62,8 +62,8 @@ impl Node {
         let drains = brokers.views.get(&self.id).map(|view| view.state);
         let drains = drains == Some(BrokerState::Draining);
         let led = self.led_rows(|row| {
-            let away = || away(row, self.id, &brokers.views).filter(|_| drains);
-            home(row, &brokers.views).or_else(away)
+            let home = home(row, &brokers.views).filter(|row| self.hears_leader(row));
+            home.or_else(|| away(row, self.id, &brokers.views).filter(|_| drains))
         });
         self.transfer(led).await;
     }
@@ -86,6 +86,14 @@ impl Node {
         led
     }
 
+    /// Whether the row's leader is this broker, or follows it now. To one that is cut off nothing is
+    /// given, though it renews its lease and is still in sync.
+    fn hears_leader(&self, row: &Assignment) -> bool {
+        row.leader.is_some_and(|leader| {
+            leader.broker == self.id || self.hears(leader.broker, self.lag_max)
+        })
+    }
+
     fn proposal(&self, partition: &Partition, row: Assignment) -> Proposal {
         Proposal {
             id: partition.id,
@@ -96,9 +104,9 @@ impl Node {
     }
 
     async fn transfer(&self, led: Vec<(Arc<Partition>, Assignment)>) {
-        let Some(joined) = self.joined.get().filter(|_| !led.is_empty()) else {
+        if led.is_empty() {
             return;
-        };
+        }
         led.iter()
             .for_each(|(partition, _)| partition.hand_over(true));
         let deadline = tokio::time::Instant::now() + SETTLE;
@@ -111,13 +119,24 @@ impl Node {
             .partition(|(partition, _)| partition.is_committed());
         open.iter()
             .for_each(|(partition, _)| partition.hand_over(false));
-        let proposals = settled
+        self.give_up(settled).await;
+    }
+
+    /// Has others lead, by these rows. Nothing is appended from here on until it is known whether
+    /// they do.
+    pub(super) async fn give_up(&self, led: Vec<(Arc<Partition>, Assignment)>) {
+        let Some(joined) = self.joined.get().filter(|_| !led.is_empty()) else {
+            return;
+        };
+        led.iter()
+            .for_each(|(partition, _)| partition.hand_over(true));
+        let proposals = led
             .iter()
             .map(|(partition, row)| self.proposal(partition, row.clone()))
             .collect();
         match joined.registry.propose(proposals).await {
             Ok(rows) => {
-                let known = settled
+                let known = led
                     .iter()
                     .zip(rows)
                     .filter_map(|((partition, _), row)| Some((partition.id, Arc::new(row?))));
@@ -129,8 +148,7 @@ impl Node {
             Err(error) => tracing::warn!(%error, "leadership could not be handed over"),
         }
         // Those who lead still go on; for those who do not it means nothing.
-        settled
-            .iter()
+        led.iter()
             .for_each(|(partition, _)| partition.hand_over(false));
     }
 }

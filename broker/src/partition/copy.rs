@@ -265,6 +265,19 @@ impl Partition {
         Some((change, proposal))
     }
 
+    /// Whether appends have waited so long for a member of the in-sync set that `is_mute`.
+    pub fn is_deserted(
+        &self,
+        now: Duration,
+        patience: Duration,
+        is_mute: impl Fn(BrokerId) -> bool,
+    ) -> bool {
+        let roles = self.replica.lock();
+        roles
+            .replica
+            .is_deserted(now, patience, is_mute, &*self.log)
+    }
+
     /// What became of a change that the last review asked for.
     pub fn on_in_sync(&self, change: &InSyncChange, outcome: InSyncOutcome) {
         let mut writer = self.writer.lock();

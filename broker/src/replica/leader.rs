@@ -463,8 +463,9 @@ impl Replica {
         let end = log.end();
         let mut late = Vec::new();
         for follower in &mut leader.followers {
-            let silent = silent_for(follower.broker) > rules.lag_max;
-            if silent || follower.is_late(now, end, rules.lag_max) {
+            // Asked of the silent too: since when they are behind is noted there.
+            let behind = follower.is_late(now, end, rules.lag_max);
+            if behind || silent_for(follower.broker) > rules.lag_max {
                 late.push(follower.broker);
             }
         }
@@ -506,6 +507,27 @@ impl Replica {
             in_sync,
             added,
         })
+    }
+
+    /// Whether what was appended has waited for `patience` for a member of the in-sync set that `is_mute`.
+    /// Where the set may do without it, [`Replica::review`] has asked it to leave before.
+    pub fn is_deserted(
+        &self,
+        now: Duration,
+        patience: Duration,
+        is_mute: impl Fn(BrokerId) -> bool,
+        log: &impl ReplicaLog,
+    ) -> bool {
+        let Role::Leader(leader) = &self.role else {
+            return false;
+        };
+        let waits_for = |follower: &FollowerState| {
+            let since = follower.behind.map(|(since, _)| since);
+            since.is_some_and(|since| now.saturating_sub(since) > patience)
+                && leader.in_sync.contains(&follower.broker)
+                && is_mute(follower.broker)
+        };
+        self.high_watermark < log.end() && leader.followers.iter().any(waits_for)
     }
 
     /// What became of a change that [`Replica::review`] asked for. If nobody knows, those who were to

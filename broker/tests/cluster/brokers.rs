@@ -16,7 +16,10 @@ use headwater_broker::{
 use headwater_log::{LogOptions, RealDisk};
 use headwater_record::{Batch, BatchBuilder, BatchView, Compression, Headers, NewRecord, Producer};
 use parking_lot::Mutex;
-use tokio::{sync::mpsc, task::AbortHandle};
+use tokio::{
+    sync::{Notify, mpsc},
+    task::AbortHandle,
+};
 
 use crate::metadata::Metadata;
 
@@ -32,6 +35,8 @@ struct Wires {
     nodes: Mutex<BTreeMap<BrokerId, Arc<Node>>>,
     cut: Mutex<BTreeSet<(BrokerId, BrokerId)>>,
     sessions: Mutex<Vec<(BrokerId, BrokerId, [AbortHandle; 2])>>,
+    /// Told to lose all sessions at their followers' ends.
+    lose: Arc<Notify>,
 }
 
 /// The network as one broker sees it.
@@ -55,8 +60,9 @@ impl Network for Wire {
             let nodes = self.wires.nodes.lock();
             let (me, leader_node) = (nodes.get(&self.me), nodes.get(&leader).ok_or_else(gone)?);
             let incarnation = me.and_then(|node| node.incarnation()).ok_or_else(gone)?;
-            let (to_leader, from_follower, up) = wire();
-            let (to_follower, from_leader, down) = wire();
+            let lose = &self.wires.lose;
+            let (to_leader, from_follower, up) = wire(End::Sends, lose);
+            let (to_follower, from_leader, down) = wire(End::Receives, lose);
             leader_node.serve_follower(LeaderSession {
                 follower: self.me,
                 incarnation,
@@ -75,14 +81,43 @@ impl Network for Wire {
     }
 }
 
-/// A channel that can be cut in the middle.
-fn wire<T: Send + 'static>() -> (mpsc::Sender<T>, mpsc::Receiver<T>, AbortHandle) {
+/// What a follower does at its end of a wire.
+#[derive(PartialEq, Eq)]
+enum End {
+    Sends,
+    Receives,
+}
+
+/// A channel that can be cut in the middle, or lost: then its follower knows that it is over, and its
+/// leader does not.
+fn wire<T: Send + 'static>(
+    follower: End,
+    lose: &Arc<Notify>,
+) -> (mpsc::Sender<T>, mpsc::Receiver<T>, AbortHandle) {
     let (near, mut carried) = mpsc::channel(4);
     let (carry, far) = mpsc::channel(4);
+    let lose = lose.clone();
     let task = tokio::spawn(async move {
-        while let Some(message) = carried.recv().await {
-            if carry.send(message).await.is_err() {
-                return;
+        let lost = lose.notified();
+        let carrying = async {
+            while let Some(message) = carried.recv().await {
+                if carry.send(message).await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            () = carrying => return,
+            () = lost => {}
+        }
+        match follower {
+            End::Sends => {
+                drop(carried);
+                carry.closed().await;
+            }
+            End::Receives => {
+                drop(carry);
+                while carried.recv().await.is_some() {}
             }
         }
     });
@@ -162,6 +197,11 @@ impl Brokers {
         while !cut.iter().all(AbortHandle::is_finished) {
             tokio::task::yield_now().await;
         }
+    }
+
+    /// All connections break, and no leader notices.
+    pub fn lose_sessions(&self) {
+        self.wires.lose.notify_waiters();
     }
 
     pub fn heal(&self) {

@@ -88,6 +88,42 @@ async fn a_leader_that_is_cut_off_acknowledges_nothing_and_loses_what_it_took() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_only_the_database_hears_resigns() {
+    let brokers = Brokers::start(&[1, 2, 3]).await;
+    let id = partition(1, 0);
+    brokers.metadata.create(id, &[1, 2, 3], 2);
+    write(&brokers, 1, 0..20).await;
+    brokers.cut_off(1).await;
+    let node = brokers.node(1);
+    let alone = produce(&node, id, batch("alone", Producer::NONE), Acks::Quorum).await;
+    assert_eq!(alone, Err(ProduceError::Unknown));
+    let row = brokers.metadata.row(id);
+    let next = row.leader.map(|leader| leader.broker).expect("a leader");
+    assert!(next != 1 && row.epoch == 2, "{row:?}");
+    write(&brokers, next, 20..40).await;
+    // It lives, by the metadata's word, and is the preferred leader: it does not come home like that.
+    brokers.until_in_sync(id, 2).await;
+    assert!(!brokers.metadata.row(id).in_sync.contains(&1));
+    brokers.heal();
+    let home = async || brokers.metadata.row(id).leader.map(|l| l.broker) == Some(1);
+    brokers.until("home", home).await;
+    write(&brokers, 1, 40..50).await;
+    assert_values(&brokers, 1, &numbered(0..50)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_broke_unnoticed_takes_nothing_from_the_next() {
+    let brokers = Brokers::start(&[1, 2]).await;
+    brokers.metadata.create(partition(1, 0), &[1, 2], 2);
+    for n in 0..20 {
+        write(&brokers, 1, 10 * n..10 * n + 10).await;
+        brokers.lose_sessions();
+    }
+    write(&brokers, 1, 200..210).await;
+    assert_values(&brokers, 1, &numbered(0..210)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn copies_that_do_not_come_leave_down_to_the_minimum() {
     let brokers = Brokers::start(&[1, 2, 3]).await;
     let id = partition(1, 0);

@@ -10,6 +10,7 @@ use std::{
 
 use serde_json::json;
 
+use super::netns::Network;
 use crate::{
     client::Api,
     harness::{Server, bootstrap_on, eventually},
@@ -27,14 +28,36 @@ pub struct Cluster {
     key: String,
     project: String,
     password: String,
+    /// Of all of its brokers, beside what makes them a cluster.
+    settings: Vec<(String, String)>,
+    /// What it runs on, if that is not this machine's own. Goes last, after its processes.
+    network: Option<Network>,
 }
 
 impl Cluster {
     /// Starts so many brokers, with one project.
     pub async fn start(count: usize) -> Self {
-        let postgres = tokio::task::spawn_blocking(Postgres::start)
-            .await
-            .expect("Postgres starts");
+        Self::start_with(None, count, &[]).await
+    }
+
+    /// The same, on a network of its own.
+    pub async fn start_on(network: Option<Network>, count: usize) -> Self {
+        Self::start_with(network, count, &[]).await
+    }
+
+    /// The same with these settings, by the names of their variables.
+    pub async fn start_with(
+        network: Option<Network>,
+        count: usize,
+        settings: &[(&str, &str)],
+    ) -> Self {
+        let host = network.as_ref().map(Network::database_host);
+        let postgres = tokio::task::spawn_blocking(move || match host {
+            Some(host) => Postgres::start_at(&host),
+            None => Postgres::start(),
+        })
+        .await
+        .expect("Postgres starts");
         let database = postgres.database();
         let secret = tempfile::NamedTempFile::new().expect("a file");
         fs::write(secret.path(), "what only these brokers know").expect("written");
@@ -48,6 +71,11 @@ impl Cluster {
             key: text("api_key"),
             password: text("password"),
             project: "orders".into(),
+            settings: settings
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+            network,
         };
         for number in 1..=count {
             let mut broker = cluster.broker(number);
@@ -67,12 +95,17 @@ impl Cluster {
 
     /// Another process that says it is this broker.
     pub fn broker(&self, number: usize) -> Server {
-        Server::serve(&self.database)
+        let network = self.network.as_ref();
+        let place = network.map(|network| network.place(number - 1));
+        let server = Server::serve(&self.database)
+            .at(place.unwrap_or_default())
             .with("HEADWATER_BROKER_ID", &number.to_string())
             .with(
                 "HEADWATER_CLUSTER_SECRET_FILE",
                 self.secret.path().to_str().expect("a path"),
-            )
+            );
+        let settings = self.settings.iter();
+        settings.fold(server, |server, (name, value)| server.with(name, value))
     }
 
     /// A process that serves clients and keeps nothing.
@@ -83,6 +116,11 @@ impl Cluster {
                 "HEADWATER_CLUSTER_SECRET_FILE",
                 self.secret.path().to_str().expect("a path"),
             )
+    }
+
+    /// The network of its own.
+    pub fn network(&self) -> &Network {
+        self.network.as_ref().expect("it has one")
     }
 
     /// How many brokers are live, as the database has it.
@@ -129,21 +167,44 @@ impl Cluster {
 
     /// The broker that leads a partition, from 0, by the database.
     pub fn leader(&self, partition: u32) -> usize {
-        let sql = format!("SELECT leader FROM partitions WHERE partition = {partition}");
-        let leader: usize = self
-            .postgres
-            .query(&self.database, &sql)
-            .parse()
-            .expect("a leader");
-        leader - 1
+        self.broker_that(&format!(
+            "SELECT leader FROM partitions WHERE partition = {partition}"
+        ))
     }
 
-    /// Waits until every copy is in sync.
+    /// The broker that controls the cluster, from 0.
+    pub fn controller(&self) -> usize {
+        self.broker_that("SELECT broker FROM controller")
+    }
+
+    fn broker_that(&self, sql: &str) -> usize {
+        let number = self.postgres.query(&self.database, sql);
+        let number: usize = number.parse().expect("a broker");
+        number - 1
+    }
+
+    /// Waits until another broker leads the first partition.
+    pub async fn replaced(&self, leader: usize) {
+        let replaced = async || self.leader(0) != leader;
+        eventually("another broker leads", replaced).await;
+    }
+
+    /// Waits until a copy has left the first partition's in-sync set.
+    pub async fn smaller(&self) {
+        let sql = "SELECT length(in_sync) < length(replicas) FROM partitions WHERE partition = 0";
+        let smaller = async || self.postgres.query(&self.database, sql) == "t";
+        eventually("a copy leaves the in-sync set", smaller).await;
+    }
+
+    /// Waits until every copy is in sync and every broker renews its lease, which takes a minute at most.
     pub async fn whole(&self) {
-        let sql = "SELECT count(*) FROM partitions WHERE length(in_sync) < length(replicas)";
+        let sql = "SELECT (SELECT count(*) FROM partitions \
+                           WHERE leader IS NULL OR length(in_sync) < length(replicas)) \
+                        + (SELECT count(*) FROM brokers WHERE fenced = 1 \
+                           OR lease_until < extract(epoch FROM clock_timestamp()) * 1000)";
         let started = Instant::now();
         let whole = async || self.postgres.query(&self.database, sql) == "0";
-        eventually("every copy is in sync", whole).await;
+        eventually("the cluster is whole", whole).await;
         println!("whole after {:?}", started.elapsed());
     }
 

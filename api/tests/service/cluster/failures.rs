@@ -1,24 +1,25 @@
-//! What is acknowledged survives whatever a minority of brokers does, and no record is there twice.
+//! What is acknowledged survives whatever brokers and the database do, and no record is there twice.
 
 use super::{
     brokers::{Cluster, run_on, signal},
-    load::Load,
+    trial::Trial,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_brokers_lose_nothing() {
     let mut cluster = Cluster::start(3).await;
-    cluster.topic("orders", 6, 3).await;
-    let mut load = Load::start(&cluster, "orders", 8);
-    load.more(200).await;
-    // A leader, then whoever follows it, each comes back.
-    for _ in 0..2 {
-        let victim = cluster.leader(0);
+    let trial = Trial::start(&cluster, 6).await;
+    // A leader, then the controller; all lead something, and follow in the rest. Each comes back.
+    for controls in [false, true] {
+        let victim = match controls {
+            false => cluster.leader(0),
+            true => cluster.controller(),
+        };
         cluster.brokers[victim].kill9();
-        load.more(200).await;
+        trial.writes_go_on().await;
         cluster.brokers[victim].restart().await;
         cluster.whole().await;
-        load.more(200).await;
+        trial.goes_on().await;
     }
     // All of them at once.
     for broker in &mut cluster.brokers {
@@ -27,47 +28,38 @@ async fn killed_brokers_lose_nothing() {
     for broker in &mut cluster.brokers {
         broker.launch();
     }
-    load.more(200).await;
-    cluster.whole().await;
-    load.finish().await;
-    load.check(&cluster.api(1)).await;
-    cluster.stop_and_compare().await;
+    trial.goes_on().await;
+    trial.passes(cluster).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_that_sleeps_over_its_lease_wakes_up_as_a_follower() {
     let cluster = Cluster::start(3).await;
-    cluster.topic("orders", 3, 3).await;
-    let mut load = Load::start(&cluster, "orders", 6);
-    load.more(100).await;
+    let trial = Trial::start(&cluster, 3).await;
     let sleeper = cluster.leader(0);
     let pid = cluster.brokers[sleeper].pid();
     signal(pid, "-STOP");
     run_on(7_000).await;
-    load.more(100).await;
+    trial.writes_go_on().await;
     signal(pid, "-CONT");
-    load.more(100).await;
-    cluster.whole().await;
-    load.finish().await;
-    load.check(&cluster.api(sleeper)).await;
-    cluster.stop_and_compare().await;
+    trial.passes(cluster).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn records_flow_while_the_database_is_away() {
     let mut cluster = Cluster::start(3).await;
-    cluster.topic("orders", 3, 3).await;
-    let mut load = Load::start(&cluster, "orders", 4);
-    load.more(100).await;
+    let trial = Trial::start(&cluster, 3).await;
+    // Longer than two leases each: killed, hung, stopped.
     cluster.postgres.kill9();
-    for _ in 0..5 {
-        load.more(50).await;
-        run_on(1_000).await;
-    }
+    trial.flows_for(10_000).await;
     cluster.postgres.launch();
-    load.more(100).await;
     cluster.whole().await;
-    load.finish().await;
-    load.check(&cluster.api(0)).await;
-    cluster.stop_and_compare().await;
+    cluster.postgres.freeze();
+    trial.flows_for(10_000).await;
+    cluster.postgres.thaw();
+    cluster.whole().await;
+    cluster.postgres.stop();
+    trial.flows_for(10_000).await;
+    cluster.postgres.launch();
+    trial.passes(cluster).await;
 }

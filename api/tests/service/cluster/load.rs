@@ -15,13 +15,18 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 
 use super::brokers::Cluster;
-use crate::client::{Api, try_reply};
+use crate::{
+    client::{Api, Row, try_reply},
+    harness::{eventually, soon},
+};
+
+/// How long a writer waits for one gateway, before it asks another.
+const TRY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where a record was acknowledged: partition and offset, by writer and number.
 type Acknowledged = BTreeMap<(usize, u64), (u32, u64)>;
 
 pub struct Load {
-    topic: String,
     stop: Arc<AtomicBool>,
     writers: Vec<JoinHandle<()>>,
     acknowledged: Arc<Mutex<Acknowledged>>,
@@ -30,20 +35,24 @@ pub struct Load {
 
 /// What the tries came to.
 #[derive(Default)]
-pub struct Outcomes {
+struct Outcomes {
     /// Definite refusals: nothing was written.
-    pub refused: AtomicU64,
+    refused: AtomicU64,
     /// Nobody knows; or no answer.
-    pub unknown: AtomicU64,
+    unknown: AtomicU64,
     /// The longest time from the first try of a record to its acknowledgement, in milliseconds.
-    pub longest_ms: AtomicU64,
+    longest_ms: AtomicU64,
 }
 
 impl Load {
     /// Starts so many writers, each on the gateway after its last one.
     pub fn start(cluster: &Cluster, topic: &str, writers: usize) -> Self {
+        Self::start_padded(cluster, topic, writers, 0)
+    }
+
+    /// The same, with so many bytes more in each record.
+    pub fn start_padded(cluster: &Cluster, topic: &str, writers: usize, bytes: usize) -> Self {
         let mut load = Self {
-            topic: topic.to_owned(),
             stop: Arc::default(),
             writers: Vec::new(),
             acknowledged: Arc::default(),
@@ -54,7 +63,7 @@ impl Load {
             load.writers.push(tokio::spawn(write(
                 apis,
                 topic.to_owned(),
-                writer,
+                (writer, bytes),
                 load.stop.clone(),
                 load.acknowledged.clone(),
                 load.outcomes.clone(),
@@ -68,24 +77,33 @@ impl Load {
         self.acknowledged.lock().len()
     }
 
-    /// Waits for so many more.
-    pub async fn more(&self, records: usize) {
-        let wanted = self.count() + records;
-        let grown = async || self.count() >= wanted;
-        crate::harness::eventually("more records are acknowledged", grown).await;
+    /// Waits for so many more of each writer.
+    pub async fn each(&self, records: u64) {
+        let counts = || {
+            let acknowledged = self.acknowledged.lock();
+            let count = |writer| acknowledged.range((writer, 0)..(writer + 1, 0)).count() as u64;
+            (0..self.writers.len()).map(count).collect::<Vec<_>>()
+        };
+        let wanted: Vec<_> = counts().iter().map(|count| count + records).collect();
+        let grown = async || counts().iter().zip(&wanted).all(|(a, b)| a >= b);
+        eventually("every writer is acknowledged", grown).await;
     }
 
-    pub fn outcomes(&self) -> &Outcomes {
-        &self.outcomes
+    /// How many tries were refused for good.
+    pub fn refused(&self) -> u64 {
+        self.outcomes.refused.load(Ordering::Relaxed)
+    }
+
+    /// How many tries nobody knows the outcome of.
+    pub fn unknown(&self) -> u64 {
+        self.outcomes.unknown.load(Ordering::Relaxed)
     }
 
     /// Ends when each record that was begun is acknowledged.
     pub async fn finish(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         for writer in self.writers.drain(..) {
-            crate::harness::soon("the writers end", writer)
-                .await
-                .expect("no panic");
+            soon("the writers end", writer).await.expect("no panic");
         }
         println!(
             "{} acknowledged, {} refused, {} unknown, the longest {} ms",
@@ -96,9 +114,8 @@ impl Load {
         );
     }
 
-    /// Checks every record: there once, where it was acknowledged, in its writer's order.
-    pub async fn check(&self, api: &Api) {
-        let rows = api.read_by_cursor(&format!("/topics/{}", self.topic)).await;
+    /// Checks every record of the topic: there once, where it was acknowledged, in its writer's order.
+    pub fn check(&self, rows: &[Row]) {
         let mut found = Acknowledged::new();
         let mut newest: BTreeMap<(u32, usize), u64> = BTreeMap::new();
         let mut sorted: Vec<_> = rows.iter().collect();
@@ -126,7 +143,7 @@ impl Load {
 async fn write(
     apis: Vec<Api>,
     topic: String,
-    writer: usize,
+    (writer, bytes): (usize, usize),
     stop: Arc<AtomicBool>,
     acknowledged: Arc<Mutex<Acknowledged>>,
     outcomes: Arc<Outcomes>,
@@ -135,8 +152,8 @@ async fn write(
     let mut gateway = writer;
     let mut number = 0;
     while !stop.load(Ordering::Relaxed) {
-        let record =
-            json!({"key": format!("writer-{writer}"), "value": {"writer": writer, "n": number}});
+        let value = json!({"writer": writer, "n": number, "pad": "x".repeat(bytes)});
+        let record = json!({"key": format!("writer-{writer}"), "value": value});
         let body = json!({"records": [record]}).to_string();
         let key = format!("{writer}-{number}");
         let begun = Instant::now();
@@ -145,7 +162,7 @@ async fn write(
                 .request("POST", &path)
                 .header("idempotency-key", &key)
                 .header("content-type", "application/json")
-                .timeout(Duration::from_secs(30))
+                .timeout(TRY_TIMEOUT)
                 .body(body.clone());
             match try_reply(request).await {
                 Ok(answer) if answer.status == 200 => {

@@ -1,25 +1,21 @@
 //! Coming and going.
 
-use std::{fs, sync::atomic::Ordering};
+use std::fs;
 
-use super::{brokers::Cluster, load::Load};
+use super::{brokers::Cluster, trial::Trial};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rolling_restart_refuses_nothing() {
     let mut cluster = Cluster::start(3).await;
-    cluster.topic("orders", 6, 3).await;
-    let mut load = Load::start(&cluster, "orders", 6);
-    load.more(100).await;
+    let trial = Trial::start(&cluster, 6).await;
     for number in 0..3 {
         cluster.brokers[number].stop().await;
-        load.more(50).await;
+        trial.writes_go_on().await;
         cluster.brokers[number].restart().await;
         cluster.whole().await;
     }
-    load.finish().await;
-    assert_eq!(load.outcomes().refused.load(Ordering::Relaxed), 0);
-    load.check(&cluster.api(2)).await;
-    cluster.stop_and_compare().await;
+    assert_eq!(trial.refused(), 0);
+    trial.passes(cluster).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -30,29 +26,35 @@ async fn a_number_belongs_to_one_process() {
     let status = second.exited().await;
     assert_eq!(status.code(), Some(6), "{}", second.log());
     assert!(second.log().contains("in use"), "{}", second.log());
-    cluster.topic("orders", 1, 2).await;
-    let mut load = Load::start(&cluster, "orders", 1);
-    load.more(10).await;
-    load.finish().await;
-    load.check(&cluster.api(0)).await;
+    Trial::start(&cluster, 1).await.passes(cluster).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_emptied_disk_leads_nothing_until_it_has_everything() {
     let mut cluster = Cluster::start(3).await;
-    cluster.topic("orders", 3, 3).await;
-    let mut load = Load::start(&cluster, "orders", 4);
-    load.more(300).await;
+    let trial = Trial::start(&cluster, 3).await;
     let victim = cluster.leader(0);
     cluster.brokers[victim].kill9();
     fs::remove_dir_all(cluster.brokers[victim].data_dir()).expect("emptied");
-    load.more(100).await;
+    trial.writes_go_on().await;
     cluster.brokers[victim].restart().await;
-    load.more(100).await;
-    cluster.whole().await;
-    load.finish().await;
-    load.check(&cluster.api(victim)).await;
-    cluster.stop_and_compare().await;
+    trial.goes_on().await;
+    trial.passes(cluster).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_topic_is_there_at_once() {
+    let cluster = Cluster::start(2).await;
+    let api = cluster.api(0);
+    // The other broker leads half of each, and hears of it a moment later.
+    for n in 0..20 {
+        let topic = api.topic(&format!("new-{n}"), 4).await;
+        let record = |partition| serde_json::json!({"partition": partition, "value": n});
+        let records: Vec<_> = (0..4).map(record).collect();
+        let body = serde_json::json!({"records": records}).to_string();
+        api.produce(&topic, body).await;
+        assert_eq!(api.read_by_cursor(&topic).await.len(), 4);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,8 +1,13 @@
-//! Several brokers on one Postgres, as processes: killed, stopped, restarted, while clients write and
-//! afterwards count.
+//! Several brokers on one Postgres, as processes: killed, stopped, restarted, cut off, while clients write
+//! and read and afterwards count.
 
 mod brokers;
+mod cuts;
 mod failures;
 mod load;
 mod members;
 mod moves;
+mod netns;
+mod readers;
+mod tiers;
+mod trial;

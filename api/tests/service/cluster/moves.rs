@@ -1,7 +1,5 @@
 //! Copies that move between processes while clients write.
 
-use std::sync::atomic::Ordering;
-
 use serde_json::{Value, json};
 
 use super::{brokers::Cluster, load::Load};
@@ -27,7 +25,7 @@ async fn a_broker_joins_and_another_leaves_for_good_under_load() {
     let mut cluster = Cluster::start(3).await;
     cluster.topic("orders", 12, 3).await;
     let mut load = Load::start(&cluster, "orders", 4);
-    load.more(200).await;
+    load.each(50).await;
     let operator = cluster.operator(1).await;
     assert_eq!(of_brokers(&operator, "replicas").await, [12, 12, 12]);
 
@@ -56,7 +54,7 @@ async fn a_broker_joins_and_another_leaves_for_good_under_load() {
     until_nothing_moves(&operator).await;
     assert_eq!(of_brokers(&operator, "replicas").await, [9, 9, 9, 9]);
     assert_eq!(rebalance("/cluster/rebalance").await, [Value::Null; 0]);
-    load.more(100).await;
+    load.each(25).await;
 
     let refused = operator.manage("DELETE", "/cluster/brokers/1", Value::Null);
     refused.await.problem(409, "broker_in_use");
@@ -68,9 +66,9 @@ async fn a_broker_joins_and_another_leaves_for_good_under_load() {
         state["moves"] == json!([]) && broker["replicas"] == 0 && broker["hot_bytes"] == 0
     };
     eventually("the first holds nothing", empty).await;
-    load.more(100).await;
-    assert_eq!(load.outcomes().refused.load(Ordering::Relaxed), 0);
-    assert_eq!(load.outcomes().unknown.load(Ordering::Relaxed), 0);
+    load.each(25).await;
+    assert_eq!(load.refused(), 0);
+    assert_eq!(load.unknown(), 0);
     cluster.brokers[0].stop().await;
     let removed = async || {
         let answer = operator
@@ -81,7 +79,7 @@ async fn a_broker_joins_and_another_leaves_for_good_under_load() {
     eventually("its lease is over, and it is removed", removed).await;
     assert_eq!(of_brokers(&operator, "id").await, [2, 3, 4]);
     load.finish().await;
-    load.check(&cluster.api(3)).await;
+    load.check(&cluster.api(3).read_by_cursor("/topics/orders").await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -89,7 +87,7 @@ async fn a_move_outlives_the_broker_that_it_goes_to_and_the_controller() {
     let mut cluster = Cluster::start(3).await;
     cluster.topic("orders", 6, 2).await;
     let mut load = Load::start(&cluster, "orders", 4);
-    load.more(200).await;
+    load.each(50).await;
     let operator = cluster.operator(0).await;
     let drain = operator.manage("POST", "/cluster/brokers/3/drain", Value::Null);
     drain.await.expect(200);
@@ -106,7 +104,7 @@ async fn a_move_outlives_the_broker_that_it_goes_to_and_the_controller() {
     eventually("the third holds nothing", empty).await;
     cluster.whole().await;
     load.finish().await;
-    load.check(&cluster.api(1)).await;
+    load.check(&cluster.api(1).read_by_cursor("/topics/orders").await);
     assert_eq!(of_brokers(&operator, "replicas").await, [6, 6, 0]);
     cluster.brokers[2].stop().await;
 }
