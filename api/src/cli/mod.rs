@@ -35,7 +35,7 @@ enum Command {
     /// Start a whole service in one process, with a project and a key ready to use
     Dev(settings::DevArgs),
     /// Start a node
-    Serve(settings::ServeArgs),
+    Serve(Box<settings::ServeArgs>),
     /// Manage tenants on the metadata database
     #[command(subcommand)]
     Admin(admin::Verb),
@@ -56,7 +56,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command {
         Command::Dev(args) => node::run(settings::Settings::of_dev(args)),
-        Command::Serve(args) => match settings::Settings::of_serve(args) {
+        Command::Serve(args) => match settings::Settings::of_serve(*args) {
             Ok(settings) => node::run(settings),
             Err(error) => exit::usage(&error),
         },

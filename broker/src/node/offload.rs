@@ -83,6 +83,7 @@ impl Node {
                     epoch: term.epoch,
                     summary,
                     abandoned: false,
+                    oldest: None,
                 });
                 know_start(partition, &summary);
             }

@@ -8,7 +8,7 @@ use headwater_log::{AppendError, Retention};
 use super::{Node, offload::update};
 use crate::{
     manifest::{Term, Written},
-    partition::Partition,
+    partition::{Oldest, Partition},
     placement::{RegistryError, TopicSettings},
     tier::Tier,
 };
@@ -83,34 +83,50 @@ impl Node {
         partition: &Partition,
         settings: &TopicSettings,
     ) -> Result<Option<u64>, String> {
-        if settings.retention_ms.is_none() && settings.retention_bytes.is_none() {
-            return Ok(None);
-        }
-        let Some(cold) = partition.cold_summary() else {
+        let Some(cold) = partition.known_cold() else {
             return Ok(None);
         };
-        let log_start = partition.log.log_start();
-        let oldest = tier.manifest().segments(partition.id, log_start, LOOKED_AT);
-        let oldest = oldest.await.map_err(|error| error.to_string())?;
+        let (now_ms, summary) = (self.clock.now_ms(), cold.summary);
         let hot = partition.log.segments();
-        let hot = hot.iter().filter(|segment| segment.base_offset >= cold.end);
-        let mut left = cold.bytes + hot.map(|segment| segment.bytes).sum::<u64>();
-        let now_ms = self.clock.now_ms();
-        let mut start = None;
-        for segment in &oldest {
+        let hot = hot
+            .iter()
+            .filter(|segment| segment.base_offset >= summary.end);
+        let mut left = summary.bytes + hot.map(|segment| segment.bytes).sum::<u64>();
+        let goes = |segment: &Oldest, left: u64| {
             let keep_ms = settings
                 .retention_ms
                 .map(|ms| i64::try_from(ms).unwrap_or(i64::MAX));
-            let expired = keep_ms
-                .is_some_and(|keep_ms| segment.max_timestamp_ms.saturating_add(keep_ms) < now_ms);
-            let rest = left.saturating_sub(segment.data_bytes);
-            let spare = settings.retention_bytes.is_some_and(|keep| rest >= keep);
-            if !expired && !spare {
+            let expired = |keep_ms| segment.max_timestamp_ms.saturating_add(keep_ms) < now_ms;
+            let spare = |keep| left.saturating_sub(segment.data_bytes) >= keep;
+            keep_ms.is_some_and(expired) || settings.retention_bytes.is_some_and(spare)
+        };
+        // The rows are asked only when something may go.
+        let may_go = match &cold.oldest {
+            Some(oldest) => goes(oldest, left),
+            None => settings.retention_ms.is_some() || settings.retention_bytes.is_some(),
+        };
+        if !may_go {
+            return Ok(None);
+        }
+        let log_start = partition.log.log_start();
+        let rows = tier.manifest().segments(partition.id, log_start, LOOKED_AT);
+        let rows = rows.await.map_err(|error| error.to_string())?;
+        let (mut start, mut kept) = (None, None);
+        for row in &rows {
+            let oldest = Oldest {
+                max_timestamp_ms: row.max_timestamp_ms,
+                data_bytes: row.data_bytes,
+            };
+            if !goes(&oldest, left) {
+                kept = Some(oldest);
                 break;
             }
-            left = rest;
-            start = Some(segment.end_offset);
+            left = left.saturating_sub(row.data_bytes);
+            start = Some(row.end_offset);
         }
+        let id = partition.id;
+        let epoch = cold.epoch;
+        update(partition, Term { id, epoch }, |cold| cold.oldest = kept);
         Ok(start)
     }
 }

@@ -84,6 +84,15 @@ pub(crate) struct Cold {
     pub summary: ColdSummary,
     /// Whether intents of earlier terms are given up.
     pub abandoned: bool,
+    /// The oldest segment that retention keeps, as it was seen last.
+    pub oldest: Option<Oldest>,
+}
+
+/// What retention judges a segment by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Oldest {
+    pub max_timestamp_ms: i64,
+    pub data_bytes: u64,
 }
 
 struct Writer {
@@ -154,9 +163,13 @@ impl Partition {
 
     /// What of it is in the object store, if this broker leads and has looked.
     pub fn cold_summary(&self) -> Option<ColdSummary> {
+        self.known_cold().map(|cold| cold.summary)
+    }
+
+    /// The same, with what else is known of it.
+    pub fn known_cold(&self) -> Option<Cold> {
         let epoch = self.leads_in()?;
-        let cold = self.cold.lock().filter(|cold| cold.epoch == epoch);
-        cold.map(|cold| cold.summary)
+        self.cold.lock().filter(|cold| cold.epoch == epoch)
     }
 
     pub fn high_watermark(&self) -> u64 {

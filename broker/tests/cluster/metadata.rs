@@ -8,8 +8,8 @@ use std::{
 
 use headwater_broker::{
     Answer, BrokerDirectory, BrokerId, Incarnation, PartitionId, Placement, Proposal, Registered,
-    Registration, Registry, RegistryError, Renewal, Renewed, TopicId, TopicPlacement,
-    TopicSettings,
+    Registration, Registry, RegistryError, Renewal, Renewed, TopicDescription, TopicId,
+    TopicPlacement, TopicSettings,
     controller::{BrokerState, BrokerView, relocate},
     replica::{Assignment, Leadership},
 };
@@ -165,6 +165,11 @@ impl Placement for View {
             })
         };
         ids.into_iter().map(topic).collect()
+    }
+
+    // These brokers have no object store.
+    fn describe(&self, _: TopicId) -> Option<TopicDescription> {
+        None
     }
 }
 

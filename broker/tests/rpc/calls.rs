@@ -94,6 +94,7 @@ async fn the_other_calls_arrive() {
     let state = states[0].as_ref().unwrap();
     assert_eq!((state.log_start, state.high_watermark), (1, 1));
     assert!(state.hot_bytes > 70);
+    assert_eq!(state.cold_bytes, 9);
     assert_eq!(states[1], Err(FetchError::UnknownPartition));
     assert_eq!(broker.offset_for_time(id, -3).await, Ok(7));
     assert_eq!(broker.trim(id, 1 << 50).await, Ok(1 << 50));

@@ -124,6 +124,7 @@ impl Broker for Memory {
                 log_start: 1,
                 high_watermark: log.len() as u64,
                 hot_bytes: log.iter().map(|batch| batch.len() as u64).sum(),
+                cold_bytes: 9,
             })
         });
         Box::pin(std::future::ready(states.collect()))

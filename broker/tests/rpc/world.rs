@@ -104,6 +104,10 @@ impl Placement for Directory {
     fn topics(&self) -> Vec<Arc<TopicPlacement>> {
         Vec::new()
     }
+
+    fn describe(&self, _: TopicId) -> Option<headwater_broker::TopicDescription> {
+        None
+    }
 }
 
 pub struct Server {
