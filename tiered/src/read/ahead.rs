@@ -7,7 +7,7 @@ use std::sync::Arc;
 use lru::LruCache;
 use parking_lot::Mutex;
 
-use super::blocks::{Blocks, Object};
+use super::blocks::{Blocks, Object, RUN_BYTES};
 use super::indexes::Indexes;
 use crate::format::{BLOCK_BYTES, Place};
 use crate::segment_ref::SegmentRef;
@@ -74,7 +74,7 @@ impl Ahead {
     }
 
     /// Begins to fetch what the reader will want after the blocks `wanted` of the first segment, and
-    /// these with it. Does nothing while more than half of that is on its way.
+    /// these with it. Does nothing until a whole run is wanted.
     pub fn fetch(
         &self,
         cursor: &mut Cursor,
@@ -85,7 +85,8 @@ impl Ahead {
     ) {
         let wanted_to = u64::from(wanted.end) * BLOCK_BYTES;
         let target = wanted_to + cursor.window_bytes;
-        if cursor.window_bytes == 0 || cursor.fetched_to > wanted_to + cursor.window_bytes / 2 {
+        let worth_bytes = RUN_BYTES.min(cursor.window_bytes / 2);
+        if cursor.window_bytes == 0 || cursor.fetched_to + worth_bytes > target {
             return;
         }
         let from = cursor.fetched_to.max(u64::from(wanted.start) * BLOCK_BYTES);

@@ -1,6 +1,6 @@
 //! Blocks of objects: from the cache, from a request that is under way, or by a new one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +19,7 @@ use crate::store::Store;
 
 /// Adjacent blocks that one GET fetches: 4 MiB.
 const RUN_BLOCKS: u32 = 16;
-const RUN_BYTES: usize = RUN_BLOCKS as usize * BLOCK_BYTES as usize;
+pub(super) const RUN_BYTES: u64 = RUN_BLOCKS as u64 * BLOCK_BYTES;
 
 /// A block of the data of an object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -64,10 +64,27 @@ pub(super) struct Blocks {
     /// Bytes of runs from before they are asked for until they are in the cache.
     room: Arc<Semaphore>,
     room_bytes: usize,
+    recent: Mutex<Recent>,
+    recent_bytes_max: usize,
     counters: Arc<Counters>,
 }
 
-/// A run of blocks on its way. It stays one until its blocks can be found in the cache.
+/// The runs that came last stay in memory: who reads on need not ask the disk for them.
+#[derive(Default)]
+struct Recent {
+    /// With their bytes, the oldest first.
+    runs: VecDeque<(Run, usize)>,
+    bytes: usize,
+}
+
+/// The blocks of one flight.
+struct Run {
+    object: Object,
+    numbers: Range<u32>,
+    flight: u64,
+}
+
+/// A run of blocks on its way, or one of those that came last.
 #[derive(Clone)]
 struct Flight {
     number: u64,
@@ -91,7 +108,7 @@ impl Blocks {
     ) -> Self {
         let room_bytes = options
             .in_flight_bytes_max
-            .clamp(2 * RUN_BYTES, u32::MAX as usize);
+            .clamp(2 * RUN_BYTES as usize, u32::MAX as usize);
         Self {
             store,
             slab: slab.map(Arc::new),
@@ -99,6 +116,8 @@ impl Blocks {
             flights_begun: AtomicU64::new(0),
             room: Arc::new(Semaphore::new(room_bytes)),
             room_bytes,
+            recent: Mutex::default(),
+            recent_bytes_max: options.recent_bytes_max(),
             counters,
         }
     }
@@ -272,32 +291,57 @@ impl Blocks {
         }
         let leaving = Leaving {
             blocks: self.clone(),
-            object: object.clone(),
-            run: run.clone(),
-            flight: flight.number,
+            run: Some(Run {
+                object: object.clone(),
+                numbers: run.clone(),
+                flight: flight.number,
+            }),
         };
+        let object = object.clone();
         tokio::spawn(async move {
-            let leaving = leaving;
             let blocks = &leaving.blocks;
-            let fetched = blocks.fetch(&leaving.object, &run, room).await;
-            let (result, room) = match fetched {
-                Ok((bytes, room)) => (Ok(bytes), Some(room)),
-                Err(error) => (Err(error), None),
-            };
-            land.send_replace(Some(result.clone()));
-            if let (Ok(bytes), Some(slab)) = (result, blocks.slab.clone()) {
-                let object = leaving.object.clone();
-                let keep = move || {
-                    for (number, block) in run.zip(bytes.chunks(BLOCK_BYTES as usize)) {
-                        slab.write(object.block(number), block);
-                    }
-                };
-                // A failing disk is told by the slab.
-                let _ = tokio::task::spawn_blocking(keep).await;
+            match blocks.fetch(&object, &run, room).await {
+                Ok((bytes, room)) => {
+                    let run_bytes = bytes.len();
+                    land.send_replace(Some(Ok(bytes.clone())));
+                    blocks.keep(object, run, bytes).await;
+                    drop(room);
+                    leaving.stay(run_bytes);
+                }
+                Err(error) => {
+                    land.send_replace(Some(Err(error)));
+                }
             }
-            drop(room);
         });
         flight
+    }
+
+    /// Writes a run to the cache.
+    async fn keep(&self, object: Object, run: Range<u32>, bytes: Bytes) {
+        let Some(slab) = self.slab.clone() else {
+            return;
+        };
+        let write = move || {
+            for (number, block) in run.zip(bytes.chunks(BLOCK_BYTES as usize)) {
+                slab.write(object.block(number), block);
+            }
+        };
+        // A failing disk is told by the slab.
+        let _ = tokio::task::spawn_blocking(write).await;
+    }
+
+    /// Takes a run off the list of flights, but for blocks that are another one's since `forget`.
+    fn take_off(&self, run: &Run) {
+        let mut flights = self.flights.lock();
+        for number in run.numbers.clone() {
+            let block = run.object.block(number);
+            if flights
+                .get(&block)
+                .is_some_and(|flight| flight.number == run.flight)
+            {
+                flights.remove(&block);
+            }
+        }
     }
 
     async fn fetch(
@@ -326,26 +370,38 @@ impl Blocks {
     }
 }
 
-/// Takes a flight out of the list, whatever becomes of its task.
+/// Takes a flight off the list, whatever becomes of its task.
 struct Leaving {
     blocks: Arc<Blocks>,
-    object: Object,
-    run: Range<u32>,
-    flight: u64,
+    run: Option<Run>,
+}
+
+impl Leaving {
+    /// Leaves the run on the list until others have come.
+    fn stay(mut self, run_bytes: usize) {
+        let Some(run) = self.run.take() else { return };
+        let mut gone = Vec::new();
+        {
+            let mut recent = self.blocks.recent.lock();
+            recent.bytes += run_bytes;
+            recent.runs.push_back((run, run_bytes));
+            while recent.bytes > self.blocks.recent_bytes_max
+                && let Some((run, run_bytes)) = recent.runs.pop_front()
+            {
+                recent.bytes -= run_bytes;
+                gone.push(run);
+            }
+        }
+        for run in gone {
+            self.blocks.take_off(&run);
+        }
+    }
 }
 
 impl Drop for Leaving {
     fn drop(&mut self) {
-        let mut flights = self.blocks.flights.lock();
-        for number in self.run.clone() {
-            let block = self.object.block(number);
-            // After `forget` it may be another one's.
-            if flights
-                .get(&block)
-                .is_some_and(|flight| flight.number == self.flight)
-            {
-                flights.remove(&block);
-            }
+        if let Some(run) = &self.run {
+            self.blocks.take_off(run);
         }
     }
 }

@@ -45,10 +45,10 @@ impl ColdReader {
     pub fn new(store: Store, options: ColdReaderOptions) -> Self {
         let counters = Arc::new(Counters::default());
         let slab = slab::Slab::create(&options);
-        let read_ahead_bytes_max = slab.as_ref().map_or(0, |slab| {
-            // More would push out what it has just fetched.
-            options.read_ahead_bytes_max.min(slab.capacity_bytes() / 4)
-        });
+        // More would push out what it has just fetched.
+        let cache_bytes = slab.as_ref().map_or(0, |slab| slab.capacity_bytes());
+        let kept_bytes = (options.recent_bytes_max() as u64 / 2).max(cache_bytes / 4);
+        let read_ahead_bytes_max = options.read_ahead_bytes_max.min(kept_bytes);
         Self {
             blocks: Arc::new(Blocks::new(store.clone(), slab, &options, counters.clone())),
             indexes: Indexes::new(store.clone(), options.index_bytes_max, counters.clone()),

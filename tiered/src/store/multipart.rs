@@ -1,12 +1,12 @@
 //! Writing an object that is too large for one request.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use bytes::Bytes;
-use object_store::MultipartId;
-use object_store::MultipartUpload;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
-use object_store::{ObjectStoreExt, PutPayload};
-use std::sync::Arc;
+use object_store::{MultipartId, MultipartUpload, ObjectStoreExt, PutPayload};
 use tokio::task::JoinSet;
 
 use super::Store;
@@ -126,13 +126,22 @@ impl Multipart {
                 }
                 sent.sort_unstable_by_key(|(number, _)| *number);
                 let ids: Vec<_> = sent.iter().map(|(_, id)| id.clone()).collect();
+                let tries = AtomicU32::new(0);
                 let complete = || async {
+                    tries.fetch_add(1, Ordering::Relaxed);
                     let ids = ids.clone();
                     parts.complete_multipart(&self.path, id, ids).await
                 };
-                let finished = bounds.call(&what, complete).await;
-                if let Err(error) = finished {
-                    was_finished(&self.store, &self.key, self.size_bytes, error).await?;
+                if let Err(error) = bounds.call(&what, complete).await {
+                    // An earlier try may have been applied, or is being applied: that the store now
+                    // knows of no such upload, whatever it calls that, says nothing.
+                    let found = self.store.size_bytes(&self.key, &bounds).await;
+                    if found != Ok(self.size_bytes) {
+                        return Err(match tries.into_inner() {
+                            1 => forgotten(error),
+                            _ => StoreError::unavailable(error.to_string()),
+                        });
+                    }
                 }
             }
             Way::File(upload) => {
@@ -193,21 +202,6 @@ fn forgotten(error: StoreError) -> StoreError {
     match error.kind() {
         StoreErrorKind::NotFound => StoreError::unavailable(error.to_string()),
         _ => error,
-    }
-}
-
-/// The answer to an earlier try may have been lost: then the upload is unknown to the store and the
-/// object is there. Nobody else writes to its name.
-async fn was_finished(
-    store: &Store,
-    key: &str,
-    size_bytes: u64,
-    error: StoreError,
-) -> Result<(), StoreError> {
-    let found = store.size_bytes(key, &store.options().foreground).await;
-    match found == Ok(size_bytes) {
-        true => Ok(()),
-        false => Err(forgotten(error)),
     }
 }
 

@@ -10,6 +10,14 @@ use crate::source::{Random, Source, next_offset, read_all, reader};
 
 const BLOCK_BYTES: u64 = 256 << 10;
 
+/// A reader that keeps nothing in memory: what is not on its way is read from the disk.
+fn from_disk(store: &Store, cache_bytes_max: u64) -> (ColdReader, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = ColdReaderOptions::new(dir.path(), cache_bytes_max);
+    options.in_flight_bytes_max = 0;
+    (ColdReader::new(store.clone(), options), dir)
+}
+
 fn memory() -> Store {
     Store::open("memory:", StoreOptions::default()).unwrap()
 }
@@ -25,7 +33,7 @@ async fn uploaded(store: &Store, bytes: usize) -> (Arc<Source>, SegmentRef) {
 async fn many_readers_in_a_small_cache() {
     let store = memory();
     let (source, segment) = uploaded(&store, 12 << 20).await;
-    let (cold, dir) = reader(&store, 5 * BLOCK_BYTES);
+    let (cold, dir) = from_disk(&store, 5 * BLOCK_BYTES);
     let cold = Arc::new(cold);
     let readers = (0..16).map(|number| {
         let (cold, source, segment) = (cold.clone(), source.clone(), segment.clone());
@@ -104,7 +112,7 @@ async fn reading_on_is_read_ahead_for() {
 async fn a_flipped_bit_in_the_cache_heals() {
     let store = memory();
     let (source, segment) = uploaded(&store, 2 << 20).await;
-    let (cold, dir) = reader(&store, 16 << 20);
+    let (cold, dir) = from_disk(&store, 16 << 20);
     let segments = [segment];
     assert!(read_all(&cold, &segments, 0, 1 << 20).await == source.batches);
     settled(&cold, segments[0].data_bytes).await;
