@@ -211,3 +211,22 @@ async fn a_store_that_fails_loses_nothing_and_is_waited_for() {
     let rows = api.read_partition(&path, 0).await;
     assert_eq!(numbers(&rows), (0..510).collect::<Vec<_>>());
 }
+
+#[tokio::test]
+async fn a_store_of_another_cluster_is_left_alone() {
+    let mut server = eager().started().await;
+    server.stop().await;
+    let store = server.data_dir().join("objects");
+    std::fs::create_dir_all(&store).expect("made");
+    let claim = r#"{"format":1,"cluster_id":"somebody-elses"}"#;
+    std::fs::write(store.join("headwater.json"), claim).expect("written");
+    server.restart().await;
+    let api = server.api();
+    let path = small_segments(&api, "mine", 1).await;
+    write(&api, &path, 0, 300).await;
+    let told = async || server.log().contains("belongs to cluster somebody-elses");
+    eventually("it is told why nothing is uploaded", told).await;
+    assert_eq!(objects(&store), 0);
+    let rows = api.read_partition(&path, 0).await;
+    assert_eq!(numbers(&rows), (0..300).collect::<Vec<_>>());
+}

@@ -113,7 +113,13 @@ pub async fn join(
             "this broker's disk is another one, or an older copy, than it had: its copies are made anew"
         );
     }
-    node.join(registered.incarnation, registry.clone(), network);
+    let cluster_id = registered.cluster_id.clone();
+    node.join(
+        cluster_id,
+        registered.incarnation,
+        registry.clone(),
+        network,
+    );
     let contact = Arc::new(Contact::default());
     contact.answered();
     if member.shared {

@@ -104,6 +104,7 @@ pub struct Node {
 
 /// What a broker has once it is registered.
 struct Joined {
+    cluster_id: String,
     incarnation: Incarnation,
     registry: Arc<dyn Registry>,
     network: Arc<dyn Network>,
@@ -184,11 +185,13 @@ impl Node {
     /// it the node takes no roles. Only the first call counts.
     pub fn join(
         &self,
+        cluster_id: String,
         incarnation: Incarnation,
         registry: Arc<dyn Registry>,
         network: Arc<dyn Network>,
     ) {
         let joined = Joined {
+            cluster_id,
             incarnation,
             registry,
             network,

@@ -46,6 +46,13 @@ async fn round(node: &Weak<Node>, tier: &Tier) -> bool {
     let Some(node) = node.upgrade().filter(|node| !node.stopped()) else {
         return false;
     };
+    let Some(joined) = node.joined.get() else {
+        return true;
+    };
+    if let Err(error) = tier.claim(&joined.cluster_id).await {
+        tracing::warn!(%error, "nothing is written to the object store");
+        return true;
+    }
     if let Err(error) = node.look_at_store(tier).await {
         tracing::warn!(%error, "the rows of cold segments cannot be read now");
         return true;

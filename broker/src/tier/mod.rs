@@ -9,12 +9,12 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use headwater_tiered::{Bandwidth, ColdReader, ColdReaderOptions, ColdStats, Store};
+use headwater_tiered::{Bandwidth, ColdReader, ColdReaderOptions, ColdStats, Store, StoreError};
 use tokio::sync::Semaphore;
 
 use crate::manifest::Manifest;
@@ -46,6 +46,7 @@ pub struct Tier {
     bandwidth: Option<Bandwidth>,
     reads: Semaphore,
     object_delete_delay: Duration,
+    is_claimed: AtomicBool,
     uploaded_bytes: AtomicU64,
     failed_uploads: AtomicU64,
     backlog_bytes: AtomicU64,
@@ -76,6 +77,7 @@ impl Tier {
             bandwidth: options.upload_bytes_per_second.map(Bandwidth::new),
             reads: Semaphore::new(READS_MAX),
             object_delete_delay: options.object_delete_delay,
+            is_claimed: AtomicBool::new(false),
             uploaded_bytes: AtomicU64::new(0),
             failed_uploads: AtomicU64::new(0),
             backlog_bytes: AtomicU64::new(0),
@@ -90,6 +92,19 @@ impl Tier {
     /// The store.
     pub(crate) fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Makes sure that the store is this cluster's before anything is written to it: two clusters would
+    /// take each other's objects for strays.
+    ///
+    /// # Errors
+    /// It is another's, or does not answer.
+    pub(crate) async fn claim(&self, cluster_id: &str) -> Result<(), StoreError> {
+        if !self.is_claimed.load(Ordering::Relaxed) {
+            self.store.claim(cluster_id).await?;
+            self.is_claimed.store(true, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     pub(crate) fn object_delete_delay(&self) -> Duration {

@@ -1,12 +1,19 @@
 //! Cold segments in a cluster: whoever leads reads and goes on uploading, and a broker that lost its disk
 //! begins where the leader's disk does.
 
-use std::fs;
+use std::{
+    fs,
+    path::Path,
+    process::{Child, Command, Stdio},
+};
 
 use serde_json::{Value, json};
 
 use super::{brokers::Cluster, load::Load};
-use crate::{client::Api, harness::eventually};
+use crate::{
+    client::Api,
+    harness::{eventually, free_port, repository},
+};
 
 /// What `partitions` of a topic says of all of them.
 async fn sums(api: &Api, path: &str) -> (u64, u64) {
@@ -73,4 +80,74 @@ async fn leaders_change_and_disks_are_lost_while_segments_move() {
     for broker in &mut cluster.brokers {
         broker.stop().await;
     }
+}
+
+/// An S3-compatible server on a directory, that ends with this.
+struct ObjectServer(Child);
+
+impl ObjectServer {
+    fn start(directory: &Path, port: u16) -> Self {
+        let program = repository().join("target/tools/bin/s3s-fs");
+        assert!(program.exists(), "run `make object-stores` first");
+        let mut command = Command::new(program);
+        command
+            .args(["--host", "127.0.0.1", "--port", &port.to_string()])
+            .args(["--access-key", "a-key", "--secret-key", "a-secret"])
+            .arg(directory)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        Self(command.spawn().expect("it starts"))
+    }
+}
+
+impl Drop for ObjectServer {
+    fn drop(&mut self) {
+        self.0.kill().expect("killed");
+        self.0.wait().expect("gone");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_dies_stops_cold_reads_alone() {
+    let directory = tempfile::tempdir().expect("a directory");
+    fs::create_dir(directory.path().join("bucket")).expect("made");
+    let port = free_port();
+    let store = ObjectServer::start(directory.path(), port);
+    let mut cluster = Cluster::start_with(
+        None,
+        1,
+        &[
+            ("HEADWATER_OBJECT_STORE", "s3://bucket/here"),
+            ("HEADWATER_MAINTENANCE_INTERVAL", "100ms"),
+            ("AWS_ENDPOINT", &format!("http://127.0.0.1:{port}")),
+            ("AWS_ALLOW_HTTP", "true"),
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", "a-key"),
+            ("AWS_SECRET_ACCESS_KEY", "a-secret"),
+        ],
+    )
+    .await;
+    let path = "/topics/orders";
+    let body = json!({"config": {"segment_bytes": 65536, "local_retention_bytes": 65536}});
+    let made = cluster.api(0).send("PUT", path, body.to_string()).await;
+    made.expect(201);
+    let mut load = Load::start_padded(&cluster, "orders", 3, 4_000);
+    until_cold(&cluster.api(0), path).await;
+    drop(store);
+    // Nothing is in the cache after a restart.
+    cluster.brokers[0].stop().await;
+    cluster.brokers[0].restart().await;
+    let api = cluster.api(0);
+    let first = format!("{path}/partitions/0/records?offset=0");
+    let problem = api.get(&first).await.problem(503, "unavailable");
+    assert_eq!(problem["retryable"], true);
+    load.each(50).await;
+    let hot = api.get(&format!("{path}/records?from=tail-5")).await;
+    assert_eq!(hot.expect(200).rows().len(), 5);
+    let _store = ObjectServer::start(directory.path(), port);
+    let readable = async || api.get(&first).await.status == 200;
+    eventually("the store is back", readable).await;
+    load.finish().await;
+    load.check(&api.read_by_cursor(path).await);
+    cluster.brokers[0].stop().await;
 }
