@@ -132,6 +132,8 @@ async fn a_store_that_dies_stops_cold_reads_alone() {
     let made = cluster.api(0).send("PUT", path, body.to_string()).await;
     made.expect(201);
     let mut load = Load::start_padded(&cluster, "orders", 3, 4_000);
+    load.each(150).await;
+    load.finish().await;
     until_cold(&cluster.api(0), path).await;
     drop(store);
     // Nothing is in the cache after a restart.
@@ -141,13 +143,16 @@ async fn a_store_that_dies_stops_cold_reads_alone() {
     let first = format!("{path}/partitions/0/records?offset=0");
     let problem = api.get(&first).await.problem(503, "unavailable");
     assert_eq!(problem["retryable"], true);
-    load.each(50).await;
+    cluster.topic("others", 2, 1).await;
+    let mut others = Load::start(&cluster, "others", 3);
+    others.each(50).await;
     let hot = api.get(&format!("{path}/records?from=tail-5")).await;
     assert_eq!(hot.expect(200).rows().len(), 5);
     let _store = ObjectServer::start(directory.path(), port);
     let readable = async || api.get(&first).await.status == 200;
     eventually("the store is back", readable).await;
-    load.finish().await;
+    others.finish().await;
+    assert_eq!((others.refused(), others.unknown()), (0, 0));
     load.check(&api.read_by_cursor(path).await);
     cluster.brokers[0].stop().await;
 }
