@@ -29,11 +29,15 @@ impl Node {
             }
         }
         let mut bytes_left = fetch.bytes_max;
+        let mut cold_failure = None;
         let mut fetched = Vec::with_capacity(partitions.len());
         for (position, partition) in fetch.positions.iter().zip(partitions) {
             let result = match partition {
                 Ok(partition) => match self.readable_end(&partition).await {
-                    Ok(end) => self.read(&partition, position, end, bytes_left).await,
+                    Ok(end) => {
+                        self.read(&partition, position, end, bytes_left, &mut cold_failure)
+                            .await
+                    }
                     Err(error) => Err(error),
                 },
                 Err(error) => Err(error),
@@ -52,6 +56,7 @@ impl Node {
         position: &FetchPosition,
         high_watermark: u64,
         bytes_left: usize,
+        cold_failure: &mut Option<FetchError>,
     ) -> Result<Fetched, FetchError> {
         let (log, offset) = (&partition.log, position.offset);
         let log_start = log.log_start();
@@ -72,7 +77,15 @@ impl Node {
                 Ok(batches) => batches,
                 Err(ReadError::NotLocal { local_start }) => {
                     let tier = self.tier.get().ok_or_else(|| no_store(local_start))?;
-                    tier.read(partition.id, offset, bytes_max).await?
+                    // A store that has just failed is not waited for again, for each partition anew.
+                    if let Some(failure) = cold_failure {
+                        return Err(failure.clone());
+                    }
+                    let read = tier.read(partition.id, offset, bytes_max).await;
+                    read.inspect_err(|error| {
+                        let passes = matches!(error, FetchError::Unavailable(_));
+                        *cold_failure = passes.then(|| error.clone());
+                    })?
                 }
                 Err(error) => return Err(partition.fetch_error(error)),
             }

@@ -90,6 +90,7 @@ impl Node {
                     epoch: term.epoch,
                     summary,
                     abandoned: false,
+                    retired_below: 0,
                     oldest: None,
                 });
                 know_start(partition, &summary);

@@ -39,16 +39,17 @@ impl Node {
         term: Term,
         settings: &TopicSettings,
     ) -> Result<(), String> {
-        let Some(cold) = partition.cold_summary() else {
+        let Some(known) = partition.known_cold() else {
             return Ok(());
         };
+        let cold = known.summary;
         if cold.segments > 0 {
             if let Some(start) = self.wanted_start(tier, partition, settings).await? {
                 let log = partition.log.clone();
                 blocking(move || log.trim(start).map(|_| ())).await?;
                 partition.tell_sessions_later();
             }
-            if partition.log.log_start() > cold.start {
+            if partition.log.log_start() > cold.start.max(known.retired_below) {
                 retire(tier, partition, term)
                     .await
                     .map_err(|e| e.to_string())?;
@@ -139,7 +140,10 @@ async fn retire(tier: &Tier, partition: &Partition, term: Term) -> Result<(), Re
     }
     let summaries = tier.manifest().summaries(vec![term.id]).await?;
     if let Some(summary) = summaries.into_iter().next() {
-        update(partition, term, |cold| cold.summary = summary);
+        update(partition, term, |cold| {
+            cold.summary = summary;
+            cold.retired_below = log_start;
+        });
     }
     Ok(())
 }

@@ -84,6 +84,8 @@ pub(crate) struct Cold {
     pub summary: ColdSummary,
     /// Whether intents of earlier terms are given up.
     pub abandoned: bool,
+    /// What ends at or before this has been retired.
+    pub retired_below: u64,
     /// The oldest segment that retention keeps, as it was seen last.
     pub oldest: Option<Oldest>,
 }

@@ -27,6 +27,15 @@ impl Tier {
         for is_last in [false, true] {
             let found = self.windows.at(self.manifest(), id, offset).await;
             let (window, at) = found.map_err(unavailable)?;
+            if window
+                .get(at)
+                .is_none_or(|first| first.base_offset > offset)
+            {
+                tracing::error!(partition = %id, offset, "no row says which object has this offset");
+                return Err(FetchError::Unavailable(format!(
+                    "offset {offset} is in no object that the metadata knows of"
+                )));
+            }
             match self.reader.read(&window[at..], offset, bytes_max).await {
                 // The rows may be from before another object took its place.
                 Err(ReadError::Store(error))
