@@ -33,7 +33,7 @@ impl Node {
             };
             match partition.learn(&row) {
                 // It took part in an earlier term, and in this one others have all that counts.
-                Learned::NewEpoch(epoch) if !row.replicas.contains(&self.id) => {
+                Learned::NewEpoch(epoch) if self.is_elsewhere(&row) => {
                     gone.push((id, epoch));
                 }
                 Learned::NewEpoch(epoch) => {
@@ -97,7 +97,14 @@ impl Node {
     /// Whether the disk has a copy from an earlier term of a partition that is elsewhere now.
     fn has_moved_away(&self, id: PartitionId, row: &Assignment) -> bool {
         let log = self.log.existing(id);
-        log.is_some_and(|log| log.seen_epoch() < row.epoch && log.next_offset() > 0)
+        let is_older = log.is_some_and(|log| log.seen_epoch() < row.epoch && log.next_offset() > 0);
+        is_older && self.is_elsewhere(row)
+    }
+
+    /// Whether others have the partition. A row that names nobody says nothing: it stands for one that
+    /// could not be read, and is no reason to remove anything.
+    fn is_elsewhere(&self, row: &Assignment) -> bool {
+        !row.replicas.is_empty() && !row.replicas.contains(&self.id)
     }
 
     /// Has a copy looked at whose move may have changed: it may fetch now, or another may.

@@ -6,10 +6,7 @@ use std::{collections::HashMap, time::Duration};
 use headwater_log::PartitionId;
 
 use super::Node;
-use crate::{
-    controller::{BrokerState, onward},
-    placement::BrokerId,
-};
+use crate::{controller::onward, placement::BrokerId};
 
 /// How long appends wait for members that say nothing, in times that a copy may be behind. Longer
 /// than the metadata takes to hear of a broker's death: who lives by its word then is cut off.
@@ -56,8 +53,7 @@ impl Node {
         let brokers = self.placement.brokers();
         let is_mute = |broker: BrokerId| {
             let view = brokers.views.get(&broker);
-            view.is_some_and(|view| view.state != BrokerState::Fenced)
-                && !self.hears(broker, self.lag_max)
+            view.is_some_and(|view| view.state.is_live()) && !self.hears(broker, self.lag_max)
         };
         let unsettled: Vec<PartitionId> = self.unsettled.lock().iter().copied().collect();
         let mut led = Vec::new();

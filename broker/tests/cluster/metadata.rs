@@ -99,6 +99,23 @@ impl Metadata {
         self.changed.send_replace(());
     }
 
+    /// A row that could not be read, as nodes see it: nobody has the partition.
+    pub fn blank(&self, id: PartitionId) {
+        let mut state = self.state.lock();
+        let row = Assignment {
+            replicas: Vec::new(),
+            target: None,
+            leader: None,
+            epoch: state.rows[&id].epoch + 1,
+            in_sync: Vec::new(),
+            partition_epoch: state.rows[&id].partition_epoch + 1,
+            min_insync_replicas: 1,
+        };
+        state.rows.insert(id, Arc::new(row));
+        drop(state);
+        self.changed.send_replace(());
+    }
+
     /// Has a partition's copies move.
     pub fn relocate(&self, id: PartitionId, target: &[BrokerId]) {
         let mut state = self.state.lock();

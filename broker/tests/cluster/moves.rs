@@ -152,3 +152,30 @@ async fn how_far_a_move_has_come_is_told() {
     until_on(&brokers, id, &[1, 3]).await;
     assert_eq!(moving(1).await, []);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_names_nobody_removes_nothing() {
+    let brokers = Brokers::start(&[1, 2]).await;
+    let id = partition(1, 0);
+    brokers.metadata.create(id, &[1], 1);
+    write_anywhere(&brokers, id, &numbered(0..10)).await;
+    brokers.metadata.blank(id);
+    let refused = async || {
+        let node = brokers.node(1);
+        produce(&node, id, batch("refused", Producer::NONE), Acks::Quorum).await
+            == Err(ProduceError::NotLeader)
+    };
+    brokers.until("nobody leads", refused).await;
+    assert!(bytes(&brokers, 1).await > 0);
+    // Nor does it after a restart.
+    brokers.stop(1).await;
+    assert!(directory(&brokers, 1, id).exists());
+    brokers.add(1).await;
+    brokers.metadata.drain(2);
+    brokers
+        .until("the row is looked at", async || {
+            brokers.node(1).incarnation() == Some(2)
+        })
+        .await;
+    assert!(directory(&brokers, 1, id).exists());
+}

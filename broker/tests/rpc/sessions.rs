@@ -209,11 +209,13 @@ async fn a_session_ends_at_both_ends() {
             .await
             .unwrap();
     }
-    drop(leader);
+    // While it still listens: who stops listening ends the session at once.
+    drop(leader.outgoing);
     for _ in 0..5 {
         assert!(follower.incoming.recv().await.is_some());
     }
     follower_ended(follower).await;
+    drop(leader.incoming);
 }
 
 #[tokio::test(flavor = "multi_thread")]
