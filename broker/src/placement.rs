@@ -204,6 +204,15 @@ pub struct TopicPlacement {
     pub settings: TopicSettings,
 }
 
+impl TopicPlacement {
+    /// The partitions with their names.
+    pub fn rows(&self) -> impl Iterator<Item = (PartitionId, &Arc<Assignment>)> {
+        let topic = self.id;
+        let id = move |partition| PartitionId { topic, partition };
+        (0..).map(id).zip(&self.partitions)
+    }
+}
+
 /// The settings of a topic that a broker acts on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TopicSettings {

@@ -222,14 +222,13 @@ impl Settings {
         let default_internal = SocketAddr::from(([127, 0, 0, 1], 7070));
         let data_dir = args.data_dir.or(file.text("data_dir")?.map(PathBuf::from));
         let database = args.database.or(file.text("database")?);
-        let object_delete_delay = match args.common.object_delete_delay {
-            Some(delay) => Some(delay),
-            None => file.duration("object_delete_delay")?,
-        };
-        let upload_bytes_per_second = match args.upload_bytes_per_second {
-            Some(bytes) => Some(bytes),
-            None => file.parsed("upload_bytes_per_second")?,
-        };
+        // What a flag says is taken out of the file all the same: it is not unknown.
+        let object_delete_delay = file.duration("object_delete_delay")?;
+        let object_delete_delay = args.common.object_delete_delay.or(object_delete_delay);
+        let upload_bytes_per_second = file.parsed("upload_bytes_per_second")?;
+        let upload_bytes_per_second = args.upload_bytes_per_second.or(upload_bytes_per_second);
+        let maintenance_interval = file.duration("maintenance_interval")?;
+        let maintenance_interval = args.common.maintenance_interval.or(maintenance_interval);
         let cache_bytes = args.cache_bytes.or(file.parsed("cache_bytes")?);
         let url = args.object_store.or(file.text("object_store")?);
         let tier = url.filter(|_| is_broker).map(|url| TierSettings {
@@ -262,12 +261,7 @@ impl Settings {
                 false => data_dir.unwrap_or_default(),
             },
             database: database.ok_or("database: say where metadata is kept, by --database")?,
-            maintenance_interval: match args.common.maintenance_interval {
-                Some(interval) => interval,
-                None => file
-                    .duration("maintenance_interval")?
-                    .unwrap_or(MAINTENANCE_INTERVAL),
-            },
+            maintenance_interval: maintenance_interval.unwrap_or(MAINTENANCE_INTERVAL),
             log_level: args
                 .common
                 .log_level

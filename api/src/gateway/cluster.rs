@@ -144,9 +144,7 @@ impl Gateway {
         if !known.map_err(unavailable)? {
             return Err(broker_not_found());
         }
-        let rows = BrokerRow::all(&mut change).await.map_err(unavailable)?;
-        let row = rows.into_iter().find(|row| row.id == i64::from(broker));
-        let row = row.ok_or_else(broker_not_found)?;
+        let row = broker_row(&mut change, broker).await?;
         let info = self.count_partitions().of(row, &holdings);
         if intent.dry_run {
             return Ok(info);
@@ -177,9 +175,7 @@ impl Gateway {
         broker: BrokerId,
     ) -> Result<(), Problem> {
         let mut change = self.begin(intent).await?;
-        let rows = BrokerRow::all(&mut change).await.map_err(unavailable)?;
-        let row = rows.into_iter().find(|row| row.id == i64::from(broker));
-        let row = row.ok_or_else(broker_not_found)?;
+        let row = broker_row(&mut change, broker).await?;
         let in_use = |why: String| Err(Problem::new(Code::BrokerInUse, why));
         if row.view().state.is_live() {
             return in_use(format!("broker {broker} is live: stop it first"));
@@ -225,7 +221,7 @@ impl Gateway {
     fn count_partitions(&self) -> Counts {
         let mut counts = Counts::default();
         for topic in Placement::topics(&*self.catalog) {
-            for (partition, place) in (0..).zip(&topic.partitions) {
+            for (id, place) in topic.rows() {
                 match place.leader {
                     Some(leader) => *counts.leaders.entry(leader.broker).or_default() += 1,
                     None => counts.offline += 1,
@@ -235,9 +231,8 @@ impl Gateway {
                 }
                 counts.under_replicated += u64::from(is_under_replicated(place));
                 if let Some(target) = &place.target {
-                    let topic = topic.id;
                     counts.moves.push(PartitionMove {
-                        id: PartitionId { topic, partition },
+                        id,
                         replicas: place.replicas.clone(),
                         target: target.clone(),
                         held: None,
@@ -260,6 +255,12 @@ impl Counts {
             row,
         }
     }
+}
+
+async fn broker_row(change: &mut Change, broker: BrokerId) -> Result<BrokerRow, Problem> {
+    let rows = BrokerRow::all(change).await.map_err(unavailable)?;
+    let row = rows.into_iter().find(|row| row.id == i64::from(broker));
+    row.ok_or_else(broker_not_found)
 }
 
 /// What the leaders say of their partitions.

@@ -34,9 +34,7 @@ impl Gateway {
         let brokers = self.catalog.brokers();
         let mut rows: Vec<(PartitionId, Arc<Assignment>, u64)> = Vec::new();
         for topic in Placement::topics(&*self.catalog) {
-            for (partition, row) in (0..).zip(&topic.partitions) {
-                let topic = topic.id;
-                let id = PartitionId { topic, partition };
+            for (id, row) in topic.rows() {
                 let bytes = held.get(&id).map_or(0, |held| held.bytes);
                 rows.push((id, row.clone(), bytes));
             }

@@ -288,7 +288,7 @@ impl Gateway {
         states.iter().flatten().map(bytes).sum()
     }
 
-    /// The same in partitions that this broker leads. Each broker accounts for its own.
+    /// Bytes in both tiers of the partitions that this broker leads. Each broker accounts for its own.
     pub async fn own_stored(&self, topic: &Topic) -> Stored {
         let led = |partition: &u32| topic.leader_of(*partition) == Some(self.broker_id);
         let partitions = (0..topic.partitions()).filter(led).collect();

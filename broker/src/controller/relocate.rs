@@ -88,11 +88,10 @@ impl Spread {
     /// Gives the copies of brokers that leave to others, where there are any that have none.
     #[must_use]
     pub fn evacuated(mut self) -> Self {
-        let leaving = self.leaving.clone();
         for partition in 0..self.partitions.len() {
             for place in 0..self.partitions[partition].replicas.len() {
                 let mut rest = self.partitions[partition].replicas.clone();
-                let leaves = leaving.contains(&rest.remove(place));
+                let leaves = self.leaving.contains(&rest.remove(place));
                 if leaves && let Some(to) = pick(&self.brokers, &rest, place == 0) {
                     self.hand(partition, place, self.brokers[to].id);
                 }

@@ -131,13 +131,8 @@ impl Plan {
     fn of(node: &Node) -> Self {
         let brokers = node.placement().brokers();
         let topics = node.placement().topics();
-        let mut rows = BTreeMap::new();
-        for topic in &topics {
-            for (partition, row) in (0..).zip(&topic.partitions) {
-                let topic = topic.id;
-                rows.insert(PartitionId { topic, partition }, &**row);
-            }
-        }
+        let rows = topics.iter().flat_map(|topic| topic.rows());
+        let rows: BTreeMap<_, _> = rows.map(|(id, row)| (id, &**row)).collect();
         let elected = rows.iter().filter_map(|(id, row)| {
             let new = controller::next(row, &brokers.views)?;
             Some(proposal(*id, row, new))

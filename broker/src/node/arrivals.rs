@@ -84,7 +84,7 @@ impl Arrivals {
         }
     }
 
-    /// Whether somebody comes or waits: what is nothing to do with moves asks no further.
+    /// Whether nobody comes or waits: most of the time nothing moves, and nobody asks further.
     pub fn is_idle(&self) -> bool {
         let state = self.state.lock();
         state.coming.is_empty() && state.waiting.is_empty()

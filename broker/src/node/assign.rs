@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use headwater_log::PartitionId;
 
-use super::Node;
+use super::{Node, blocking};
 use crate::{
     error::NodeError,
     look::look_until,
@@ -132,10 +132,8 @@ impl Node {
 
     fn leads_sole_copies(&self) -> bool {
         self.placement.topics().iter().all(|topic| {
-            let mut rows = (0..).zip(&topic.partitions);
-            rows.all(|(partition, row)| {
-                let topic = topic.id;
-                let led = || self.topics.existing(PartitionId { topic, partition });
+            topic.rows().all(|(id, row)| {
+                let led = || self.topics.existing(id);
                 row.replicas != [self.id] || led().is_some_and(|partition| partition.leads())
             })
         })
@@ -163,14 +161,4 @@ impl Node {
         });
         Some(made)
     }
-}
-
-/// Does to the log what blocks.
-async fn blocking(
-    work: impl FnOnce() -> Result<(), headwater_log::AppendError> + Send + 'static,
-) -> Result<(), NodeError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|_| NodeError("the start of a term was cancelled".into()))?
-        .map_err(|error| NodeError(error.to_string()))
 }

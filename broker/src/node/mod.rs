@@ -483,10 +483,17 @@ impl Broker for Node {
             let ids: Vec<_> = (0..partitions)
                 .map(|partition| PartitionId { topic, partition })
                 .collect();
-            tokio::task::spawn_blocking(move || log.drop_partitions(&ids))
-                .await
-                .map_err(|_| NodeError("the removal was cancelled".into()))?
-                .map_err(|error| NodeError(error.to_string()))
+            blocking(move || log.drop_partitions(&ids)).await
         })
     }
+}
+
+/// Does to the log what blocks.
+async fn blocking(
+    work: impl FnOnce() -> Result<(), AppendError> + Send + 'static,
+) -> Result<(), NodeError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| NodeError(error.to_string()))?
+        .map_err(|error| NodeError(error.to_string()))
 }

@@ -125,11 +125,8 @@ impl Node {
 
     /// Uploads a partition's next segment; whether there may be another one.
     async fn upload_one(&self, tier: &Tier, partition: &Arc<Partition>, term: Term) -> bool {
-        let known = partition
-            .cold
-            .lock()
-            .filter(|cold| cold.epoch == term.epoch);
-        let Some(known) = known.filter(|_| partition.leads_in() == Some(term.epoch)) else {
+        let known = partition.known_cold();
+        let Some(known) = known.filter(|cold| cold.epoch == term.epoch) else {
             return false;
         };
         if !known.abandoned {

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use headwater_log::{AppendError, Retention};
+use headwater_log::Retention;
 
-use super::{Node, offload::update};
+use super::{Node, blocking, offload::update};
 use crate::{
     manifest::{Term, Written},
     partition::{Oldest, Partition},
@@ -46,7 +46,8 @@ impl Node {
         if cold.segments > 0 {
             if let Some(start) = self.wanted_start(tier, partition, settings).await? {
                 let log = partition.log.clone();
-                blocking(move || log.trim(start).map(|_| ())).await?;
+                let trimmed = blocking(move || log.trim(start).map(|_| ())).await;
+                trimmed.map_err(|error| error.0)?;
                 partition.tell_sessions_later();
             }
             if partition.log.log_start() > cold.start.max(known.retired_below) {
@@ -63,15 +64,15 @@ impl Node {
             let below = cold.end.min(partition.high_watermark());
             let (log, now_ms) = (partition.log.clone(), self.clock.now_ms());
             let id = term.id;
-            blocking(move || {
+            let retained = blocking(move || {
                 let retained = log.retain_local(now_ms, &local, below)?;
                 if retained.segments > 0 {
                     let (segments, local_start) = (retained.segments, retained.local_start);
                     tracing::info!(partition = %id, segments, local_start, "segments left the disk");
                 }
                 Ok(())
-            })
-            .await?;
+            });
+            retained.await.map_err(|error| error.0)?;
             partition.tell_sessions_later();
         }
         Ok(())
@@ -146,12 +147,4 @@ async fn retire(tier: &Tier, partition: &Partition, term: Term) -> Result<(), Re
         });
     }
     Ok(())
-}
-
-async fn blocking(
-    work: impl FnOnce() -> Result<(), AppendError> + Send + 'static,
-) -> Result<(), String> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| error.to_string())?
-        .map_err(|error| error.to_string())
 }

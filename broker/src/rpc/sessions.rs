@@ -7,6 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
@@ -60,30 +61,17 @@ impl<M> Ends<M> {
         )
     }
 
-    /// Hands over what comes in until either direction ends.
+    /// Hands over what comes in until either direction ends, and what has come by then.
     pub(super) async fn receive<F, I>(self, mut frames: Streaming<F>, to: mpsc::Sender<I>)
     where
         I: TryFrom<F, Error = Malformed>,
     {
         let receiving = async {
-            loop {
-                let message = match frames.message().await {
-                    Ok(Some(frame)) => I::try_from(frame),
-                    Ok(None) => return,
-                    Err(status) => {
-                        let why = status.message();
-                        tracing::debug!(why, "a replication session broke");
-                        return;
-                    }
-                };
-                let Ok(message) = message else {
-                    // A newer version says something that a session must not do to an older one.
-                    tracing::error!("a replication session said what is not understood; it ends");
-                    return;
-                };
-                if to.send(message).await.is_err() {
-                    return;
-                }
+            // A place first: whoever stops this between two messages loses none.
+            while let Ok(place) = to.reserve().await
+                && let Some(message) = understood(frames.message().await)
+            {
+                place.send(message);
             }
         };
         tokio::select! {
@@ -95,7 +83,35 @@ impl<M> Ends<M> {
         // The sending half may be stuck behind a full window: its channel closes anyway.
         self.messages.lock().close();
         drop(self.guard);
+        // The end of one direction may be noticed before the last words of the other are read.
+        while let Ok(place) = to.reserve().await
+            && let Some(arrived) = frames.message().now_or_never()
+            && let Some(message) = understood(arrived)
+        {
+            place.send(message);
+        }
     }
+}
+
+/// The message of a frame; `None` at the end of a session.
+fn understood<F, I>(frame: Result<Option<F>, Status>) -> Option<I>
+where
+    I: TryFrom<F, Error = Malformed>,
+{
+    let frame = match frame {
+        Ok(frame) => frame?,
+        Err(status) => {
+            let why = status.message();
+            tracing::debug!(why, "a replication session broke");
+            return None;
+        }
+    };
+    let message = I::try_from(frame);
+    if message.is_err() {
+        // A newer version says something that a session must not do to an older one.
+        tracing::error!("a replication session said what is not understood; it ends");
+    }
+    message.ok()
 }
 
 /// A message that is not of this version of the protocol.
