@@ -65,6 +65,8 @@ pub const BODY_BYTES_PER_SECOND_MIN: usize = 4 << 10;
 pub const HOLDINGS_WAIT: Duration = Duration::from_secs(2);
 /// How long a stop waits for requests in flight.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
+/// Partitions of a topic that are asked for a key at once.
+pub const KEY_PARTITIONS_AT_ONCE: usize = 16;
 /// How long a call waits for a partition to have a leader that answers.
 pub const LEADER_WAIT: Duration = Duration::from_secs(10);
 /// The first and the longest pause between two looks for a leader.

@@ -80,6 +80,8 @@ codes! {
         "The project has no topic of that name. Create it with PUT.";
     PartitionNotFound "partition_not_found" 404 false "Partition not found"
         "Partitions are numbered from 0 to the topic's `partitions` - 1.";
+    KeyNotFound "key_not_found" 404 false "Key not found"
+        "The topic has no record with this key, or its last one is a tombstone.";
     MethodNotAllowed "method_not_allowed" 405 false "Method not allowed"
         "The path exists, the method does not; `Allow` lists those that do.";
     RequestTimeout "request_timeout" 408 true "Request timeout"
@@ -104,6 +106,10 @@ codes! {
         "The offset is below `log_start` or above `high_watermark`; both are in the problem.";
     IdempotencyKeyReused "idempotency_key_reused" 422 false "Idempotency key reused"
         "The key was used with another body within the last 15 minutes. Use a new key.";
+    KeyRequired "key_required" 422 false "Key required"
+        "The topic is compacted by key: every record needs `key` or `key_base64`. `errors` points to one without.";
+    NotCompacted "not_compacted" 422 false "Not compacted"
+        "Only topics whose `cleanup_policy` is `compact` are asked by key. Read the topic's records, or change the setting.";
     InvalidSetting "invalid_setting" 422 false "Invalid setting"
         "The value is well-formed but against a rule of the resource; `errors` says which.";
     TooManyAttempts "too_many_attempts" 429 true "Too many attempts"

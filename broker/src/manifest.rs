@@ -4,7 +4,7 @@
 //! A row begins as an intent, before its object is written. It becomes live once the object was read back
 //! and compared, and later doomed: its object is deleted, then the row. A name is never used twice.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use headwater_log::PartitionId;
 use headwater_tiered::SegmentRef;
@@ -51,8 +51,8 @@ pub trait Manifest: Send + Sync + 'static {
         &self,
         term: Term,
         key: String,
-        base_offset: u64,
-        end_offset: u64,
+        offsets: Range<u64>,
+        place: Place,
     ) -> Answer<'_, Result<Written, RegistryError>>;
 
     /// Makes a segment live that was intended. It begins where the last one ended; if none is live it
@@ -60,6 +60,15 @@ pub trait Manifest: Send + Sync + 'static {
     fn publish(
         &self,
         term: Term,
+        segment: SegmentRef,
+    ) -> Answer<'_, Result<Written, RegistryError>>;
+
+    /// Makes a segment live that was intended, in the place of `replaced`: live segments, contiguous, that
+    /// together have its offsets. They are doomed.
+    fn replace(
+        &self,
+        term: Term,
+        replaced: Vec<String>,
         segment: SegmentRef,
     ) -> Answer<'_, Result<Written, RegistryError>>;
 
@@ -79,8 +88,17 @@ pub trait Manifest: Send + Sync + 'static {
     fn forget(&self, keys: Vec<String>) -> Answer<'_, Result<(), RegistryError>>;
 }
 
-/// A partition in a leader's term: rows are written only while it lasts.
+/// Where a segment is to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Behind the last one that was ever live.
+    Next,
+    /// In the place of live ones.
+    Instead,
+}
+
+/// A partition in a leader's term: rows are written only while it lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Term {
     /// The partition.
     pub id: PartitionId,
@@ -110,4 +128,6 @@ pub enum Written {
     Fenced,
     /// The segment is not the next one: the last live one ends here. Nothing was changed.
     NotNext(u64),
+    /// What it was to replace is not live any more, or has other offsets. Nothing was changed.
+    NotThere,
 }

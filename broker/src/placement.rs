@@ -51,6 +51,8 @@ pub struct TopicDescription {
     pub settings: String,
     /// Counts changes of the settings.
     pub settings_version: u64,
+    /// Whether it is compacted by key: its objects are looked up by key.
+    pub is_compacted: bool,
 }
 
 /// The brokers of the cluster.
@@ -227,4 +229,7 @@ pub struct TopicSettings {
     pub local_retention_ms: Option<u64>,
     /// Bytes of a partition on the disk above which its oldest segments leave it; `None` keeps them.
     pub local_retention_bytes: Option<u64>,
+    /// How long tombstones stay once they are compacted, in milliseconds, if the topic is compacted by
+    /// key; `None` if it is not.
+    pub tombstones_kept_ms: Option<u64>,
 }

@@ -166,6 +166,7 @@ permissions! {
     ProduceBulk              "produceBulk"              DEVELOPER     Wait  Topic(Produce);
     FetchPartition           "fetchPartition"           VIEWER        Wait  Topic(Fetch);
     FetchTopic               "fetchTopic"               VIEWER        Wait  Topic(Fetch);
+    GetLastOfKey             "getLastOfKey"             VIEWER        Wait  Topic(Fetch);
     TailTopic                "tailTopic"                VIEWER        Wait  Topic(Fetch);
     TailTopicNdjson          "tailTopicNdjson"          VIEWER        Wait  Topic(Fetch);
     UseGroups                "useGroups"                VIEWER        Wait  Group(Consume);

@@ -6,7 +6,7 @@ use headwater_record::{BatchBuilder, JsonRecord, Producer, partition_for_key};
 use crate::{
     limits::{JSON_DEPTH_MAX, KEY_BYTES_MAX, RECORD_HEADERS_MAX, RECORDS_MAX},
     metadata::Topic,
-    problem::Problem,
+    problem::{Code, Problem},
 };
 
 const NO_BATCH: u16 = u16::MAX;
@@ -77,9 +77,13 @@ impl<'a> Encoder<'a> {
     /// Adds a record.
     ///
     /// # Errors
-    /// The topic has no such partition.
+    /// The topic has no such partition, or is compacted and the record has no key.
     pub fn push(&mut self, record: &JsonRecord<'_>) -> Result<(), Problem> {
         let partitions = self.topic.partitions();
+        if record.key.is_none() && self.topic.settings.is_compacted() {
+            let why = "records of a compacted topic need a key";
+            return Err(Problem::new(Code::KeyRequired, "").at("key", "required", why));
+        }
         let partition = match (record.partition, record.key) {
             (Some(partition), _) if partition >= partitions => {
                 return Err(partition_out_of_range("partition", partitions));

@@ -193,9 +193,11 @@ impl Gateway {
                 continue;
             }
             let (parts, damaged) = readable(fetched, offsets);
-            let before = page.record_count;
+            let before = offsets.to_vec();
             let full =
                 convert(&mut page, offsets, &parts, limits).map_err(|problem| (problem, None))?;
+            // Compaction may have left no record of what was read.
+            let moved = offsets != before;
             // The good partitions are read to their ends first, then the damage is told.
             if page.record_count == 0
                 && let Some(damaged) = damaged
@@ -204,7 +206,7 @@ impl Gateway {
             }
             let mut ends = parts.iter().zip(offsets.iter());
             let more = ends.any(|(part, (_, offset))| *offset < part.high_watermark);
-            if full || !more || damaged.is_some() || page.record_count == before {
+            if full || !more || damaged.is_some() || !moved {
                 page.finish(offsets, &parts, limits);
                 return Ok(page);
             }

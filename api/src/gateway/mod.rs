@@ -7,6 +7,7 @@ mod cluster;
 mod cursor;
 mod encode;
 mod fetch;
+mod keys;
 mod notes;
 mod placing;
 mod positions;

@@ -176,6 +176,7 @@ pub struct InTopic {
     /// The request.
     pub asked: Asked,
     partition: Option<String>,
+    record_key: Option<String>,
 }
 
 /// A caller who may do the operation `O`: its row of the table of permissions was asked.
@@ -201,7 +202,7 @@ struct Names {
     project: Option<String>,
     /// Of a topic or group: what a key's scopes are asked about.
     scoped: Option<String>,
-    /// Of a member, issuer or key.
+    /// Of a member, issuer or key, or the key of records.
     other: Option<String>,
     partition: Option<String>,
 }
@@ -300,6 +301,7 @@ impl<O: Operation> FromRequestParts<App> for May<O, InTopic> {
             permission: O::ROW,
             asked: call.asked,
             partition: call.partition,
+            record_key: call.other,
         }))
     }
 }
@@ -335,6 +337,7 @@ impl<O: Operation> May<O, InTopic> {
             permission: O::ROW,
             asked,
             partition: None,
+            record_key: None,
         }))
     }
 }
@@ -523,6 +526,11 @@ impl InTopic {
             check_stored(allowance, stored, limit)?;
         }
         Ok(())
+    }
+
+    /// The key of records that the path names.
+    pub fn record_key(&self) -> &str {
+        self.record_key.as_deref().unwrap_or_default()
     }
 
     /// The partition that the path names.

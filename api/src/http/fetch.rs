@@ -123,7 +123,7 @@ fn count(app: &App, call: &InTopic, page: &FetchPage) {
 
 /// Waits for what was read for as long as the caller may read it: who is shut out meanwhile learns
 /// it at once, and gets nothing.
-async fn while_allowed<T>(
+pub async fn while_allowed<T>(
     app: &App,
     call: &InTopic,
     read: impl Future<Output = Result<T, Problem>>,
@@ -177,7 +177,7 @@ pub async fn start(
 }
 
 /// A JSON answer that keeps its memory until it is sent.
-fn held_json(body: Vec<u8>, held: Option<Held>) -> Response {
+pub fn held_json(body: Vec<u8>, held: Option<Held>) -> Response {
     let length = body.len();
     let body = stream::iter([Bytes::from(body)]).map(Ok::<_, Infallible>);
     let kept = stream::unfold(Some((body, held)), |state| async move {

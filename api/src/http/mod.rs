@@ -4,6 +4,7 @@ mod body;
 mod bulk;
 mod call;
 mod fetch;
+mod keys;
 mod management;
 mod observe;
 mod ops;

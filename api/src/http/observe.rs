@@ -274,7 +274,7 @@ fn gauges_of<S>(
 }
 
 /// What the object store counts, see [`LOG_GAUGES`].
-const TIER_GAUGES: [(&str, &str, ReadGauge<TierStats>); 9] = [
+const TIER_GAUGES: [(&str, &str, ReadGauge<TierStats>); 11] = [
     (
         "tier_backlog_bytes",
         "Sealed segments of led partitions that are yet to be uploaded",
@@ -289,6 +289,16 @@ const TIER_GAUGES: [(&str, &str, ReadGauge<TierStats>); 9] = [
         "tier_failed_uploads",
         "Uploads that failed since the start, to be tried again",
         |s| s.failed_uploads as f64,
+    ),
+    (
+        "tier_compacted_bytes",
+        "Bytes of cold segments that were compacted by key since the start",
+        |s| s.compacted_bytes as f64,
+    ),
+    (
+        "tier_failed_compactions",
+        "Compactions that failed since the start, to be tried again",
+        |s| s.failed_compactions as f64,
     ),
     (
         "tier_cache_hits",

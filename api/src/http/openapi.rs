@@ -483,6 +483,8 @@ macro_rules! problems {
 problems! {
     /// What can go wrong when reading.
     ReadProblems: 400 401 403 404 408 416 429 500 503;
+    /// What can go wrong when looking for a key.
+    KeyProblems: 400 401 403 404 422 429 500 503;
     /// What can go wrong when writing records.
     ProduceProblems: 400 401 403 404 408 413 415 422 429 500 503 504 507;
     /// What can go wrong with topics.

@@ -155,6 +155,15 @@ impl<'a> Params<'a> {
         })
     }
 
+    /// Whether something is asked for as bytes: `base64`, or `json`, which is the default.
+    ///
+    /// # Errors
+    /// 400 if it is another word.
+    pub fn is_base64(&self, name: &str) -> Result<bool, Problem> {
+        let word = self.word(name, &[("base64", true), ("json", false)])?;
+        Ok(word.unwrap_or(false))
+    }
+
     /// `page_size` and `page_token`.
     ///
     /// # Errors
@@ -225,9 +234,7 @@ impl<'a> Params<'a> {
             bytes_max: bytes_max.map_or(FETCH_BYTES.0, |n| n as usize),
             wait: Duration::from_millis(wait_ms.unwrap_or(0)),
             on_out_of_range: on_out_of_range.unwrap_or_default(),
-            base64: self
-                .word("encoding", &[("base64", true), ("json", false)])?
-                .unwrap_or(false),
+            base64: self.is_base64("encoding")?,
             single_line: false,
             prefix: JSON_PREFIX,
             separator: b',',

@@ -55,6 +55,7 @@ pub fn streaming() -> OpenApiRouter<App> {
         .routes(routes!(fetch::fetch_partition))
         .routes(routes!(tail::tail_topic))
         .routes(routes!(tail::tail_topic_ndjson))
+        .routes(routes!(keys::get_last_of_key))
         .routes(routes!(trim::list_offsets))
         .routes(routes!(trim::trim_partition))
 }

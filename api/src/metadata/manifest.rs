@@ -1,9 +1,9 @@
 //! Which segments are in the object store: [`Manifest`] over the store. Nodes follow none of it, so it
 //! needs no feed.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
-use headwater_broker::{Answer, ColdSummary, Manifest, PartitionId, Term, Written};
+use headwater_broker::{Answer, ColdSummary, Manifest, PartitionId, Place, Term, Written};
 use headwater_tiered::SegmentRef;
 
 use super::{
@@ -60,14 +60,14 @@ impl Manifest for Store {
         &self,
         term: Term,
         key: String,
-        base_offset: u64,
-        end_offset: u64,
+        offsets: Range<u64>,
+        place: Place,
     ) -> Answer<'_, Answered<Written>> {
         Box::pin(bounded(async move {
             let Some(mut change) = self.change_in_term(term).await? else {
                 return Ok(Written::Fenced);
             };
-            let written = change.intend(&key, base_offset, end_offset).await?;
+            let written = change.intend(&key, offsets, place).await?;
             Ok(change.end(written).await?)
         }))
     }
@@ -78,6 +78,21 @@ impl Manifest for Store {
                 return Ok(Written::Fenced);
             };
             let written = change.publish(&segment).await?;
+            Ok(change.end(written).await?)
+        }))
+    }
+
+    fn replace(
+        &self,
+        term: Term,
+        replaced: Vec<String>,
+        segment: SegmentRef,
+    ) -> Answer<'_, Answered<Written>> {
+        Box::pin(bounded(async move {
+            let Some(mut change) = self.change_in_term(term).await? else {
+                return Ok(Written::Fenced);
+            };
+            let written = change.replace(&replaced, &segment).await?;
             Ok(change.end(written).await?)
         }))
     }

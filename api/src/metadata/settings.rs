@@ -14,7 +14,7 @@ use crate::{
 pub enum CleanupPolicy {
     /// By age and size.
     Delete,
-    /// All but the newest of each key. Not built yet: answers 501.
+    /// All but the newest of each key, in the object store. Every record needs a key.
     Compact,
 }
 
@@ -60,8 +60,8 @@ pub struct TopicConfig {
     )]
     #[schema(value_type = Option<u64>, minimum = 1, maximum = 9007199254740991i64)]
     pub retention_bytes: Option<Option<u64>>,
-    /// Age after which records leave the broker's disk for the object store. Not built yet: anything
-    /// but null answers 501.
+    /// Age after which records that are in the object store leave the broker's disk; null keeps them
+    /// there. Default null.
     #[serde(
         default,
         deserialize_with = "present",
@@ -69,7 +69,8 @@ pub struct TopicConfig {
     )]
     #[schema(value_type = Option<u64>, minimum = 1, maximum = 9007199254740991i64)]
     pub local_retention_ms: Option<Option<u64>>,
-    /// Bytes of a partition kept on the broker's disk. Not built yet: anything but null answers 501.
+    /// Bytes of a partition kept on the broker's disk once they are in the object store; null keeps
+    /// all. Default null.
     #[serde(
         default,
         deserialize_with = "present",
@@ -77,7 +78,8 @@ pub struct TopicConfig {
     )]
     #[schema(value_type = Option<u64>, minimum = 1, maximum = 9007199254740991i64)]
     pub local_retention_bytes: Option<Option<u64>>,
-    /// How old records go. Default `delete`.
+    /// How old records go. Default `delete`. In a topic that is compacted `retention_ms` and
+    /// `retention_bytes` mean nothing.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
@@ -85,6 +87,15 @@ pub struct TopicConfig {
     )]
     #[schema(nullable = false, value_type = CleanupPolicy)]
     pub cleanup_policy: Option<CleanupPolicy>,
+    /// How long tombstones stay once they are compacted, in milliseconds: whoever reads from the start
+    /// within that time learns of every deletion. Default 1 day.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "not_null"
+    )]
+    #[schema(value_type = u64, minimum = 0, maximum = 9007199254740991i64, example = 86400000)]
+    pub delete_retention_ms: Option<u64>,
     /// Size at which a segment is sealed, in bytes. Retention removes whole sealed segments.
     /// Default 256 MiB.
     #[serde(
@@ -147,6 +158,9 @@ pub struct TopicSettings {
     pub local_retention_bytes: Option<u64>,
     /// How old records go.
     pub cleanup_policy: CleanupPolicy,
+    /// How long tombstones stay once they are compacted, in milliseconds.
+    #[schema(example = 86400000)]
+    pub delete_retention_ms: u64,
     /// Size at which a segment is sealed, in bytes.
     #[schema(example = 268435456)]
     pub segment_bytes: u64,
@@ -159,7 +173,15 @@ pub struct TopicSettings {
     pub max_record_bytes: u64,
 }
 
-const RETENTION_MS_DEFAULT: u64 = 7 * 24 * 60 * 60 * 1000;
+impl TopicSettings {
+    /// Whether only the newest record of each key is kept.
+    pub fn is_compacted(&self) -> bool {
+        self.cleanup_policy == CleanupPolicy::Compact
+    }
+}
+
+const RETENTION_MS_DEFAULT: u64 = 7 * DAY_MS;
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 impl TopicConfig {
     /// These settings over `base`.
@@ -171,6 +193,7 @@ impl TopicConfig {
             local_retention_ms: self.local_retention_ms.or(base.local_retention_ms),
             local_retention_bytes: self.local_retention_bytes.or(base.local_retention_bytes),
             cleanup_policy: self.cleanup_policy.or(base.cleanup_policy),
+            delete_retention_ms: self.delete_retention_ms.or(base.delete_retention_ms),
             segment_bytes: self.segment_bytes.or(base.segment_bytes),
             min_insync_replicas: self.min_insync_replicas.or(base.min_insync_replicas),
             compression: self.compression.or(base.compression),
@@ -186,6 +209,7 @@ impl TopicConfig {
             local_retention_ms: self.local_retention_ms.unwrap_or_default(),
             local_retention_bytes: self.local_retention_bytes.unwrap_or_default(),
             cleanup_policy: self.cleanup_policy.unwrap_or(CleanupPolicy::Delete),
+            delete_retention_ms: self.delete_retention_ms.unwrap_or(DAY_MS),
             segment_bytes: self.segment_bytes.unwrap_or(SEGMENT_BYTES.1),
             min_insync_replicas: self
                 .min_insync_replicas
@@ -195,10 +219,10 @@ impl TopicConfig {
         }
     }
 
-    /// Checks ranges and what is built.
+    /// Checks ranges.
     ///
     /// # Errors
-    /// 400 with a pointer for each value out of range, 501 for what is not built.
+    /// 400 with a pointer for each value out of range.
     pub fn check(&self) -> Result<(), Problem> {
         let mut errors = Vec::new();
         let mut range = |name: &str, value: Option<u64>, least: u64, most: u64| {
@@ -225,6 +249,7 @@ impl TopicConfig {
             1,
             most,
         );
+        range("delete_retention_ms", self.delete_retention_ms, 0, most);
         range(
             "segment_bytes",
             self.segment_bytes,
@@ -244,14 +269,7 @@ impl TopicConfig {
             problem.errors = errors;
             return Err(problem);
         }
-        match self.cleanup_policy {
-            Some(CleanupPolicy::Compact) => Err(Problem::new(Code::NotImplemented, "").at(
-                "/config/cleanup_policy",
-                "not_implemented",
-                "compaction is not built yet",
-            )),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     /// `topic` or `default` for each setting.

@@ -17,6 +17,7 @@ mod bad_input;
 mod cli;
 mod client;
 mod cluster;
+mod compaction;
 mod contract;
 mod durability;
 mod flights;

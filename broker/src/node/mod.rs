@@ -2,8 +2,10 @@
 
 mod arrivals;
 mod assign;
+mod compact;
 mod fetch;
 mod follow;
+mod keys;
 mod lead;
 mod maintenance;
 mod offload;
@@ -79,6 +81,7 @@ pub struct Node {
     placement: Arc<dyn Placement>,
     maintenance_interval: Duration,
     tier: OnceLock<Arc<Tier>>,
+    hot_keys: HotKeys,
     waiting_fetches: AtomicUsize,
     me: Weak<Node>,
     started: Instant,
@@ -151,6 +154,7 @@ impl Node {
             placement,
             maintenance_interval: options.maintenance_interval,
             tier: OnceLock::new(),
+            hot_keys: HotKeys::default(),
             waiting_fetches: AtomicUsize::new(0),
             me: me.clone(),
             started: Instant::now(),
@@ -439,6 +443,14 @@ impl Broker for Node {
                 .map_err(|error| partition.fetch_error(error))?
                 .unwrap_or(end))
         })
+    }
+
+    fn find_key(
+        &self,
+        id: PartitionId,
+        key: Bytes,
+    ) -> Answer<'_, Result<Option<u64>, FetchError>> {
+        Box::pin(async move { self.last_of_key(id, &key).await })
     }
 
     fn trim(&self, id: PartitionId, before_offset: u64) -> Answer<'_, Result<u64, FetchError>> {

@@ -92,6 +92,8 @@ impl Node {
                     abandoned: false,
                     retired_below: 0,
                     oldest: None,
+                    looked_at_end: None,
+                    compaction_due_ms: None,
                 });
                 know_start(partition, &summary);
             }

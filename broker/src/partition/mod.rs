@@ -88,6 +88,10 @@ pub(crate) struct Cold {
     pub retired_below: u64,
     /// The oldest segment that retention keeps, as it was seen last.
     pub oldest: Option<Oldest>,
+    /// Where the segments ended when it was last looked whether to compact them.
+    pub looked_at_end: Option<u64>,
+    /// When to look again though they end there still, in milliseconds since the epoch.
+    pub compaction_due_ms: Option<i64>,
 }
 
 /// What retention judges a segment by.

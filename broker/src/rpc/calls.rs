@@ -272,6 +272,24 @@ pub(super) fn offset(answer: proto::OffsetResponse) -> Result<u64, FetchError> {
     Ok(answer.offset)
 }
 
+pub(super) fn key_response(answer: Result<Option<u64>, FetchError>) -> proto::FindKeyResponse {
+    match answer {
+        Ok(offset) => proto::FindKeyResponse {
+            error: None,
+            offset,
+        },
+        Err(error) => proto::FindKeyResponse {
+            error: Some(fetch_error(error)),
+            offset: None,
+        },
+    }
+}
+
+pub(super) fn key(answer: proto::FindKeyResponse) -> Result<Option<u64>, FetchError> {
+    read(answer.error)?;
+    Ok(answer.offset)
+}
+
 fn fetch_error(error: FetchError) -> proto::FetchError {
     use proto::FetchErrorKind as Kind;
     let of = |kind: Kind, why: String| proto::FetchError {

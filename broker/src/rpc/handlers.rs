@@ -11,7 +11,7 @@ use tonic::{Request, Response, Status, Streaming, async_trait};
 use super::{
     SESSION_MESSAGES, Service, calls, hello,
     proto::{
-        self, FetchRequest, FetchResponse, FollowerFrame, Hello, HoldingsRequest, HoldingsResponse,
+        self, FetchRequest, FindKeyRequest, FindKeyResponse, FetchResponse, FollowerFrame, Hello, HoldingsRequest, HoldingsResponse,
         LeaderFrame, OffsetForTimeRequest, OffsetResponse, PartitionStatesRequest,
         PartitionStatesResponse, ProduceRequest, ProduceResponse, TopicGrewRequest,
         TopicGrewResponse, TrimRequest,
@@ -102,6 +102,19 @@ impl proto::broker_server::Broker for Handlers {
             .broker
             .offset_for_time(id, request.timestamp_ms);
         Ok(Response::new(calls::offset_response(found.await)))
+    }
+
+    async fn find_key(
+        &self,
+        request: Request<FindKeyRequest>,
+    ) -> Result<Response<FindKeyResponse>, Status> {
+        let request = self.admit(request)?;
+        let id = PartitionId {
+            topic: calls::topic(&request.topic)?,
+            partition: request.partition,
+        };
+        let found = self.service.broker.find_key(id, request.key);
+        Ok(Response::new(calls::key_response(found.await)))
     }
 
     async fn trim(

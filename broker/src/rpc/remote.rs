@@ -278,6 +278,23 @@ impl Broker for RemoteBroker {
         })
     }
 
+    fn find_key(
+        &self,
+        id: PartitionId,
+        key: Bytes,
+    ) -> Answer<'_, Result<Option<u64>, FetchError>> {
+        Box::pin(async move {
+            let message = proto::FindKeyRequest {
+                topic: calls::topic_bytes(id.topic),
+                partition: id.partition,
+                key,
+            };
+            let (mut client, request) = self.prepare(message).await?;
+            let call = client.find_key(request);
+            calls::key(self.within(self.deadlines.other, call).await?)
+        })
+    }
+
     fn trim(&self, id: PartitionId, before_offset: u64) -> Answer<'_, Result<u64, FetchError>> {
         Box::pin(async move {
             let message = proto::TrimRequest {

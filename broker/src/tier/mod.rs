@@ -1,7 +1,9 @@
 //! The object store beside brokers' disks: where sealed segments go, and where they are read from once
 //! they are on no disk any more.
 
+mod compact;
 mod offload;
+mod plan;
 mod read;
 mod windows;
 
@@ -18,7 +20,9 @@ use headwater_tiered::{Bandwidth, ColdReader, ColdReaderOptions, ColdStats, Stor
 use tokio::sync::Semaphore;
 
 use crate::manifest::Manifest;
-pub(crate) use offload::{Offload, Offloaded};
+pub(crate) use compact::Compacted;
+pub(crate) use offload::{Offload, Offloaded, descriptor};
+pub(crate) use plan::{Plan, group, is_clean, plan};
 use windows::Windows;
 
 /// Reads of the store at once; more wait for their turn.
@@ -49,6 +53,8 @@ pub struct Tier {
     is_claimed: AtomicBool,
     uploaded_bytes: AtomicU64,
     failed_uploads: AtomicU64,
+    compacted_bytes: AtomicU64,
+    failed_compactions: AtomicU64,
     backlog_bytes: AtomicU64,
 }
 
@@ -61,6 +67,10 @@ pub struct TierStats {
     pub uploaded_bytes: u64,
     /// Uploads that failed, to be tried again.
     pub failed_uploads: u64,
+    /// Bytes of batches that were read to be compacted, and replaced.
+    pub compacted_bytes: u64,
+    /// Compactions that failed, to be tried again.
+    pub failed_compactions: u64,
     /// Bytes of sealed segments that are yet to be uploaded, as of the last look.
     pub backlog_bytes: u64,
 }
@@ -80,6 +90,8 @@ impl Tier {
             is_claimed: AtomicBool::new(false),
             uploaded_bytes: AtomicU64::new(0),
             failed_uploads: AtomicU64::new(0),
+            compacted_bytes: AtomicU64::new(0),
+            failed_compactions: AtomicU64::new(0),
             backlog_bytes: AtomicU64::new(0),
         }
     }
@@ -121,6 +133,8 @@ impl Tier {
             reads: self.reader.stats(),
             uploaded_bytes: self.uploaded_bytes.load(Ordering::Relaxed),
             failed_uploads: self.failed_uploads.load(Ordering::Relaxed),
+            compacted_bytes: self.compacted_bytes.load(Ordering::Relaxed),
+            failed_compactions: self.failed_compactions.load(Ordering::Relaxed),
             backlog_bytes: self.backlog_bytes.load(Ordering::Relaxed),
         }
     }

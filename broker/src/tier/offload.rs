@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    ops::Range,
     sync::{Arc, atomic::Ordering},
 };
 
@@ -12,7 +13,7 @@ use headwater_tiered::{Descriptor, Named, SegmentKey, SegmentRef, TopicId, Uploa
 
 use super::Tier;
 use crate::{
-    manifest::{Term, Written},
+    manifest::{Place, Term, Written},
     partition::Partition,
     placement::{BrokerId, TopicDescription},
 };
@@ -56,12 +57,19 @@ impl Tier {
             Ok(_) => return Offloaded::Nothing,
             Err(why) => return Offloaded::Failed(why),
         };
-        let descriptor = offload.descriptor(&sealed);
+        let offsets = sealed.base_offset()..sealed.end_offset();
+        let descriptor = descriptor(
+            offload.partition,
+            offload.term,
+            offload.description,
+            offload.broker,
+            offload.now_ms,
+            offsets.clone(),
+        );
         let key = SegmentKey::fresh(&descriptor);
-        let (base, end) = (sealed.base_offset(), sealed.end_offset());
         let intended = self
             .manifest
-            .intend(offload.term, key.to_string(), base, end);
+            .intend(offload.term, key.to_string(), offsets, Place::Next);
         match intended.await {
             Ok(Written::Done) => {}
             Ok(Written::Fenced) => return Offloaded::Fenced,
@@ -127,39 +135,46 @@ async fn open(offload: &Offload<'_>) -> Result<Option<SealedSegment>, String> {
     }
 }
 
-impl Offload<'_> {
-    fn descriptor(&self, sealed: &SealedSegment) -> Descriptor {
-        let (base, end) = (sealed.base_offset(), sealed.end_offset());
-        let all = self.partition.log.epochs();
-        let first = all.partition_point(|(_, start)| *start <= base);
-        let within = all[first.saturating_sub(1)..].iter();
-        let within = within.take_while(|(_, start)| *start < end);
-        let epochs = within.map(|(epoch, start)| (unsigned(*epoch), (*start).max(base)));
-        let TopicDescription {
-            organization,
-            project,
-            topic,
-            partitions,
-            settings,
-            settings_version,
-        } = self.description.clone();
-        let named = |(id, name)| Named { id, name };
-        Descriptor {
-            organization: named(organization),
-            project: named(project),
-            topic: named(topic),
-            topic_id: TopicId(self.term.id.topic.0),
-            partitions,
-            settings,
-            settings_version,
-            partition: self.term.id.partition,
-            base_offset: base,
-            end_offset: end,
-            leader_epoch: unsigned(self.term.epoch),
-            epochs: epochs.collect(),
-            written_at_ms: self.now_ms,
-            broker_id: self.broker.to_string(),
-        }
+/// What an object of these offsets says of itself.
+pub(crate) fn descriptor(
+    partition: &Partition,
+    term: Term,
+    description: &TopicDescription,
+    broker: BrokerId,
+    now_ms: i64,
+    offsets: Range<u64>,
+) -> Descriptor {
+    let all = partition.log.epochs();
+    let first = all.partition_point(|(_, start)| *start <= offsets.start);
+    let within = all[first.saturating_sub(1)..].iter();
+    let within = within.take_while(|(_, start)| *start < offsets.end);
+    let epochs = within.map(|(epoch, start)| (unsigned(*epoch), (*start).max(offsets.start)));
+    let TopicDescription {
+        organization,
+        project,
+        topic,
+        partitions,
+        settings,
+        settings_version,
+        is_compacted,
+    } = description.clone();
+    let named = |(id, name)| Named { id, name };
+    Descriptor {
+        organization: named(organization),
+        project: named(project),
+        topic: named(topic),
+        topic_id: TopicId(term.id.topic.0),
+        partitions,
+        settings,
+        settings_version,
+        compacted: is_compacted,
+        partition: term.id.partition,
+        base_offset: offsets.start,
+        end_offset: offsets.end,
+        leader_epoch: unsigned(term.epoch),
+        epochs: epochs.collect(),
+        written_at_ms: now_ms,
+        broker_id: broker.to_string(),
     }
 }
 

@@ -73,6 +73,24 @@ impl Tier {
         Ok(batches)
     }
 
+    /// The offset of the last record of a key in the store, from `log_start` on and below `below`.
+    ///
+    /// # Errors
+    /// As [`Tier::read`].
+    pub(crate) async fn last_of_key(
+        &self,
+        id: PartitionId,
+        key: &[u8],
+        log_start: u64,
+        below: u64,
+    ) -> Result<Option<u64>, FetchError> {
+        let _turn = self.reads.acquire().await.map_err(unavailable)?;
+        let segments = self.all_segments(id).await.map_err(unavailable)?;
+        let found = self.reader.find_key(&segments, key, below).await;
+        let found = found.map_err(|error| read_failed(id, error))?;
+        Ok(found.filter(|offset| *offset >= log_start))
+    }
+
     /// The first offset from `log_start` on whose record is at `timestamp_ms` or later, if it is in the
     /// store.
     ///

@@ -178,6 +178,7 @@ impl Placement for View {
                     retention_bytes: state.retention_bytes,
                     local_retention_ms: None,
                     local_retention_bytes: None,
+                    tombstones_kept_ms: None,
                 },
             })
         };

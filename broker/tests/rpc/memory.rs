@@ -135,6 +135,16 @@ impl Broker for Memory {
         Box::pin(std::future::ready(answer))
     }
 
+    fn find_key(
+        &self,
+        id: PartitionId,
+        key: Bytes,
+    ) -> Answer<'_, Result<Option<u64>, FetchError>> {
+        let found = (!key.is_empty()).then(|| u64::from(id.partition) + key.len() as u64);
+        let answer = self.refused().map_or(Ok(found), Err);
+        Box::pin(std::future::ready(answer))
+    }
+
     fn trim(&self, _: PartitionId, before: u64) -> Answer<'_, Result<u64, FetchError>> {
         let answer = self.refused().map_or(Ok(before), Err);
         Box::pin(std::future::ready(answer))

@@ -450,6 +450,7 @@ impl Placement for Catalog {
             partitions: topic.partitions(),
             settings,
             settings_version: u64::try_from(topic.version).unwrap_or(0),
+            is_compacted: topic.settings.is_compacted(),
         })
     }
 }

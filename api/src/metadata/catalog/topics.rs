@@ -81,6 +81,7 @@ impl Topic {
                 *partition = Arc::new(place);
             }
         }
+        let is_compacted = settings.is_compacted();
         Ok(Self {
             id,
             name: row.name.clone(),
@@ -94,10 +95,11 @@ impl Topic {
                 partitions,
                 settings: BrokerSettings {
                     segment_bytes: settings.segment_bytes,
-                    retention_ms: settings.retention_ms,
-                    retention_bytes: settings.retention_bytes,
+                    retention_ms: settings.retention_ms.filter(|_| !is_compacted),
+                    retention_bytes: settings.retention_bytes.filter(|_| !is_compacted),
                     local_retention_ms: settings.local_retention_ms,
                     local_retention_bytes: settings.local_retention_bytes,
+                    tombstones_kept_ms: is_compacted.then_some(settings.delete_retention_ms),
                 },
             }),
             meter: Arc::default(),

@@ -27,6 +27,12 @@ struct SummaryRow {
     bytes: i64,
 }
 
+/// An object by its name, as an element of a list that a statement is given.
+#[derive(Serialize)]
+pub(super) struct Named<'a> {
+    pub object_key: &'a str,
+}
+
 /// What every page of a partition's live segments begins with. They are contiguous, so in the order of
 /// their ends as well.
 const LIVE: &str = "SELECT object_key, detail FROM segments WHERE topic_id = $1 AND partition = $2 \
@@ -40,12 +46,12 @@ impl SegmentRow {
         ids: &[PartitionId],
     ) -> Result<Vec<ColdSummary>> {
         #[derive(Serialize)]
-        struct Named {
+        struct Asked {
             place: usize,
             topic_id: String,
             partition: u32,
         }
-        let name = |(place, id): (usize, &PartitionId)| Named {
+        let name = |(place, id): (usize, &PartitionId)| Asked {
             place,
             topic_id: id.topic.to_string(),
             partition: id.partition,
@@ -188,10 +194,6 @@ impl SegmentRow {
         engine: Engine,
         keys: &[String],
     ) -> Result<()> {
-        #[derive(Serialize)]
-        struct Named<'a> {
-            object_key: &'a str,
-        }
         let named: Vec<_> = keys.iter().map(|object_key| Named { object_key }).collect();
         let given = engine.rows_of_json(&[("object_key", "TEXT")]);
         let sql = format!(

@@ -1,12 +1,15 @@
 //! What a leader writes of its partition's segments, in its term.
 
-use headwater_broker::{Term, Written};
+use std::ops::Range;
+
+use headwater_broker::{Place, Term, Written};
 use headwater_tiered::SegmentRef;
 use sqlx::{Any, AssertSqlSafe, FromRow, Transaction};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
-    Engine, Result, SegmentRow, Store, StoreError, changed_one, partitions::json, segments::at_most,
+    Engine, Result, SegmentRow, Store, StoreError, changed_one, partitions::json,
+    segments::{Named, at_most},
 };
 
 /// A transaction that holds the partition's row: the term lasts until it ends. No node follows what it
@@ -31,6 +34,14 @@ struct IntentRow {
     base_offset: i64,
     end_offset: i64,
     state: String,
+}
+
+/// Whether a segment was intended, and is yet to go live.
+enum Intended {
+    /// It is not: this is the answer.
+    Not(Written),
+    /// From this offset on.
+    At(i64),
 }
 
 impl Store {
@@ -74,14 +85,18 @@ impl TermChange {
     pub(in crate::metadata) async fn intend(
         &mut self,
         key: &str,
-        base_offset: u64,
-        end_offset: u64,
+        offsets: Range<u64>,
+        place: Place,
     ) -> Result<Written> {
         let offset = |offset| {
             i64::try_from(offset).map_err(|_| StoreError(format!("segment {key}: offset {offset}")))
         };
-        let (base_offset, end_offset) = (offset(base_offset)?, offset(end_offset)?);
-        if base_offset < self.cold_end {
+        let (base_offset, end_offset) = (offset(offsets.start)?, offset(offsets.end)?);
+        let fits = match place {
+            Place::Next => base_offset >= self.cold_end,
+            Place::Instead => end_offset <= self.cold_end,
+        };
+        if !fits {
             return Ok(self.not_next());
         }
         let sql = format!(
@@ -110,55 +125,68 @@ impl TermChange {
 
     /// Makes a segment live that was intended in this term. Again it is done: the answer may be lost.
     pub(in crate::metadata) async fn publish(&mut self, segment: &SegmentRef) -> Result<Written> {
-        let key = &segment.key;
-        let Some(intent) = self.intent(key).await? else {
-            return Ok(Written::Fenced);
+        let base_offset = match self.intended(segment).await? {
+            Intended::Not(written) => return Ok(written),
+            Intended::At(base_offset) => base_offset,
         };
-        if intent.segment.detail.is_some() {
-            return match intent.segment.read()? == *segment {
-                true => Ok(Written::Done),
-                false => Err(StoreError(format!(
-                    "segment {key}: another one was published"
-                ))),
-            };
-        }
-        if intent.state != "uploading" {
-            return Ok(Written::Fenced);
-        }
-        let is_intended = intent.base_offset.cast_unsigned() == segment.base_offset
-            && intent.end_offset.cast_unsigned() == segment.end_offset
-            && self.leader_epoch == i64::from(segment.leader_epoch);
-        if !is_intended {
-            return Err(StoreError(format!(
-                "segment {key}: another one was intended"
-            )));
-        }
-        let is_next = intent.base_offset == self.cold_end
-            || intent.base_offset > self.cold_end && !self.any_live().await?;
+        let is_next = base_offset == self.cold_end
+            || base_offset > self.cold_end && !self.any_live().await?;
         if !is_next {
             return Ok(self.not_next());
         }
-        let sql = format!(
-            "UPDATE segments SET state = 'live', since = {}, data_bytes = $1, max_timestamp = $2, \
-             detail = $3 WHERE object_key = $4",
-            self.engine.now_ms()
-        );
-        let query = sqlx::query(AssertSqlSafe(sql))
-            .bind(at_most(segment.data_bytes))
-            .bind(segment.max_timestamp_ms)
-            .bind(json(segment)?)
-            .bind(key);
-        if !changed_one(query, &mut self.transaction).await? {
-            // The topic was deleted, and the row forgotten.
+        if !self.go_live(segment).await? {
             return Ok(Written::Fenced);
         }
         sqlx::query("UPDATE partitions SET cold_end = $1 WHERE topic_id = $2 AND partition = $3")
-            .bind(intent.end_offset)
+            .bind(at_most(segment.end_offset))
             .bind(&self.topic_id)
             .bind(self.partition)
             .execute(&mut *self.transaction)
             .await?;
         Ok(Written::Done)
+    }
+
+    /// Makes a segment live that was intended in this term, in the place of live ones that have its
+    /// offsets. Again it is done, as [`publish`](Self::publish).
+    pub(in crate::metadata) async fn replace(
+        &mut self,
+        replaced: &[String],
+        segment: &SegmentRef,
+    ) -> Result<Written> {
+        #[derive(FromRow)]
+        struct Gone {
+            base_offset: i64,
+            end_offset: i64,
+        }
+        if let Intended::Not(written) = self.intended(segment).await? {
+            return Ok(written);
+        }
+        let given = self.engine.rows_of_json(&[("object_key", "TEXT")]);
+        let sql = format!(
+            "UPDATE segments SET state = 'doomed', since = {} WHERE topic_id = $2 \
+             AND partition = $3 AND state = 'live' \
+             AND object_key IN (SELECT object_key FROM {given} AS named) \
+             RETURNING base_offset, end_offset",
+            self.engine.now_ms()
+        );
+        let named: Vec<_> = replaced.iter().map(|object_key| Named { object_key }).collect();
+        let mut gone: Vec<Gone> = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(json(&named)?)
+            .bind(&self.topic_id)
+            .bind(self.partition)
+            .fetch_all(&mut *self.transaction)
+            .await?;
+        gone.sort_unstable_by_key(|gone| gone.base_offset);
+        let ends = gone.iter().try_fold(at_most(segment.base_offset), |at, gone| {
+            (gone.base_offset == at).then_some(gone.end_offset)
+        });
+        if gone.len() != replaced.len() || ends != Some(at_most(segment.end_offset)) {
+            return Ok(Written::NotThere);
+        }
+        match self.go_live(segment).await? {
+            true => Ok(Written::Done),
+            false => Ok(Written::Fenced),
+        }
     }
 
     /// Dooms what was intended until now and never became live.
@@ -195,6 +223,49 @@ impl TermChange {
         .bind(self.leader_epoch)
         .fetch_optional(&mut *self.transaction)
         .await?)
+    }
+
+    /// What stands in the way of the segment's going live, or where it begins.
+    async fn intended(&mut self, segment: &SegmentRef) -> Result<Intended> {
+        let key = &segment.key;
+        let Some(intent) = self.intent(key).await? else {
+            return Ok(Intended::Not(Written::Fenced));
+        };
+        if intent.segment.detail.is_some() {
+            return match intent.segment.read()? == *segment {
+                true => Ok(Intended::Not(Written::Done)),
+                false => Err(StoreError(format!(
+                    "segment {key}: another one was published"
+                ))),
+            };
+        }
+        if intent.state != "uploading" {
+            return Ok(Intended::Not(Written::Fenced));
+        }
+        let is_intended = intent.base_offset.cast_unsigned() == segment.base_offset
+            && intent.end_offset.cast_unsigned() == segment.end_offset
+            && self.leader_epoch == i64::from(segment.leader_epoch);
+        match is_intended {
+            true => Ok(Intended::At(intent.base_offset)),
+            false => Err(StoreError(format!(
+                "segment {key}: another one was intended"
+            ))),
+        }
+    }
+
+    /// Makes an intent's row live; `false` if it is gone: the topic was deleted, and the row forgotten.
+    async fn go_live(&mut self, segment: &SegmentRef) -> Result<bool> {
+        let sql = format!(
+            "UPDATE segments SET state = 'live', since = {}, data_bytes = $1, max_timestamp = $2, \
+             detail = $3 WHERE object_key = $4",
+            self.engine.now_ms()
+        );
+        let query = sqlx::query(AssertSqlSafe(sql))
+            .bind(at_most(segment.data_bytes))
+            .bind(segment.max_timestamp_ms)
+            .bind(json(segment)?)
+            .bind(&segment.key);
+        changed_one(query, &mut self.transaction).await
     }
 
     async fn any_live(&mut self) -> Result<bool> {

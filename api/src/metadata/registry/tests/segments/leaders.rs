@@ -1,6 +1,6 @@
 //! What a leader writes while its term lasts.
 
-use headwater_broker::{ColdSummary, Manifest};
+use headwater_broker::{ColdSummary, Manifest, Place};
 use headwater_tiered::SegmentRef;
 
 use super::{DONE, Database, FENCED, Term, not_next, on_both_engines, partition, segment, term};
@@ -155,8 +155,10 @@ async fn what_is_no_segment_is_refused(database: Database) {
     let too_far = i64::MAX as u64 + 1;
     for (base, end) in [(5, 5), (5, 4), (5, too_far), (too_far, u64::MAX)] {
         let key = format!("{base}-{end}");
-        let refused = database.store.intend(term, key, base, end).await;
-        assert!(refused.is_err(), "{base} to {end}");
+        for place in [Place::Next, Place::Instead] {
+            let refused = database.store.intend(term, key.clone(), base..end, place);
+            assert!(refused.await.is_err(), "{base} to {end}");
+        }
     }
     let unknown = segment(term, 0, 10);
     assert_eq!(database.publish(term, &unknown).await, FENCED);

@@ -3,10 +3,12 @@
 mod deletion;
 mod leaders;
 mod readers;
+mod replaced;
 mod terms;
 
 use headwater_broker::{
-    ColdSummary, Manifest, PartitionId, Proposal, Term, TopicId, Written, replica::Assignment,
+    ColdSummary, Manifest, PartitionId, Place, Proposal, Term, TopicId, Written,
+    replica::Assignment,
 };
 use headwater_tiered::SegmentRef;
 
@@ -103,9 +105,17 @@ impl Database {
     }
 
     async fn intend(&self, term: Term, segment: &SegmentRef) -> Answered<Written> {
-        let (key, base) = (segment.key.clone(), segment.base_offset);
-        let store = &self.store;
-        store.intend(term, key, base, segment.end_offset).await
+        self.intend_at(term, segment, Place::Next).await
+    }
+
+    async fn intend_at(
+        &self,
+        term: Term,
+        segment: &SegmentRef,
+        place: Place,
+    ) -> Answered<Written> {
+        let (key, offsets) = (segment.key.clone(), segment.base_offset..segment.end_offset);
+        self.store.intend(term, key, offsets, place).await
     }
 
     async fn publish(&self, term: Term, segment: &SegmentRef) -> Answered<Written> {

@@ -1,0 +1,64 @@
+//! `GET /topics/{topic}/keys/{key}`
+
+use axum::{body::Body, extract::State, response::Response};
+use http::Request;
+
+use super::{
+    call::{InTopic, May},
+    fetch::{held_json, while_allowed},
+    openapi::{EncodingParam, KeyProblems, RecordOutput},
+    params::Params,
+    router::App,
+};
+use crate::{
+    auth::permissions::GetLastOfKey,
+    limits::{KEY_BYTES_MAX, TURN_FETCH_BYTES},
+    problem::Problem,
+    quota::Resource,
+};
+
+/// Read the last record of a key.
+///
+/// Of a topic whose `cleanup_policy` is `compact`. A key whose last record is a tombstone is not there.
+#[utoipa::path(
+    get, path = "/topics/{topic}/keys/{key}", operation_id = "getLastOfKey", tag = "records",
+    params(
+        ("topic" = String, Path, description = "Topic name", example = "orders"),
+        ("key" = String, Path, description = "The key; with `key_encoding=base64` in URL-safe base64 without padding", example = "user-1"),
+        ("key_encoding" = Option<inline(EncodingParam)>, Query, description = "`base64`: the key in the path is bytes"),
+        ("encoding" = Option<inline(EncodingParam)>, Query, description = "`base64`: key, value and headers as bytes"),
+    ),
+    responses((status = 200, description = "The record", body = RecordOutput), KeyProblems),
+)]
+pub async fn get_last_of_key(
+    State(app): State<App>,
+    May { call, .. }: May<GetLastOfKey, InTopic>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let params = Params::parse(request.uri(), &["encoding", "key_encoding"])?;
+    let base64 = params.is_base64("encoding")?;
+    let key = key_of(call.record_key(), params.is_base64("key_encoding")?)?;
+    let layers = call.access.layers();
+    layers.check(Resource::EgressBytesPerSecond)?;
+    let turn = layers.turn(TURN_FETCH_BYTES).await?;
+    let found = app.gateway.last_of_key(&call.topic, &key, base64);
+    let record = turn.work(while_allowed(&app, &call, found)).await?;
+    app.metrics.records_out.inc();
+    call.topic.meter.sent(1, record.payload_bytes);
+    layers.charge(Resource::EgressBytesPerSecond, record.payload_bytes as u64);
+    Ok(held_json(record.json, Some(record.held)))
+}
+
+fn key_of(text: &str, base64: bool) -> Result<Vec<u8>, Problem> {
+    let key = match base64 {
+        true => base64_simd::URL_SAFE_NO_PAD
+            .decode_to_vec(text)
+            .map_err(|_| Problem::invalid("key", "invalid_value", "must be URL-safe base64"))?,
+        false => text.as_bytes().to_vec(),
+    };
+    if key.len() > KEY_BYTES_MAX {
+        let message = format!("must be at most {KEY_BYTES_MAX} bytes");
+        return Err(Problem::invalid("key", "out_of_range", message));
+    }
+    Ok(key)
+}
