@@ -145,8 +145,7 @@ pub trait Broker: Send + Sync + 'static {
     ) -> Answer<'_, Result<u64, FetchError>>;
 
     /// The offset of the last committed record with this key, in a topic that is compacted by key.
-    fn find_key(&self, id: PartitionId, key: Bytes)
-    -> Answer<'_, Result<Option<u64>, FetchError>>;
+    fn find_key(&self, id: PartitionId, key: Bytes) -> Answer<'_, Result<Option<u64>, FetchError>>;
 
     /// Forgets records below `before_offset` for good and answers the new log start.
     fn trim(&self, id: PartitionId, before_offset: u64) -> Answer<'_, Result<u64, FetchError>>;

@@ -192,3 +192,70 @@ async fn bench_reports_in_json() {
         "bench says how to use it"
     );
 }
+
+/// A value for every flag of `serve` that is also a key of its file.
+const SETTINGS: [(&str, &str); 18] = [
+    ("roles", "gateway,broker"),
+    ("broker-id", "1"),
+    ("listen", "127.0.0.1:0"),
+    ("internal-listen", "127.0.0.1:0"),
+    ("cluster-secret-file", "secret"),
+    ("advertise", "node:7070"),
+    ("rack", "a"),
+    ("move-bytes-per-second", "1000"),
+    ("data-dir", "data"),
+    ("database", "sqlite://none/m.db"),
+    ("object-store", "memory:"),
+    ("upload-bytes-per-second", "1000"),
+    ("cache-bytes", "1000"),
+    ("maintenance-interval", "1s"),
+    ("object-delete-delay", "1s"),
+    ("oidc-file", "oidc.toml"),
+    ("public-url", "https://streams.example.com"),
+    // Refused after the whole file was read, before anything is done.
+    ("log-level", "loud"),
+];
+
+#[test]
+fn a_setting_may_be_given_by_flag_and_by_file_at_once() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let config = directory.path().join("headwater.toml");
+    let quoted = |(name, value): (&str, &str)| match value.parse::<u64>() {
+        Ok(number) => format!("{} = {number}\n", name.replace('-', "_")),
+        Err(_) => format!("{} = \"{value}\"\n", name.replace('-', "_")),
+    };
+    std::fs::write(&config, SETTINGS.map(quoted).concat()).expect("a file");
+    let serve = || {
+        let mut command = Command::new(BINARY);
+        command.current_dir(directory.path()).arg("serve");
+        command
+    };
+    let stopped = |mut command: Command| {
+        let output = command.output().expect("the binary starts");
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8(output.stderr).expect("UTF-8")
+    };
+    let by_file = || {
+        let mut command = serve();
+        command.arg("--config").arg(&config);
+        command
+    };
+    let mut by_both = by_file();
+    for (name, value) in SETTINGS {
+        by_both.arg(format!("--{name}")).arg(value);
+    }
+    for error in [stopped(by_file()), stopped(by_both)] {
+        assert!(error.contains("log_level: must be one of"), "{error}");
+    }
+    let help = serve().arg("--help").output().expect("help");
+    let help = String::from_utf8(help.stdout).expect("UTF-8");
+    let flags = help
+        .split_whitespace()
+        .filter_map(|word| word.strip_prefix("--"));
+    let others = ["config", "help"];
+    for flag in flags.filter(|flag| !others.contains(flag)) {
+        let flag = flag.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+        let known = SETTINGS.iter().any(|(name, _)| *name == flag);
+        assert!(known, "--{flag} has no row");
+    }
+}

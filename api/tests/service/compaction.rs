@@ -21,7 +21,11 @@ async fn compacted(api: &Api, name: &str, partitions: u32, delete_retention_ms: 
     let path = format!("/topics/{name}");
     let body = json!({"partitions": partitions, "config": {"segment_bytes": 65536,
         "cleanup_policy": "compact", "delete_retention_ms": delete_retention_ms}});
-    let topic = api.send("PUT", &path, body.to_string()).await.expect(201).json();
+    let topic = api
+        .send("PUT", &path, body.to_string())
+        .await
+        .expect(201)
+        .json();
     assert_eq!(topic["config"]["cleanup_policy"], "compact");
     assert_eq!(topic["config_sources"]["delete_retention_ms"], "topic");
     path
@@ -47,7 +51,8 @@ async fn write(api: &Api, path: &str, from: u64, count: u64, latest: &mut Latest
                 }
             })
             .collect();
-        api.produce(path, json!({"records": records}).to_string()).await;
+        api.produce(path, json!({"records": records}).to_string())
+            .await;
     }
 }
 
@@ -110,17 +115,30 @@ async fn of_each_key_the_last_record_stays() {
     })
     .await;
     assert_holds(&rows, &latest);
-    assert!(rows.iter().any(|row| number(row).is_none()), "tombstones are kept for an hour");
+    assert!(
+        rows.iter().any(|row| number(row).is_none()),
+        "tombstones are kept for an hour"
+    );
     assert_keys(&api, &path, &latest).await;
     // Each partition from its start, and from an offset that is gone.
     for partition in 0..2 {
         let of_one = api.read_partition(&path, partition).await;
-        let expected: Vec<_> = rows.iter().filter(|row| row.partition == partition).collect();
+        let expected: Vec<_> = rows
+            .iter()
+            .filter(|row| row.partition == partition)
+            .collect();
         assert!(of_one.iter().eq(expected), "partition {partition}");
         let url = format!("{path}/partitions/{partition}/records?offset=1&max_records=1");
         let page = api.get(&url).await.expect(200);
-        assert_eq!(page.json()["gaps"], json!([]), "what was compacted is not lost");
-        assert_eq!(page.rows()[0].offset, of_one.iter().find(|row| row.offset > 0).unwrap().offset);
+        assert_eq!(
+            page.json()["gaps"],
+            json!([]),
+            "what was compacted is not lost"
+        );
+        assert_eq!(
+            page.rows()[0].offset,
+            of_one.iter().find(|row| row.offset > 0).unwrap().offset
+        );
     }
     server.kill9();
     server.restart().await;
@@ -140,26 +158,39 @@ async fn old_tombstones_go_with_what_they_deleted() {
     write(&api, &path, 0, 500, &mut latest).await;
     // Everything is deleted, and then other keys are written until that is in sealed segments.
     let keys: Vec<_> = latest.keys().cloned().collect();
-    let tombstones: Vec<_> = keys.iter().map(|key| json!({"key": key, "value": null})).collect();
-    api.produce(&path, json!({"records": tombstones}).to_string()).await;
+    let tombstones: Vec<_> = keys
+        .iter()
+        .map(|key| json!({"key": key, "value": null}))
+        .collect();
+    api.produce(&path, json!({"records": tombstones}).to_string())
+        .await;
     for n in 0..600 {
         if n % 50 == 0 {
             let records: Vec<_> = (n..n + 50)
                 .map(|n| json!({"key": format!("other {}", n % 3), "value": {"n": n, "pad": "y".repeat(900)}}))
                 .collect();
-            api.produce(&path, json!({"records": records}).to_string()).await;
+            api.produce(&path, json!({"records": records}).to_string())
+                .await;
         }
     }
     eventually("nothing is left of the deleted keys", async || {
         let rows = api.read_partition(&path, 0).await;
-        rows.iter().all(|row| row.key.as_deref().is_some_and(|key| key.starts_with("other")))
+        rows.iter().all(|row| {
+            row.key
+                .as_deref()
+                .is_some_and(|key| key.starts_with("other"))
+        })
     })
     .await;
     for key in keys {
         let url = format!("{path}/keys/{}", key.replace(' ', "%20"));
         api.get(&url).await.problem(404, "key_not_found");
     }
-    let record = api.get(&format!("{path}/keys/other%201")).await.expect(200).json();
+    let record = api
+        .get(&format!("{path}/keys/other%201"))
+        .await
+        .expect(200)
+        .json();
     assert_eq!(record["value"]["n"], 598);
 }
 
@@ -194,19 +225,31 @@ async fn records_without_a_key_are_refused() {
     api.send("PUT", &path, body).await.expect(201);
     let records = r#"{"records":[{"key":"a","value":1},{"value":2}]}"#;
     let url = format!("{path}/records");
-    let problem = api.send("POST", &url, records).await.problem(422, "key_required");
+    let problem = api
+        .send("POST", &url, records)
+        .await
+        .problem(422, "key_required");
     assert_eq!(problem["errors"][0]["pointer"], "/records/1/key");
     assert_eq!(problem["outcome"], "not_applied");
     let raw = api.send("POST", &format!("{path}/raw"), "x").await;
     raw.problem(422, "key_required");
     let lines = "{\"key\":\"b\",\"value\":1}\n{\"value\":2}\n{\"key\":\"c\",\"value\":3}\n";
-    let bulk = api.request("POST", &format!("{path}/records/bulk")).body(lines);
+    let bulk = api
+        .request("POST", &format!("{path}/records/bulk"))
+        .body(lines);
     let answer = crate::client::reply(bulk).await.expect(200);
     assert!(answer.text.contains(r#""line":2"#) && answer.text.contains("key_required"));
-    assert!(answer.text.contains(r#""accepted":2,"rejected":1"#), "{}", answer.text);
+    assert!(
+        answer.text.contains(r#""accepted":2,"rejected":1"#),
+        "{}",
+        answer.text
+    );
     assert_eq!(api.high_watermarks(&path).await, [2]);
     let record = api.get(&format!("{path}/keys/c")).await.expect(200).json();
-    assert_eq!((&record["value"], &record["offset"]), (&json!(3), &json!(1)));
+    assert_eq!(
+        (&record["value"], &record["offset"]),
+        (&json!(3), &json!(1))
+    );
 }
 
 #[tokio::test]
@@ -226,23 +269,55 @@ async fn keys_of_all_kinds_are_found() {
     api.produce(&path, records.to_string()).await;
     let record = api.get(&format!("{path}/keys/a%2Fb%20%C3%BC%3F")).await;
     assert_eq!(record.expect(200).json()["value"], 1);
-    let record = api.get(&format!("{path}/keys/_wD-?key_encoding=base64")).await.expect(200);
+    let record = api
+        .get(&format!("{path}/keys/_wD-?key_encoding=base64"))
+        .await
+        .expect(200);
     assert_eq!(record.json()["value_text"], "bytes");
-    let record = api.get(&format!("{path}/keys/_wD-?key_encoding=base64&encoding=base64")).await;
+    let record = api
+        .get(&format!(
+            "{path}/keys/_wD-?key_encoding=base64&encoding=base64"
+        ))
+        .await;
     assert_eq!(record.expect(200).json()["value_base64"], "Ynl0ZXM=");
-    for bad in ["keys/a?key_encoding=hex", "keys/%21?key_encoding=base64", "keys/a?offset=1"] {
-        api.get(&format!("{path}/{bad}")).await.problem(400, "invalid_request");
+    for bad in [
+        "keys/a?key_encoding=hex",
+        "keys/%21?key_encoding=base64",
+        "keys/a?offset=1",
+    ] {
+        api.get(&format!("{path}/{bad}"))
+            .await
+            .problem(400, "invalid_request");
     }
     // Where records of the key go by themselves comes first.
     let home = ["first", "second", "third"];
-    let found = api.get(&format!("{path}/keys/placed")).await.expect(200).json();
-    assert_eq!(found["value"], home[found["partition"].as_u64().unwrap() as usize]);
-    api.get(&format!("{path}/keys/nobody")).await.problem(404, "key_not_found");
+    let found = api
+        .get(&format!("{path}/keys/placed"))
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(
+        found["value"],
+        home[found["partition"].as_u64().unwrap() as usize]
+    );
+    api.get(&format!("{path}/keys/nobody"))
+        .await
+        .problem(404, "key_not_found");
     // After the topic grew, keys may be elsewhere.
-    api.send("PATCH", &path, r#"{"partitions":50}"#).await.expect(200);
-    let found = api.get(&format!("{path}/keys/moved")).await.expect(200).json();
+    api.send("PATCH", &path, r#"{"partitions":50}"#)
+        .await
+        .expect(200);
+    let found = api
+        .get(&format!("{path}/keys/moved"))
+        .await
+        .expect(200)
+        .json();
     assert_eq!(found["value"], 1);
     let plain = api.topic(&unique("plain"), 1).await;
-    api.get(&format!("{plain}/keys/a")).await.problem(422, "not_compacted");
-    api.get("/topics/no-such/keys/a").await.problem(404, "topic_not_found");
+    api.get(&format!("{plain}/keys/a"))
+        .await
+        .problem(422, "not_compacted");
+    api.get("/topics/no-such/keys/a")
+        .await
+        .problem(404, "topic_not_found");
 }

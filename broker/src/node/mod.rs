@@ -445,11 +445,7 @@ impl Broker for Node {
         })
     }
 
-    fn find_key(
-        &self,
-        id: PartitionId,
-        key: Bytes,
-    ) -> Answer<'_, Result<Option<u64>, FetchError>> {
+    fn find_key(&self, id: PartitionId, key: Bytes) -> Answer<'_, Result<Option<u64>, FetchError>> {
         Box::pin(async move { self.last_of_key(id, &key).await })
     }
 

@@ -11,10 +11,10 @@ use tonic::{Request, Response, Status, Streaming, async_trait};
 use super::{
     SESSION_MESSAGES, Service, calls, hello,
     proto::{
-        self, FetchRequest, FindKeyRequest, FindKeyResponse, FetchResponse, FollowerFrame, Hello, HoldingsRequest, HoldingsResponse,
-        LeaderFrame, OffsetForTimeRequest, OffsetResponse, PartitionStatesRequest,
-        PartitionStatesResponse, ProduceRequest, ProduceResponse, TopicGrewRequest,
-        TopicGrewResponse, TrimRequest,
+        self, FetchRequest, FetchResponse, FindKeyRequest, FindKeyResponse, FollowerFrame, Hello,
+        HoldingsRequest, HoldingsResponse, LeaderFrame, OffsetForTimeRequest, OffsetResponse,
+        PartitionStatesRequest, PartitionStatesResponse, ProduceRequest, ProduceResponse,
+        TopicGrewRequest, TopicGrewResponse, TrimRequest,
     },
     sessions::{Answering, Ends},
 };

@@ -278,11 +278,7 @@ impl Broker for RemoteBroker {
         })
     }
 
-    fn find_key(
-        &self,
-        id: PartitionId,
-        key: Bytes,
-    ) -> Answer<'_, Result<Option<u64>, FetchError>> {
+    fn find_key(&self, id: PartitionId, key: Bytes) -> Answer<'_, Result<Option<u64>, FetchError>> {
         Box::pin(async move {
             let message = proto::FindKeyRequest {
                 topic: calls::topic_bytes(id.topic),

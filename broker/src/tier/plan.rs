@@ -41,7 +41,10 @@ pub(crate) fn is_clean(segment: &SegmentRef) -> bool {
 fn tombstones_due_ms(segment: &SegmentRef, kept_ms: u64) -> Option<i64> {
     let kept_ms = i64::try_from(kept_ms).unwrap_or(i64::MAX);
     let tombstone = segment.first_tombstone?;
-    let compared = segment.cleaned.iter().find(|cleaned| cleaned.below > tombstone)?;
+    let compared = segment
+        .cleaned
+        .iter()
+        .find(|cleaned| cleaned.below > tombstone)?;
     Some(compared.at_ms.saturating_add(kept_ms))
 }
 
@@ -60,5 +63,10 @@ pub(crate) fn group(segments: &[SegmentRef], target_bytes: u64) -> usize {
         bytes += segment.data_bytes;
         bytes <= target_bytes
     };
-    segments.iter().take_while(fits).count().max(1).min(segments.len())
+    segments
+        .iter()
+        .take_while(fits)
+        .count()
+        .max(1)
+        .min(segments.len())
 }

@@ -135,11 +135,7 @@ impl Broker for Memory {
         Box::pin(std::future::ready(answer))
     }
 
-    fn find_key(
-        &self,
-        id: PartitionId,
-        key: Bytes,
-    ) -> Answer<'_, Result<Option<u64>, FetchError>> {
+    fn find_key(&self, id: PartitionId, key: Bytes) -> Answer<'_, Result<Option<u64>, FetchError>> {
         let found = (!key.is_empty()).then(|| u64::from(id.partition) + key.len() as u64);
         let answer = self.refused().map_or(Ok(found), Err);
         Box::pin(std::future::ready(answer))

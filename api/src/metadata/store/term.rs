@@ -8,7 +8,8 @@ use sqlx::{Any, AssertSqlSafe, FromRow, Transaction};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
-    Engine, Result, SegmentRow, Store, StoreError, changed_one, partitions::json,
+    Engine, Result, SegmentRow, Store, StoreError, changed_one,
+    partitions::json,
     segments::{Named, at_most},
 };
 
@@ -129,8 +130,8 @@ impl TermChange {
             Intended::Not(written) => return Ok(written),
             Intended::At(base_offset) => base_offset,
         };
-        let is_next = base_offset == self.cold_end
-            || base_offset > self.cold_end && !self.any_live().await?;
+        let is_next =
+            base_offset == self.cold_end || base_offset > self.cold_end && !self.any_live().await?;
         if !is_next {
             return Ok(self.not_next());
         }
@@ -169,7 +170,10 @@ impl TermChange {
              RETURNING base_offset, end_offset",
             self.engine.now_ms()
         );
-        let named: Vec<_> = replaced.iter().map(|object_key| Named { object_key }).collect();
+        let named: Vec<_> = replaced
+            .iter()
+            .map(|object_key| Named { object_key })
+            .collect();
         let mut gone: Vec<Gone> = sqlx::query_as(AssertSqlSafe(sql))
             .bind(json(&named)?)
             .bind(&self.topic_id)
@@ -177,9 +181,11 @@ impl TermChange {
             .fetch_all(&mut *self.transaction)
             .await?;
         gone.sort_unstable_by_key(|gone| gone.base_offset);
-        let ends = gone.iter().try_fold(at_most(segment.base_offset), |at, gone| {
-            (gone.base_offset == at).then_some(gone.end_offset)
-        });
+        let ends = gone
+            .iter()
+            .try_fold(at_most(segment.base_offset), |at, gone| {
+                (gone.base_offset == at).then_some(gone.end_offset)
+            });
         if gone.len() != replaced.len() || ends != Some(at_most(segment.end_offset)) {
             return Ok(Written::NotThere);
         }

@@ -49,9 +49,9 @@ async fn a_leader_that_sleeps_over_its_lease_wakes_up_as_a_follower() {
 async fn records_flow_while_the_database_is_away() {
     let mut cluster = Cluster::start(3).await;
     let trial = Trial::start(&cluster, 3).await;
-    // Longer than two leases each: killed, hung, stopped.
+    // Killed for a minute; hung and stopped for longer than two leases.
     cluster.postgres.kill9();
-    trial.flows_for(10_000).await;
+    trial.flows_for(60_000).await;
     cluster.postgres.launch();
     cluster.whole().await;
     cluster.postgres.freeze();

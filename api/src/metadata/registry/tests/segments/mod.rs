@@ -108,12 +108,7 @@ impl Database {
         self.intend_at(term, segment, Place::Next).await
     }
 
-    async fn intend_at(
-        &self,
-        term: Term,
-        segment: &SegmentRef,
-        place: Place,
-    ) -> Answered<Written> {
+    async fn intend_at(&self, term: Term, segment: &SegmentRef, place: Place) -> Answered<Written> {
         let (key, offsets) = (segment.key.clone(), segment.base_offset..segment.end_offset);
         self.store.intend(term, key, offsets, place).await
     }

@@ -106,7 +106,10 @@ async fn another_term_replaces_nothing(database: Database) {
     };
     database.published(elsewhere, 0, 30).await;
     let foreign = instead(&database, elsewhere, 0, 30).await;
-    assert_eq!(replace(&database, elsewhere, &all, &foreign).await, NOT_THERE);
+    assert_eq!(
+        replace(&database, elsewhere, &all, &foreign).await,
+        NOT_THERE
+    );
     assert_eq!(database.live(first.id).await, all);
     assert_eq!(database.store.abandon(first).await, DONE);
     assert_eq!(replace(&database, first, &all, &compacted).await, FENCED);
