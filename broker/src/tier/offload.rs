@@ -158,6 +158,7 @@ impl Offload<'_> {
             leader_epoch: unsigned(self.term.epoch),
             epochs: epochs.collect(),
             written_at_ms: self.now_ms,
+            compacted: false,
             broker_id: self.broker.to_string(),
         }
     }

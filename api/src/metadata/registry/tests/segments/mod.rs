@@ -48,6 +48,10 @@ fn segment(term: Term, base_offset: u64, end_offset: u64) -> SegmentRef {
         record_count: end_offset - base_offset,
         first_timestamp_ms: 7,
         max_timestamp_ms: 8,
+        keys_bytes: 0,
+        tombstones: 0,
+        clean_below: 0,
+        cleaned: Vec::new(),
     }
 }
 
