@@ -183,6 +183,7 @@ fn descriptor(base_offset: u64, end_offset: u64) -> Descriptor {
         leader_epoch: 1,
         epochs: Vec::new(),
         written_at_ms: 0,
+        compacted: false,
         broker_id: "bench".to_owned(),
     }
 }

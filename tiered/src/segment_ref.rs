@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use crate::format::{Footer, Trailer};
+use crate::format::{Cleaned, Cleaning, Footer, Tail, Trailer};
 
 /// All that is kept of an object elsewhere: with it a reader opens the object with one ranged GET.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,10 +27,24 @@ pub struct SegmentRef {
     pub data_sha256: String,
     /// Records in it.
     pub record_count: u64,
-    /// Timestamp of the first record, milliseconds since the epoch; -1 if there is none.
+    /// Timestamp of the first record, or of one before it that compaction took, milliseconds since the
+    /// epoch; -1 if there is none.
     pub first_timestamp_ms: i64,
     /// The highest timestamp, milliseconds since the epoch; -1 if there is no record.
     pub max_timestamp_ms: i64,
+    /// Bytes of the block of keys behind the batches; 0 if there is none.
+    #[serde(default)]
+    pub keys_bytes: u64,
+    /// Offset of the first record with a key and without a value, in objects of compacted topics.
+    #[serde(default)]
+    pub first_tombstone: Option<u64>,
+    /// Records below it were compared with all earlier ones; 0 before compaction.
+    #[serde(default)]
+    pub clean_below: u64,
+    /// When they first were, offsets ascending. Those below `clean_below` that are in no entry were
+    /// compared longer ago than anything asks for.
+    #[serde(default)]
+    pub cleaned: Vec<Cleaned>,
 }
 
 impl SegmentRef {
@@ -49,7 +63,19 @@ impl SegmentRef {
             record_count: measured.record_count,
             first_timestamp_ms: measured.first_timestamp_ms,
             max_timestamp_ms: measured.max_timestamp_ms,
+            keys_bytes: measured.keys_bytes,
+            first_tombstone: measured.first_tombstone,
+            clean_below: footer.cleaning.clean_below,
+            cleaned: footer.cleaning.cleaned.clone(),
         }
+    }
+
+    /// When the first of its tombstones may go that are kept for `kept_ms` after they were compared,
+    /// milliseconds since the epoch. `None` if it has none, or none that was compared.
+    pub fn tombstone_due_ms(&self, kept_ms: u64) -> Option<i64> {
+        let offset = self.first_tombstone?;
+        let compared_ms = self.cleaning().clean_since(offset)?;
+        Some(compared_ms.saturating_add_unsigned(kept_ms))
     }
 
     /// The bytes behind the producers' block: index, footer and trailer.
@@ -57,9 +83,39 @@ impl SegmentRef {
         self.index_position..self.size_bytes
     }
 
+    /// Whether all of its records were compared with all earlier ones.
+    pub fn is_clean(&self) -> bool {
+        self.clean_below >= self.end_offset
+    }
+
+    pub(crate) fn cleaning(&self) -> Cleaning {
+        Cleaning {
+            clean_below: self.clean_below,
+            cleaned: self.cleaned.clone(),
+        }
+    }
+
+    /// The bytes of the block of keys; empty if there is none.
+    pub(crate) fn keys_range(&self) -> Range<u64> {
+        self.data_bytes..self.data_bytes + self.keys_bytes
+    }
+
     /// The bytes of the producers' block.
     pub(crate) fn producers_range(&self) -> Range<u64> {
-        self.data_bytes..self.index_position
+        self.keys_range().end..self.index_position
+    }
+
+    /// Reads the bytes of `index_range` of an object of `size_bytes`, and compares them with this row.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub(crate) fn tail(&self, bytes: &[u8], size_bytes: u64) -> Result<Tail, String> {
+        let tail = Tail::decode(bytes, size_bytes)?;
+        let said = Self::new(self.key.clone(), size_bytes, &tail.trailer, &tail.footer);
+        match said == *self {
+            true => Ok(tail),
+            false => Err("it is not the object that was written".to_owned()),
+        }
     }
 
     /// What all segments of one partition have in common.

@@ -3,18 +3,13 @@
 use std::fmt;
 use std::ops::Range;
 
-use futures_util::stream::{self, StreamExt, TryStreamExt};
+use futures_util::stream::TryStreamExt;
 use sha2::{Digest, Sha256};
 
 use crate::error::{StoreError, StoreErrorKind};
-use crate::format::{BLOCK_BYTES, Producers, Tail, hex};
+use crate::format::{BLOCK_BYTES, KeyBlock, Producers, Tail, hex};
 use crate::segment_ref::SegmentRef;
 use crate::store::Store;
-
-/// Read by one request; whole blocks.
-const CHUNK_BYTES: u64 = 32 * BLOCK_BYTES;
-/// Requests under way at once.
-const CHUNKS_IN_FLIGHT: usize = 2;
 
 /// What is wrong with an object, or why nobody knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,6 +105,14 @@ impl Store {
         if said != *segment {
             return Err(VerifyError::Another(format!("it says {said:?}")));
         }
+        if segment.keys_bytes > 0 {
+            let range = segment.keys_range();
+            let (keys, _) = self.get_range(&segment.key, range.clone(), bounds).await?;
+            if KeyBlock::decode(&keys).is_none() {
+                let detail = "the block of keys is damaged";
+                return Err(damaged(range, detail.to_owned()));
+            }
+        }
         let range = segment.producers_range();
         let (producers, _) = self.get_range(&segment.key, range.clone(), bounds).await?;
         if Producers::decode(&producers, segment.base_offset).is_none() {
@@ -120,17 +123,7 @@ impl Store {
     }
 
     async fn verify_data(&self, segment: &SegmentRef, tail: &Tail) -> Result<(), VerifyError> {
-        let bounds = &self.options().background;
-        let chunks = (0..segment.data_bytes)
-            .step_by(CHUNK_BYTES as usize)
-            .map(|from| from..(from + CHUNK_BYTES).min(segment.data_bytes));
-        let mut chunks = stream::iter(chunks)
-            .map(|range| async move {
-                let from = range.start;
-                let (bytes, _) = self.get_range(&segment.key, range, bounds).await?;
-                Ok::<_, StoreError>((from, bytes))
-            })
-            .buffered(CHUNKS_IN_FLIGHT);
+        let mut chunks = std::pin::pin!(self.data_chunks(segment, 0));
         let mut sha256 = Sha256::new();
         while let Some((from, bytes)) = chunks.try_next().await? {
             for (number, block) in bytes.chunks(BLOCK_BYTES as usize).enumerate() {

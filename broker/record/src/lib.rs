@@ -16,7 +16,7 @@ pub mod partition;
 pub use batch::{
     BATCH_HEADER_BYTES, Batch, BatchBuilder, BatchHeader, BatchView, Batches, Compression,
     DecodeError, Headers, HeadersIter, NewRecord, Producer, RECORD_JSON, RECORD_SERVER_TIMESTAMP,
-    RecordHeader, RecordIter, RecordView, records_equal,
+    RecordHeader, RecordIter, RecordView, Retained, records_equal,
 };
 pub use json::{
     Acks, JsonError, JsonErrorKind, JsonLimits, JsonRecord, JsonScratch, ParseError, ProduceBody,

@@ -87,7 +87,8 @@ async fn last_on_disk(
         for batch in partition.read(from, offsets.end, READ_BYTES).await? {
             let (view, _) = BatchView::parse(&batch).map_err(undecodable)?;
             if !keys.is_full() {
-                keys.note(&view, INFLATED_BYTES_MAX).map_err(undecodable)?;
+                let noted = keys.note_batch(&view, offsets.start);
+                noted.map_err(|error| ReadError::Io(error.to_string()))?;
             }
             scratch.clear();
             let records = view.records(&mut scratch, INFLATED_BYTES_MAX);

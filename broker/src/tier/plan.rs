@@ -24,7 +24,7 @@ pub(crate) fn plan(segments: &[SegmentRef], now_ms: i64, kept_ms: u64) -> Plan {
             true => clean_bytes += segment.data_bytes,
             false => dirty_bytes += segment.data_bytes,
         }
-        due_ms = earlier(due_ms, tombstones_due_ms(segment, kept_ms));
+        due_ms = earlier(due_ms, segment.tombstone_due_ms(kept_ms));
     }
     if dirty_bytes > 0 && dirty_bytes >= clean_bytes || due_ms.is_some_and(|due| due <= now_ms) {
         return Plan::Pass;
@@ -35,17 +35,6 @@ pub(crate) fn plan(segments: &[SegmentRef], now_ms: i64, kept_ms: u64) -> Plan {
 /// Whether all records of it were compared with all earlier ones.
 pub(crate) fn is_clean(segment: &SegmentRef) -> bool {
     segment.clean_below >= segment.end_offset
-}
-
-/// When the first of a segment's tombstones may go.
-fn tombstones_due_ms(segment: &SegmentRef, kept_ms: u64) -> Option<i64> {
-    let kept_ms = i64::try_from(kept_ms).unwrap_or(i64::MAX);
-    let tombstone = segment.first_tombstone?;
-    let compared = segment
-        .cleaned
-        .iter()
-        .find(|cleaned| cleaned.below > tombstone)?;
-    Some(compared.at_ms.saturating_add(kept_ms))
 }
 
 fn earlier(first: Option<i64>, second: Option<i64>) -> Option<i64> {

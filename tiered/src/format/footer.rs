@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::FORMAT;
+use super::{Cleaning, FORMAT};
 
 /// Most bytes of a footer.
 pub(crate) const FOOTER_BYTES_MAX: u64 = 1 << 20;
@@ -88,6 +88,9 @@ pub struct Descriptor {
     pub written_at_ms: i64,
     /// The broker that wrote it.
     pub broker_id: String,
+    /// The topic keeps the last record of each key: the object gets a block of keys.
+    #[serde(default)]
+    pub compacted: bool,
 }
 
 impl Descriptor {
@@ -103,7 +106,8 @@ impl Descriptor {
 pub struct Measured {
     /// Records.
     pub record_count: u64,
-    /// Timestamp of the first record, milliseconds since the epoch; -1 if there is none.
+    /// Timestamp of the first record, or of one before it that compaction took, milliseconds since the
+    /// epoch; -1 if there is none.
     pub first_timestamp_ms: i64,
     /// The highest timestamp, milliseconds since the epoch; -1 if there is no record.
     pub max_timestamp_ms: i64,
@@ -111,6 +115,12 @@ pub struct Measured {
     pub data_bytes: u64,
     /// SHA-256 of the batches, 64 hexadecimal digits.
     pub data_sha256: String,
+    /// Bytes of the block of keys; 0 if there is none.
+    #[serde(default)]
+    pub keys_bytes: u64,
+    /// Offset of the first record with a key and without a value, in objects of compacted topics.
+    #[serde(default)]
+    pub first_tombstone: Option<u64>,
 }
 
 /// The JSON near the end of an object.
@@ -124,14 +134,18 @@ pub struct Footer {
     /// What it found out.
     #[serde(flatten)]
     pub measured: Measured,
+    /// How far compaction has come.
+    #[serde(flatten)]
+    pub cleaning: Cleaning,
 }
 
 impl Footer {
-    pub(crate) fn new(descriptor: Descriptor, measured: Measured) -> Self {
+    pub(crate) fn new(descriptor: Descriptor, measured: Measured, cleaning: Cleaning) -> Self {
         Self {
             format: FORMAT,
             descriptor,
             measured,
+            cleaning,
         }
     }
 

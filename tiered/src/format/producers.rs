@@ -18,9 +18,9 @@ pub struct ProducerBatch {
     pub producer: Producer,
     /// Offset of its first record.
     pub base_offset: u64,
-    /// How many records it has.
+    /// How many records it had when it was written. Compaction may have taken some, or all.
     pub record_count: u32,
-    /// Its highest timestamp, milliseconds since the epoch.
+    /// Its highest timestamp, of what is left, milliseconds since the epoch.
     pub max_timestamp_ms: i64,
 }
 

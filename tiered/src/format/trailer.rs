@@ -1,4 +1,4 @@
-//! The last bytes of an object, and with them all behind its producers' block.
+//! The last bytes of an object, and with them all behind its keys and producers.
 
 use std::ops::Range;
 
@@ -14,7 +14,7 @@ const CRC_AT: usize = TRAILER_BYTES - MAGIC.len() - 4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Trailer {
     pub data_bytes: u64,
-    pub producers_bytes: u32,
+    pub keys_and_producers_bytes: u32,
     pub index_bytes: u32,
     pub footer_bytes: u32,
     format: u32,
@@ -26,16 +26,17 @@ pub(crate) type Damage = String;
 
 impl Trailer {
     /// Appends the trailer to `out`, where the producers' block, the index and the footer stand
-    /// already.
+    /// already. The keys stand before that.
     pub fn append(
         data_bytes: u64,
+        keys_bytes: u64,
         index_from: usize,
         footer_from: usize,
         out: &mut Vec<u8>,
     ) -> Self {
         let mut trailer = Self {
             data_bytes,
-            producers_bytes: index_from as u32,
+            keys_and_producers_bytes: keys_bytes as u32 + index_from as u32,
             index_bytes: (footer_from - index_from) as u32,
             footer_bytes: (out.len() - footer_from) as u32,
             format: FORMAT,
@@ -43,7 +44,7 @@ impl Trailer {
         };
         out.extend_from_slice(&data_bytes.to_le_bytes());
         for field in [
-            trailer.producers_bytes,
+            trailer.keys_and_producers_bytes,
             trailer.index_bytes,
             trailer.footer_bytes,
             trailer.format,
@@ -82,7 +83,7 @@ impl Trailer {
         let mut reader = Reader(fields);
         Some(Self {
             data_bytes: reader.u64()?,
-            producers_bytes: reader.u32()?,
+            keys_and_producers_bytes: reader.u32()?,
             index_bytes: reader.u32()?,
             footer_bytes: reader.u32()?,
             format: reader.u32()?,
@@ -91,7 +92,7 @@ impl Trailer {
     }
 
     fn size_bytes(&self) -> u64 {
-        let behind = u64::from(self.producers_bytes) + self.tail_bytes();
+        let behind = u64::from(self.keys_and_producers_bytes) + self.tail_bytes();
         self.data_bytes.saturating_add(behind)
     }
 
@@ -102,7 +103,7 @@ impl Trailer {
 
     /// Where the index begins.
     pub fn index_position(&self) -> u64 {
-        self.data_bytes + u64::from(self.producers_bytes)
+        self.data_bytes + u64::from(self.keys_and_producers_bytes)
     }
 }
 
@@ -133,6 +134,9 @@ impl Tail {
         }
         let footer: Footer = serde_json::from_slice(&bytes[parts.footer])
             .map_err(|error| format!("the footer is not readable: {error}"))?;
+        if footer.measured.keys_bytes > u64::from(trailer.keys_and_producers_bytes) {
+            return Err("the block of keys does not fit".to_owned());
+        }
         let index = Index::decode(
             &bytes[parts.index],
             footer.descriptor.base_offset,

@@ -21,7 +21,7 @@ pub enum ReadError {
 
 impl ReadError {
     /// An object that ends too early is damage, too.
-    pub(super) fn in_segment(self, segment: &SegmentRef) -> Self {
+    pub(crate) fn in_segment(self, segment: &SegmentRef) -> Self {
         match self {
             Self::Store(error) if error.kind() == StoreErrorKind::Corrupt => {
                 Self::whole(segment, &error.to_string())
@@ -31,7 +31,7 @@ impl ReadError {
     }
 
     /// Nothing of the segment is to be had.
-    pub(super) fn whole(segment: &SegmentRef, detail: &str) -> Self {
+    pub(crate) fn whole(segment: &SegmentRef, detail: &str) -> Self {
         Self::Corrupt {
             from: segment.base_offset,
             to: segment.end_offset,

@@ -11,7 +11,7 @@ use super::blocks::Object;
 use super::error::ReadError;
 use super::stats::Counters;
 use crate::error::StoreError;
-use crate::format::{Index, Tail};
+use crate::format::Index;
 use crate::segment_ref::SegmentRef;
 use crate::store::Store;
 
@@ -128,15 +128,9 @@ impl Inner {
             .fetched(result.as_ref().map_or(0, |(bytes, _)| bytes.len()));
         let (bytes, size_bytes) =
             result.map_err(|error| ReadError::from(error).in_segment(segment))?;
-        let tail = Tail::decode(&bytes, size_bytes)
+        let tail = segment
+            .tail(&bytes, size_bytes)
             .map_err(|detail| ReadError::whole(segment, &detail))?;
-        let said = SegmentRef::new(segment.key.clone(), size_bytes, &tail.trailer, &tail.footer);
-        if said != *segment {
-            return Err(ReadError::whole(
-                segment,
-                "it is not the object that was written",
-            ));
-        }
         Ok(Arc::new(OpenSegment {
             object: Object::of(segment),
             end_offset: segment.end_offset,

@@ -4,6 +4,7 @@ mod ahead;
 mod blocks;
 mod error;
 mod indexes;
+mod keys;
 mod options;
 mod slab;
 mod stats;
@@ -12,15 +13,18 @@ mod walk;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use headwater_record::{BatchHeader, BatchView, DecodeError};
 
 use crate::error::StoreError;
-use crate::format::{ProducerBatch, Producers};
+use crate::format::{KeyHash, ProducerBatch, Producers};
+use crate::scan::Scan;
 use crate::segment_ref::SegmentRef;
 use crate::store::Store;
 use ahead::Ahead;
 use blocks::Blocks;
 pub use error::ReadError;
 use indexes::Indexes;
+use keys::KeyFinder;
 pub use options::ColdReaderOptions;
 pub use stats::ColdStats;
 use stats::Counters;
@@ -37,6 +41,7 @@ pub struct ColdReader {
     blocks: Arc<Blocks>,
     indexes: Indexes,
     ahead: Ahead,
+    keys: KeyFinder,
 }
 
 impl ColdReader {
@@ -53,6 +58,7 @@ impl ColdReader {
             blocks: Arc::new(Blocks::new(store.clone(), slab, &options, counters.clone())),
             indexes: Indexes::new(store.clone(), options.index_bytes_max, counters.clone()),
             ahead: Ahead::new(read_ahead_bytes_max),
+            keys: KeyFinder::new(store.clone(), counters.clone()),
             store,
             options,
             counters,
@@ -164,6 +170,67 @@ impl ColdReader {
             .ok_or_else(|| ReadError::whole(segment, "the producers' block is damaged"))
     }
 
+    /// The offset of the last record below `below` that has this key, in `segments`, which are one
+    /// partition's, ascending. They are looked through from the newest on.
+    ///
+    /// Mostly one small request is made for each object that has a block of keys, and pages of it stay
+    /// in memory. Two keys of one hash are taken for one, see [`format`](crate::format). Objects without
+    /// a block, those whose block is damaged, and the one that `below` cuts if it has the key further
+    /// on, are read through, past the cache: who cannot wait that long gives up.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read); within bounded time for each request.
+    pub async fn find_key(
+        &self,
+        segments: &[SegmentRef],
+        key: &[u8],
+        below: u64,
+    ) -> Result<Option<u64>, ReadError> {
+        let hash = KeyHash::of(key);
+        let segments = segments.iter().rev();
+        for segment in segments.filter(|segment| segment.base_offset < below) {
+            let found = match segment.keys_bytes {
+                0 => self.scan_for_key(segment, key, below).await?,
+                _ => match self.bounded(self.keys.find(segment, &hash)).await {
+                    Ok(Some(offset)) if offset >= below => {
+                        self.scan_for_key(segment, key, below).await?
+                    }
+                    Err(ReadError::Corrupt { detail, .. }) => {
+                        tracing::warn!(detail, "looking for a key in the data instead");
+                        self.scan_for_key(segment, key, below).await?
+                    }
+                    found => found?,
+                },
+            };
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    async fn scan_for_key(
+        &self,
+        segment: &SegmentRef,
+        key: &[u8],
+        below: u64,
+    ) -> Result<Option<u64>, ReadError> {
+        let mut scan = Scan::open(&self.store, segment, segment.base_offset).await?;
+        let mut last = None;
+        while let Some(bytes) = scan.next().await? {
+            let found = last_of_key(&bytes, key, below, self.options.decoded_bytes_max);
+            let (header, found) = found.map_err(|error| {
+                let detail = format!("a batch cannot be read: {error}");
+                ReadError::whole(segment, &detail)
+            })?;
+            last = found.or(last);
+            if header.next_offset() >= below {
+                break;
+            }
+        }
+        Ok(last)
+    }
+
     /// What has been read so far, and how.
     pub fn stats(&self) -> ColdStats {
         self.counters.read(self.blocks.cached_bytes())
@@ -187,4 +254,22 @@ impl std::fmt::Debug for ColdReader {
             .field("options", &self.options)
             .finish_non_exhaustive()
     }
+}
+
+/// The last record of a batch below `below` that has this key.
+fn last_of_key(
+    batch: &[u8],
+    key: &[u8],
+    below: u64,
+    decoded_bytes_max: usize,
+) -> Result<(BatchHeader, Option<u64>), DecodeError> {
+    let (batch, _) = BatchView::parse(batch)?;
+    let (mut scratch, mut last) = (Vec::new(), None);
+    for record in batch.records(&mut scratch, decoded_bytes_max)? {
+        let record = record?;
+        if record.key == Some(key) && record.offset < below {
+            last = Some(record.offset);
+        }
+    }
+    Ok((*batch.header(), last))
 }

@@ -5,7 +5,8 @@ use sha2::{Digest, Sha256};
 
 use super::UploadError;
 use crate::format::{
-    DATA_BYTES_MAX, Descriptor, IndexBuilder, Measured, ProducerBatch, Producers, hex,
+    DATA_BYTES_MAX, Descriptor, IndexBuilder, KeyPages, Keys, Measured, ProducerBatch, Producers,
+    hex,
 };
 
 /// A length beyond this is no length: it is not waited for.
@@ -19,6 +20,8 @@ pub(super) struct Gauge<'a> {
     sha256: Sha256,
     index: IndexBuilder,
     producers: Producers,
+    /// Collected for compacted topics alone.
+    keys: Option<Keys>,
     record_count: u64,
     first_timestamp_ms: Option<i64>,
     max_timestamp_ms: i64,
@@ -33,6 +36,7 @@ impl<'a> Gauge<'a> {
             sha256: Sha256::new(),
             index: IndexBuilder::new(),
             producers: Producers::default(),
+            keys: descriptor.compacted.then(Keys::default),
             record_count: 0,
             first_timestamp_ms: None,
             max_timestamp_ms: i64::MIN,
@@ -64,6 +68,9 @@ impl<'a> Gauge<'a> {
         batch
             .check_crc()
             .map_err(|error| self.damage_to(header.next_offset(), &error))?;
+        if let Some(keys) = &mut self.keys {
+            keys.add(&batch, self.descriptor.base_offset);
+        }
         self.measure(&header);
         Ok(Some(header.batch_bytes))
     }
@@ -104,16 +111,19 @@ impl<'a> Gauge<'a> {
             self.producers.add(ProducerBatch {
                 producer: header.producer,
                 base_offset: header.base_offset,
-                record_count: header.record_count,
+                // Offsets are given without gaps: compaction takes records, and not these.
+                record_count: header.last_offset_delta + 1,
                 max_timestamp_ms: header.max_timestamp_ms,
             });
         }
         self.position += header.batch_bytes as u64;
         self.next_offset = header.next_offset();
         self.record_count += u64::from(header.record_count);
-        self.first_timestamp_ms
-            .get_or_insert(header.base_timestamp_ms);
-        self.max_timestamp_ms = self.max_timestamp_ms.max(header.max_timestamp_ms);
+        if header.record_count > 0 {
+            self.first_timestamp_ms
+                .get_or_insert(header.base_timestamp_ms);
+            self.max_timestamp_ms = self.max_timestamp_ms.max(header.max_timestamp_ms);
+        }
     }
 
     /// What was wrong with the batch that should come next.
@@ -136,9 +146,12 @@ impl<'a> Gauge<'a> {
         ))
     }
 
-    /// Writes the producers' block to `out`.
-    pub fn finish(self, out: &mut Vec<u8>) -> (Measured, IndexBuilder) {
+    /// What was found, and what it makes of the parts behind the data. The producers' block is written
+    /// to `out`.
+    pub fn finish(self, out: &mut Vec<u8>) -> (Measured, KeyPages, IndexBuilder) {
         self.producers.encode(self.descriptor.base_offset, out);
+        let first_tombstone = self.keys.as_ref().and_then(Keys::first_tombstone);
+        let keys = self.keys.map(Keys::into_pages).unwrap_or_default();
         let measured = Measured {
             record_count: self.record_count,
             first_timestamp_ms: self.first_timestamp_ms.unwrap_or(-1),
@@ -148,7 +161,9 @@ impl<'a> Gauge<'a> {
             },
             data_bytes: self.position,
             data_sha256: hex(&self.sha256.finalize()),
+            keys_bytes: keys.bytes(),
+            first_tombstone,
         };
-        (measured, self.index)
+        (measured, keys, self.index)
     }
 }

@@ -11,7 +11,9 @@ use object_store::{PutMode, PutPayload};
 
 use crate::bandwidth::Bandwidth;
 use crate::error::StoreError;
-use crate::format::{Descriptor, FOOTER_BYTES_MAX, Footer, Trailer};
+use crate::format::{
+    Cleaning, Descriptor, FOOTER_BYTES_MAX, Footer, IndexBuilder, Measured, Trailer,
+};
 use crate::key::SegmentKey;
 use crate::segment_ref::SegmentRef;
 use crate::store::{Multipart, Store};
@@ -70,7 +72,8 @@ impl From<StoreError> for UploadError {
 impl Store {
     /// Uploads a segment: `data` is its batches, in chunks of any size. Each batch's checksum,
     /// offsets and epoch are checked on the way, and no object comes into being if one is wrong. Held
-    /// are at most five parts of 8 MiB and one batch. What answers is the row that the metadata keeps.
+    /// are at most five parts of 8 MiB and one batch, and of a compacted topic some 80 MiB of keys. What
+    /// answers is the row that the metadata keeps.
     ///
     /// The same key may be used again after a failure, for the same segment alone. Dropped, the
     /// upload is given up.
@@ -85,6 +88,19 @@ impl Store {
         data: impl Stream<Item = io::Result<Bytes>>,
         bandwidth: Option<&Bandwidth>,
     ) -> Result<SegmentRef, UploadError> {
+        self.upload_cleaned(key, descriptor, Cleaning::default(), data, bandwidth)
+            .await
+    }
+
+    /// As [`upload`](Self::upload), for data that compaction has been over.
+    pub(crate) async fn upload_cleaned(
+        &self,
+        key: &SegmentKey,
+        descriptor: &Descriptor,
+        cleaning: Cleaning,
+        data: impl Stream<Item = io::Result<Bytes>>,
+        bandwidth: Option<&Bandwidth>,
+    ) -> Result<SegmentRef, UploadError> {
         check(key, descriptor)?;
         let mut sending = Sending {
             store: self,
@@ -92,7 +108,7 @@ impl Store {
             bandwidth,
             multipart: None,
         };
-        match sending.segment(descriptor, data).await {
+        match sending.segment(descriptor, cleaning, data).await {
             Ok(segment) => Ok(segment),
             Err(error) => {
                 if let Some(multipart) = sending.multipart.take() {
@@ -136,6 +152,7 @@ impl Sending<'_> {
     async fn segment(
         &mut self,
         descriptor: &Descriptor,
+        cleaning: Cleaning,
         data: impl Stream<Item = io::Result<Bytes>>,
     ) -> Result<SegmentRef, UploadError> {
         let mut data = std::pin::pin!(data);
@@ -154,7 +171,17 @@ impl Sending<'_> {
         if checked < pending.len() {
             return Err(gauge.cut_off(pending.len() - checked));
         }
-        let (footer, trailer) = finish(gauge, descriptor, &mut pending)?;
+        let mut tail = Vec::new();
+        let (measured, keys, index) = gauge.finish(&mut tail);
+        let footer = Footer::new(descriptor.clone(), measured, cleaning);
+        let trailer = finish(&footer, index, &mut tail)?;
+        for page in keys.encode() {
+            pending.extend_from_slice(&page);
+            if pending.len() > PART_BYTES {
+                self.part(split_part(&mut pending)).await?;
+            }
+        }
+        pending.extend_from_slice(&tail);
         let size_bytes = trailer.index_position() + trailer.tail_bytes();
         self.finish(pending).await?;
         Ok(SegmentRef::new(
@@ -204,18 +231,11 @@ fn split_part(pending: &mut BytesMut) -> Bytes {
     part.freeze()
 }
 
-/// Appends what stands behind the data.
-fn finish(
-    gauge: Gauge<'_>,
-    descriptor: &Descriptor,
-    pending: &mut BytesMut,
-) -> Result<(Footer, Trailer), StoreError> {
-    let mut tail = Vec::new();
-    let (measured, index) = gauge.finish(&mut tail);
+/// Appends what stands behind the producers' block to it.
+fn finish(footer: &Footer, index: IndexBuilder, tail: &mut Vec<u8>) -> Result<Trailer, StoreError> {
     let producers_bytes = tail.len();
-    index.encode(&mut tail);
+    index.encode(tail);
     let footer_from = tail.len();
-    let footer = Footer::new(descriptor.clone(), measured);
     tail.extend_from_slice(&footer.encode());
     let footer_bytes = (tail.len() - footer_from) as u64;
     if footer_bytes > FOOTER_BYTES_MAX {
@@ -223,8 +243,16 @@ fn finish(
             "a descriptor of {footer_bytes} bytes is too long, {FOOTER_BYTES_MAX} are the most"
         )));
     }
-    let data_bytes = footer.measured.data_bytes;
-    let trailer = Trailer::append(data_bytes, producers_bytes, footer_from, &mut tail);
-    pending.extend_from_slice(&tail);
-    Ok((footer, trailer))
+    let Measured {
+        data_bytes,
+        keys_bytes,
+        ..
+    } = footer.measured;
+    Ok(Trailer::append(
+        data_bytes,
+        keys_bytes,
+        producers_bytes,
+        footer_from,
+        tail,
+    ))
 }

@@ -4,9 +4,12 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod cache;
+mod compaction;
 mod crash;
 mod damage;
 mod faults;
+mod key_damage;
+mod keyed;
 mod keys;
 mod model;
 mod proxy;

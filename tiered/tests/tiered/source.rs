@@ -68,6 +68,7 @@ pub fn descriptor(base_offset: u64, end_offset: u64) -> Descriptor {
         leader_epoch: 5,
         epochs: vec![(5, 0)],
         written_at_ms: 1_700_000_000_000,
+        compacted: false,
         broker_id: "broker-1".to_owned(),
     }
 }

@@ -5,17 +5,20 @@ use std::io::Write;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use headwater_tiered::{
-    Bandwidth, Listed, ReadError, SegmentKey, Store, StoreErrorKind, StoreOptions, VerifyError,
+    Bandwidth, Compaction, LatestKeys, Listed, ReadError, SegmentKey, Store, StoreErrorKind,
+    StoreOptions, VerifyError,
 };
 
+use crate::keyed::{Kept, Written, merged, records, source};
 use crate::servers::{Kind, Server};
-use crate::source::{Source, next_offset, read_all, reader, split};
+use crate::source::{Random, Source, next_offset, read_all, reader, split};
 
 /// Runs over a store with nothing in it.
 async fn suite(store: &Store) {
     belongs_to_one_cluster(store).await;
     keeps_small_and_large_segments(store).await;
     empty_segments_are_passed_over(store).await;
+    keeps_the_last_of_each_key(store).await;
     lists_and_deletes(store).await;
 }
 
@@ -111,6 +114,94 @@ async fn empty_segments_are_passed_over(store: &Store) {
     assert_eq!(read, after.batches[..1]);
     assert_eq!(reader.read(&segments[..1], 510, 1).await, Ok(Vec::new()));
     assert_eq!(reader.producers(&segments[0]).await, Ok(Vec::new()));
+}
+
+/// Many keys in two objects, of which compaction makes one; the second object has every other key
+/// again.
+async fn keeps_the_last_of_each_key(store: &Store) {
+    const KEYS: u64 = 30_000;
+    let name = |number: u64| format!("key-{number}").into_bytes();
+    let upload = async |base: u64, numbers: Vec<u64>| {
+        let mut offset = base;
+        let batches: Vec<_> = numbers
+            .chunks(1_000)
+            .map(|numbers| {
+                let at = offset;
+                offset += numbers.len() as u64;
+                let record = |(offset, number): (u64, &u64)| Kept {
+                    offset,
+                    key: Some(name(*number)),
+                    value: Some(vec![7; 300]),
+                    timestamp_ms: offset as i64,
+                };
+                Written {
+                    offset: at,
+                    producer: -1,
+                    records: (at..).zip(numbers).map(record).collect(),
+                }
+            })
+            .collect();
+        let source = source(&mut Random(base), &batches);
+        source.upload(store).await
+    };
+    let sources = [
+        upload(2_000, (0..KEYS).collect()).await,
+        upload(2_000 + KEYS, (0..KEYS).step_by(2).collect()).await,
+    ];
+    let mut latest = LatestKeys::new(8 << 20);
+    for source in &sources {
+        assert_eq!(store.note_keys(source, 0, &mut latest).await, Ok(true));
+    }
+    let compaction = Compaction {
+        latest: &latest,
+        now_ms: 1,
+        delete_retention_ms: 1,
+        producers_ms: 1,
+    };
+    assert_eq!(store.would_change(&sources[0], &compaction).await, Ok(true));
+    assert_eq!(
+        store.would_change(&sources[1], &compaction).await,
+        Ok(false)
+    );
+    let described = merged(&sources);
+    let key = SegmentKey::fresh(&described);
+    let made = store.compact(&key, &described, &sources, &compaction, None);
+    let made = made.await.unwrap();
+    store.verify(&made).await.unwrap();
+    assert_eq!(store.inspect(&made.key).await.unwrap().segment, made);
+    assert_eq!(made.record_count, KEYS);
+    assert!(made.is_clean());
+
+    let last = |number: u64| match number % 2 {
+        0 => 2_000 + KEYS + number / 2,
+        _ => 2_000 + number,
+    };
+    let (reader, _dir) = reader(store, 1 << 20);
+    let all = [made];
+    for number in (0..KEYS).step_by(17) {
+        let found = reader.find_key(&all, &name(number), u64::MAX).await;
+        assert_eq!(found, Ok(Some(last(number))));
+        let nothing = reader.find_key(&all, &name(KEYS + number), u64::MAX).await;
+        assert_eq!(nothing, Ok(None));
+    }
+    let stats = reader.stats();
+    let pages = KEYS.div_ceil(204);
+    assert!(stats.gets <= pages, "mostly from memory: {stats:?}");
+    assert!(stats.fetched_bytes <= 3 * all[0].keys_bytes, "{stats:?}");
+    let batches = read_all(&reader, &all, 0, 1 << 20).await;
+    let mut expected: Vec<u64> = (0..KEYS).map(last).collect();
+    expected.sort_unstable();
+    let offsets: Vec<u64> = records(&batches)
+        .iter()
+        .map(|record| record.offset)
+        .collect();
+    assert_eq!(offsets, expected);
+
+    let keys = sources
+        .iter()
+        .chain(&all)
+        .map(|segment| segment.key.clone());
+    store.delete(keys.collect()).await.unwrap();
 }
 
 async fn lists_and_deletes(store: &Store) {

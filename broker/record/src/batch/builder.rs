@@ -1,4 +1,4 @@
-use super::header::{BatchHeader, CRC_FROM};
+use super::header::BatchHeader;
 use super::varint;
 use super::{BATCH_HEADER_BYTES, Batch, Compression, NewRecord, Producer};
 
@@ -107,31 +107,21 @@ impl BatchBuilder {
     /// its CRC.
     ///
     /// Do not finish an empty builder: a batch without records still takes an offset.
-    pub fn finish(mut self, producer: Producer, compression: Compression) -> Batch {
-        let mut used = Compression::None;
-        if compression != Compression::None {
-            let records = &self.bytes[BATCH_HEADER_BYTES..];
-            if let Some(compressed) = compression.compress(records, BATCH_HEADER_BYTES) {
-                self.bytes = compressed;
-                used = compression;
-            }
-        }
-        let mut header = BatchHeader {
+    pub fn finish(self, producer: Producer, compression: Compression) -> Batch {
+        let header = BatchHeader {
             base_offset: 0,
             batch_bytes: self.bytes.len(),
             leader_epoch: -1,
             crc: 0,
-            attributes: used.to_attributes(),
+            attributes: 0,
             last_offset_delta: self.record_count.saturating_sub(1),
             base_timestamp_ms: self.base_timestamp_ms,
             max_timestamp_ms: self.max_timestamp_ms,
             producer,
             record_count: self.record_count,
         };
-        self.bytes[..BATCH_HEADER_BYTES].copy_from_slice(&header.to_bytes());
-        header.crc = crc_fast::crc32_iscsi(&self.bytes[CRC_FROM..]);
-        self.bytes[17..21].copy_from_slice(&header.crc.to_be_bytes());
-        Batch::from_parts(self.bytes, header)
+        let (bytes, header) = header.seal(self.bytes, compression);
+        Batch::from_parts(bytes, header)
     }
 }
 

@@ -48,8 +48,9 @@ impl Compression {
             .ok_or(DecodeError::Compression(code))
     }
 
-    pub(super) fn to_attributes(self) -> i16 {
-        self as i16
+    /// The attributes with this compression in place of theirs.
+    pub(super) fn to_attributes(self, attributes: i16) -> i16 {
+        attributes & !COMPRESSION_BITS | self as i16
     }
 
     /// `data` compressed, after `reserved` zero bytes; none if that does not make it smaller.

@@ -1,7 +1,11 @@
+use std::ops::Range;
+
 use super::{BATCH_HEADER_BYTES, Compression, DecodeError};
 
 /// Bytes before the part that the length field counts: base offset and the length itself.
 pub(super) const PREFIX_BYTES: usize = 12;
+/// Where the CRC stands.
+const CRC_AT: Range<usize> = 17..CRC_FROM;
 /// Where the part that the CRC covers begins.
 pub(super) const CRC_FROM: usize = 21;
 
@@ -118,6 +122,26 @@ impl BatchHeader {
         raw[53..57].copy_from_slice(&self.producer.base_sequence.to_be_bytes());
         raw[57..61].copy_from_slice(&self.record_count.to_be_bytes());
         raw
+    }
+
+    /// Makes a batch of this header and the records that stand in `bytes` behind the room for it:
+    /// compresses them if asked, and if that makes them smaller, then fills in length, compression
+    /// and CRC.
+    pub(super) fn seal(mut self, mut bytes: Vec<u8>, compression: Compression) -> (Vec<u8>, Self) {
+        let mut used = Compression::None;
+        if compression != Compression::None {
+            let records = &bytes[BATCH_HEADER_BYTES..];
+            if let Some(compressed) = compression.compress(records, BATCH_HEADER_BYTES) {
+                bytes = compressed;
+                used = compression;
+            }
+        }
+        self.batch_bytes = bytes.len();
+        self.attributes = used.to_attributes(self.attributes);
+        bytes[..BATCH_HEADER_BYTES].copy_from_slice(&self.to_bytes());
+        self.crc = crc_fast::crc32_iscsi(&bytes[CRC_FROM..]);
+        bytes[CRC_AT].copy_from_slice(&self.crc.to_be_bytes());
+        (bytes, self)
     }
 
     /// The offset after the batch's last.

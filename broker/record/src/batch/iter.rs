@@ -39,6 +39,11 @@ impl<'a> RecordIter<'a> {
         self.record_count - self.index
     }
 
+    /// What is not yet read.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.reader.rest()
+    }
+
     #[inline]
     fn read(&mut self) -> Result<RecordView<'a>, &'static str> {
         const CUT: &str = "the record is cut off";

@@ -37,6 +37,7 @@ mod headers;
 mod iter;
 mod new_record;
 mod record;
+mod retain;
 pub(crate) mod varint;
 mod view;
 
@@ -49,6 +50,7 @@ pub use headers::{Headers, HeadersIter, RecordHeader};
 pub use iter::RecordIter;
 pub use new_record::NewRecord;
 pub use record::{RecordView, records_equal};
+pub use retain::Retained;
 pub use view::{BatchView, Batches};
 
 /// Bytes of a batch before its first record.

@@ -10,4 +10,5 @@ mod json_write;
 mod kafka;
 mod oracle;
 mod partition;
+mod retain;
 mod sample;

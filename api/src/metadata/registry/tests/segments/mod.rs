@@ -50,6 +50,10 @@ fn segment(term: Term, base_offset: u64, end_offset: u64) -> SegmentRef {
         record_count: end_offset - base_offset,
         first_timestamp_ms: 7,
         max_timestamp_ms: 8,
+        keys_bytes: 0,
+        first_tombstone: None,
+        clean_below: 0,
+        cleaned: Vec::new(),
     }
 }
 
