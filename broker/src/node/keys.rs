@@ -2,7 +2,6 @@
 
 use std::{ops::Range, sync::Arc};
 
-use bytes::Bytes;
 use headwater_log::{PartitionId, ReadError};
 use headwater_record::BatchView;
 use headwater_tiered::LatestKeys;

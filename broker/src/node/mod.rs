@@ -25,6 +25,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use headwater_log::{
     AppendError, Disk, Failure, Listener, Log, LogOptions, LogStats, PartitionId, Recovery, TopicId,
 };
@@ -47,6 +48,7 @@ use crate::{
 };
 use arrivals::Arrivals;
 use follow::Following;
+use keys::HotKeys;
 use lead::Serving;
 use resign::Resignations;
 use topics::Topics;

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use headwater_log::{PartitionId, TopicId};
 use tokio::{
     runtime::Handle,
