@@ -3,12 +3,15 @@
 use bytes::Bytes;
 use headwater_broker::{
     BrokerId, Incarnation,
-    replica::{Answer, AnswerBody, Due, FetchVerdict, FollowerFetch, ReplicaLog, Rule, Step},
+    replica::{
+        Answer, AnswerBody, Beginning, Due, FetchVerdict, FollowerFetch, ReplicaLog, Rule, Starts,
+        Step,
+    },
 };
 
 use crate::{
     client::Produced,
-    log::Batch,
+    content::Batch,
     profile::MILLI,
     truth::broken,
     world::{Inside, Message, World, note},
@@ -44,7 +47,8 @@ impl World {
         };
         if let Some(to) = part.replica.trim_to(&disk.log) {
             disk.log.trim(to.log);
-            note!(self, "b{id} p{partition} trims to {}", to.log);
+            note!(self, "b{id} p{partition} trims to {to:?}");
+            self.drop_local(id, partition, to.local);
         }
     }
 
@@ -196,7 +200,7 @@ impl World {
                 }
             }
             Step::Truncate(to) => self.truncate(id, partition, to),
-            Step::Restart(beginning) => self.restart(id, partition, beginning.starts.local),
+            Step::Restart(beginning) => self.restart(id, partition, &beginning),
             Step::Halt { to } => {
                 let what =
                     format!("b{id} p{partition} is told to cut at {to}, below its high watermark");
@@ -258,14 +262,19 @@ impl World {
         self.check(kept);
     }
 
-    fn restart(&mut self, id: BrokerId, partition: usize, at: u64) {
+    fn restart(&mut self, id: BrokerId, partition: usize, beginning: &Beginning) {
+        let Starts { log, local: at } = beginning.starts;
         self.counts.restarts += 1;
-        note!(self, "b{id} p{partition} begins anew at {at}");
+        self.counts.restarts_behind += u64::from(log < at);
+        note!(
+            self,
+            "b{id} p{partition} begins anew at {at}, its log at {log}"
+        );
         match self.truths[partition].chain_at(at) {
             Some(chain) => {
                 let sent = self.truths[partition].sent_below(at);
                 let disk = &mut self.broker(id).disk.parts[partition];
-                disk.log.restart(at, chain, sent);
+                disk.log.restart(beginning, chain, sent);
             }
             None => {
                 let what =

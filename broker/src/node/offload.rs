@@ -11,8 +11,9 @@ use tokio::time::MissedTickBehavior;
 
 use super::Node;
 use crate::{
-    manifest::{ColdSummary, Term, Written},
-    partition::{Cold, Partition},
+    cold::Cold,
+    manifest::{ColdSummary, Term},
+    partition::Partition,
     placement::RegistryError,
     tier::{Offload, Offloaded, Tier},
 };
@@ -86,13 +87,7 @@ impl Node {
             let ids: Vec<PartitionId> = part.iter().map(|(_, term)| term.id).collect();
             let summaries = tier.manifest().summaries(ids).await?;
             for ((partition, term), summary) in part.iter().zip(summaries) {
-                *partition.cold.lock() = Some(Cold {
-                    epoch: term.epoch,
-                    summary,
-                    abandoned: false,
-                    retired_below: 0,
-                    oldest: None,
-                });
+                *partition.cold.lock() = Some(Cold::new(term.epoch, summary));
                 know_start(partition, &summary);
             }
         }
@@ -129,16 +124,6 @@ impl Node {
         let Some(known) = known.filter(|cold| cold.epoch == term.epoch) else {
             return false;
         };
-        if !known.abandoned {
-            match tier.manifest().abandon(term).await {
-                Ok(Written::Done) => update(partition, term, |cold| cold.abandoned = true),
-                Ok(_) => return false,
-                Err(error) => {
-                    tracing::debug!(%error, "a segment is uploaded later");
-                    return false;
-                }
-            }
-        }
         let Some(description) = self.placement.describe(term.id.topic) else {
             return false;
         };
@@ -148,32 +133,21 @@ impl Node {
             description: &description,
             broker: self.id,
             now_ms: self.clock.now_ms(),
-            from: next_offset(partition, &known.summary),
+            from: known.next_offset(partition.log.local_start()),
             below: partition.high_watermark(),
+            first_step: known.first_step(),
         };
         match tier.offload(&offload).await {
-            Offloaded::Done(segment) => {
-                update(partition, term, |cold| {
-                    let summary = &mut cold.summary;
-                    if summary.segments == 0 {
-                        summary.start = segment.base_offset;
-                    }
-                    summary.end = segment.end_offset;
-                    summary.bytes += segment.data_bytes;
-                    summary.segments += 1;
-                });
+            Offloaded::Live(segment) => {
+                let (base, end) = (segment.base_offset, segment.end_offset);
+                let bytes = segment.data_bytes;
+                update(partition, term, |cold| cold.went_live(base, end, bytes));
                 tracing::debug!(partition = %term.id, key = segment.key, "a segment is in the store");
                 true
             }
             Offloaded::Nothing | Offloaded::Fenced => false,
-            Offloaded::NotNext(end) => {
-                tracing::info!(partition = %term.id, end, "segments in the store end elsewhere");
-                *partition.cold.lock() = None;
-                false
-            }
             Offloaded::Failed(why) => {
                 tracing::warn!(partition = %term.id, why, "a segment is uploaded later");
-                // What is live may be another by now.
                 *partition.cold.lock() = None;
                 false
             }
@@ -207,21 +181,12 @@ impl Node {
     }
 }
 
-/// Where the next segment begins. What neither the store nor the disk has is gone for good: trimmed, or
-/// removed before there was a store.
-fn next_offset(partition: &Partition, cold: &ColdSummary) -> u64 {
-    match cold.segments {
-        0 => cold.end.max(partition.log.local_start()),
-        _ => cold.end,
-    }
-}
-
 /// Bytes of sealed segments that are not in the store.
 fn backlog(partition: &Partition) -> u64 {
-    let Some(cold) = partition.cold_summary() else {
+    let Some(cold) = partition.known_cold() else {
         return 0;
     };
-    let from = next_offset(partition, &cold);
+    let from = cold.next_offset(partition.log.local_start());
     let sealed = partition
         .log
         .sealed_segments(from, partition.high_watermark());
