@@ -150,8 +150,7 @@ impl World {
     }
 
     fn is_put_elsewhere(&mut self, id: BrokerId, partition: usize) -> bool {
-        let others = self.ids().into_iter().filter(|other| *other != id);
-        let mut others = others.collect::<Vec<_>>().into_iter();
+        let mut others = self.ids().into_iter().filter(|other| *other != id);
         others.any(|other| {
             let task = self.task(other, partition);
             task.and_then(|task| task.step()) == Some(Step::Put)

@@ -249,7 +249,10 @@ impl World {
         }
     }
 
+    /// Removes everything from an offset on. Who is in sync holds what is committed for ever; another
+    /// one may do as the leader of an earlier term says, and is given all of it anew.
     pub(crate) fn truncate(&mut self, id: BrokerId, partition: usize, to: u64) {
+        let is_member = self.store.rows()[partition].in_sync.contains(&id);
         let disk = &mut self.brokers[id as usize - 1].disk.parts[partition];
         let end = disk.log.end();
         if to >= end {
@@ -259,7 +262,9 @@ impl World {
         disk.log.truncate(to);
         self.counts.truncations += 1;
         note!(self, "b{id} p{partition} cut {end} to {to}");
-        self.check(kept);
+        if is_member {
+            self.check(kept);
+        }
     }
 
     fn restart(&mut self, id: BrokerId, partition: usize, beginning: &Beginning) {

@@ -96,23 +96,23 @@ impl Tier {
 
     /// Takes one step of a segment's way. After an error nobody knows whether it was done.
     async fn take(&self, step: Step, term: Term, way: &mut Way) -> Result<Written, String> {
-        let written = match step {
-            Step::Abandon => self.manifest.abandon(term).await,
+        match step {
+            Step::Abandon => self.manifest.abandon(term).await.map_err(text),
             Step::Intend => {
                 let (base, end) = (way.sealed.base_offset(), way.sealed.end_offset());
-                let key = way.key.to_string();
-                self.manifest.intend(term, key, base, end).await
+                let intended = self.manifest.intend(term, way.key.to_string(), base, end);
+                intended.await.map_err(text)
             }
-            Step::Publish => self.manifest.publish(term, way.stored().clone()).await,
-            Step::Put => return self.put(way).await.map(|()| Written::Done),
+            Step::Put => self.put(way).await.map(|()| Written::Done),
             Step::Verify => {
                 let verified = self.store.verify(way.stored()).await;
-                return verified
-                    .map(|()| Written::Done)
-                    .map_err(|error| error.to_string());
+                verified.map(|()| Written::Done).map_err(text)
             }
-        };
-        written.map_err(|error| error.to_string())
+            Step::Publish => {
+                let published = self.manifest.publish(term, way.stored().clone());
+                published.await.map_err(text)
+            }
+        }
     }
 
     /// Writes the object.
@@ -127,7 +127,7 @@ impl Tier {
                 tracing::error!(topic = %descriptor.topic_id, partition = descriptor.partition, from,
                     to, "a segment is damaged on this disk and is not uploaded");
             }
-            error.to_string()
+            text(error)
         })?;
         way.stored = Some(stored);
         Ok(())
@@ -145,12 +145,16 @@ impl Way {
 async fn open(offload: &Offload<'_>) -> Result<Option<SealedSegment>, String> {
     let (log, from) = (offload.partition.log.clone(), offload.from);
     let opened = tokio::task::spawn_blocking(move || log.open_sealed(from)).await;
-    match opened.map_err(|error| error.to_string())? {
+    match opened.map_err(text)? {
         Ok(sealed) => Ok(sealed),
         // Nothing was appended since.
         Err(ReadError::OutOfRange { .. }) => Ok(None),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(text(error)),
     }
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
 }
 
 impl Offload<'_> {
