@@ -102,8 +102,8 @@ impl Cold {
         }
     }
 
-    /// Copies on disks may go below: what is there is committed, and live in the store.
-    pub fn on_disk_from(&self, high_watermark: u64) -> u64 {
+    /// What is below may leave disks: it is committed, and live in the store.
+    pub fn may_drop_below(&self, high_watermark: u64) -> u64 {
         self.summary.end.min(high_watermark)
     }
 

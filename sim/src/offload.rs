@@ -259,7 +259,7 @@ impl World {
         }
         let below = match early {
             true => committed,
-            false => cold.on_disk_from(committed),
+            false => cold.may_drop_below(committed),
         };
         if goes && below > starts.local {
             let below = starts.local + (below - starts.local) * place / 10_000;

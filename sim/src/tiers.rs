@@ -175,9 +175,11 @@ impl World {
             return Some(format!("an upload is stuck: {row:?}"));
         }
         let live: Vec<Row> = self.store.manifest.live(partition).copied().collect();
-        let first = live.first().map_or(starts.local, |row| row.base);
-        if starts.log < starts.local.min(first) {
-            return Some(format!("b{id} starts at {starts:?}, the store at {first}"));
+        let (first, last) = (live.first(), live.last());
+        let is_read =
+            |(first, last): (&Row, &Row)| first.base <= starts.log && starts.local <= last.end;
+        if starts.log < starts.local && !first.zip(last).is_some_and(is_read) {
+            return Some(format!("b{id} starts at {starts:?}, live are {live:?}"));
         }
         let is_whole = live.windows(2).all(|two| two[0].end == two[1].base);
         if !is_whole {

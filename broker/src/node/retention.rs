@@ -64,7 +64,7 @@ impl Node {
             bytes: settings.local_retention_bytes,
         };
         if local.ms.is_some() || local.bytes.is_some() {
-            let below = known.on_disk_from(partition.high_watermark());
+            let below = known.may_drop_below(partition.high_watermark());
             let (log, now_ms) = (partition.log.clone(), self.clock.now_ms());
             let id = term.id;
             let retained = blocking(move || {
