@@ -8,6 +8,7 @@
 mod broker;
 mod clock;
 mod cluster;
+pub mod cold;
 pub mod controller;
 mod error;
 mod look;

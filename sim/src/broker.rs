@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use headwater_broker::{
     BrokerId, Incarnation,
+    cold::Cold,
     replica::{Assignment, InSyncChange, Replica},
 };
 
-use crate::{log::LogFile, store::Micros};
+use crate::{log::LogFile, offload::Task, store::Micros};
 
 /// What a machine keeps when its process ends.
 #[derive(Debug, Clone)]
@@ -102,6 +103,10 @@ pub struct Part {
     pub reading: BTreeSet<(BrokerId, u64)>,
     /// No fetch before then.
     pub patience: Micros,
+    /// What of it is in the object store, as it was seen in a term that it led.
+    pub cold: Option<Cold>,
+    /// What is being done about that.
+    pub task: Option<Task>,
 }
 
 /// A producer that waits.
@@ -152,6 +157,10 @@ pub enum Purpose {
         /// The change.
         change: InSyncChange,
     },
+    /// As a leader, about segments of a partition.
+    Tier(usize),
+    /// To delete objects.
+    Delete,
 }
 
 impl Process {

@@ -165,6 +165,6 @@ impl World {
                 return Some(format!("b{id} begins at {own}, its leader at {start}"));
             }
         }
-        None
+        self.tiers_ailment(leader.broker, partition)
     }
 }

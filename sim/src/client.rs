@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::{broker::Attempt, log::Batch, store::Micros};
+use crate::{broker::Attempt, content::Batch, store::Micros};
 
 /// The batches that a producer has under way at most.
 const UNDER_WAY_MAX: usize = 3;

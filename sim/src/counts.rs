@@ -71,6 +71,62 @@ counts! {
     stale_rows: "rows not taken",
     /// Logs that were trimmed.
     trims: "logs trimmed",
+    /// Segments that went live.
+    offloads: "segments live in the store",
+    /// Publishes that came after their term, or after their intent was given up.
+    publishes_fenced: "publishes fenced",
+    /// Publishes of which nobody knew whether they were done.
+    publishes_unknown: "publishes with unknown outcome",
+    /// Other steps that came after their term.
+    steps_fenced: "other steps of segments fenced",
+    /// Segments that did not begin where the last one ended.
+    not_next: "segments that were not next",
+    /// Intents that were given up.
+    abandoned_intents: "intents abandoned",
+    /// Objects that were written while another leader wrote one of the same partition.
+    puts_at_once: "objects written by two leaders at once",
+    /// Objects that were not written.
+    puts_failed: "objects not written",
+    /// Objects that were, and the answer was lost.
+    puts_unheard: "objects written without an answer",
+    /// Objects of which the store said nothing in time.
+    puts_hung: "objects given up while they were written",
+    /// Objects of which the store kept a part.
+    puts_torn: "objects written in part",
+    /// Objects that were not what was written, when they were read back.
+    puts_refuted: "objects refuted when read back",
+    /// Processes that ended while a name was noted,
+    ends_at_intent: "leaders ended at an intent",
+    /// while an object was written,
+    ends_at_put: "leaders ended while they wrote an object",
+    /// while it was read back,
+    ends_at_verify: "leaders ended while they read it back",
+    /// while a row was to go live,
+    ends_at_publish: "leaders ended at a publish",
+    /// and while what was live was on the disk still.
+    ends_before_drop: "leaders ended before what is live left the disk",
+    /// Times a leader's disk let go of what is live.
+    drops: "local parts dropped by leaders",
+    /// Times a follower's did.
+    drops_following: "local parts dropped by followers",
+    /// Logs begun where the leader's disk begins, behind its log's start.
+    restarts_behind: "logs begun anew behind what is in the store",
+    /// Terms of leaders that have not all of the log on their disk.
+    elections_behind: "elections of disks that begin behind the log's start",
+    /// Records that were read from the store.
+    cold_reads: "records read from the store",
+    /// Records that could not be read from there for a while.
+    cold_reads_failed: "cold reads that failed",
+    /// Reads of what another leader had trimmed.
+    trimmed_reads: "reads of what was trimmed elsewhere",
+    /// Leaders that learnt from rows where their log starts.
+    starts_learnt: "log starts learnt from rows",
+    /// Rows of trimmed records that were doomed.
+    retired: "segments retired",
+    /// Objects that were deleted.
+    objects_deleted: "objects deleted",
+    /// Objects that no row knows of at the end of a run.
+    strays: "strays left for a sweep",
     /// Times the controller was believed to be two.
     delusions: "second controllers",
 }

@@ -68,6 +68,11 @@ impl World {
             }
             Fault::DiskReplaced | Fault::DiskRestored => self.lose_disk(id, fault, down),
             Fault::Trim => self.trim(),
+            Fault::ObjectsDown => {
+                self.net.no_objects = true;
+                self.schedule(lasts, Event::Over(Over::Objects));
+            }
+            Fault::KillUploader => self.kill_uploader(down),
         }
     }
 
@@ -144,11 +149,29 @@ impl World {
             if part.replica.leads_in().is_some() {
                 let committed = part.replica.high_watermark();
                 let to = self.dice.between(committed / 2, committed);
+                // Between two batches, as segments end.
+                let batch = self.truths[partition].batch_at(to);
+                let to = batch.map_or(committed, |batch| batch.base);
+                let trimmed = &mut self.truths[partition].trimmed;
+                *trimmed = to.max(*trimmed);
                 note!(self, "b{id} p{partition} trimmed to {to}");
                 self.broker(id).disk.parts[partition].log.trim(to);
                 self.counts.trims += 1;
                 self.settle(id, partition);
             }
+        }
+    }
+
+    /// Whoever has a segment on its way is killed.
+    fn kill_uploader(&mut self, down: Micros) {
+        let uploads = |id: &BrokerId| {
+            let process = self.brokers[*id as usize - 1].process.as_ref();
+            let mut tasks = process.into_iter().flat_map(|p| &p.parts).map(|p| &p.task);
+            tasks.any(|task| task.as_ref().is_some_and(|task| task.step().is_some()))
+        };
+        let uploaders: Vec<_> = self.ids().into_iter().filter(uploads).collect();
+        if let Some(id) = self.dice.pick(&uploaders) {
+            self.end(id, End::Kill, down);
         }
     }
 
@@ -228,6 +251,7 @@ impl World {
             Over::Ways(ways) => self.net.closed.retain(|way| !ways.contains(way)),
             Over::Store(ids) => self.net.no_store.retain(|id| !ids.contains(id)),
             Over::Stall => self.net.stalled = false,
+            Over::Objects => self.net.no_objects = false,
             Over::Slowness(id) => self.broker(id).slowness = 1,
         }
     }
@@ -240,6 +264,7 @@ impl World {
         self.net.closed.clear();
         self.net.no_store.clear();
         self.net.stalled = false;
+        self.net.no_objects = false;
         let profile = &mut self.profile;
         profile.message_lost = 0;
         profile.message_twice = 0;
@@ -249,6 +274,11 @@ impl World {
         profile.call_late = 0;
         profile.stale_read = 0;
         profile.feed_late = 0;
+        profile.object_fails = 0;
+        profile.object_unheard = 0;
+        profile.object_hangs = 0;
+        profile.object_torn = 0;
+        profile.put_max = 5 * MILLI;
         for broker in &mut self.brokers {
             broker.slowness = 1;
             broker.paused_until = None;

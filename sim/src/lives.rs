@@ -2,12 +2,14 @@
 
 use headwater_broker::{
     BrokerId,
+    cold::Step,
     replica::{Assignment, Replica, ReplicaLog, Rule},
 };
 
 use crate::{
     broker::{Part, Process},
     log::LogFile,
+    offload::Task,
     profile::MILLI,
     world::{Event, Inside, Timer, World, note},
 };
@@ -45,6 +47,7 @@ impl World {
         broker.life += 1;
         broker.paused_until = None;
         for (partition, part) in process.parts.iter().enumerate() {
+            self.ends_uploading(id, partition, part);
             // The note of an epoch that was on its way is there or not.
             if let Some(row) = &part.persisting
                 && self.dice.chance(5_000)
@@ -74,6 +77,23 @@ impl World {
         self.schedule(down, Event::Start(id));
     }
 
+    /// A process ends somewhere on a segment's way.
+    fn ends_uploading(&mut self, id: BrokerId, partition: usize, part: &Part) {
+        let log = &self.brokers[id as usize - 1].disk.parts[partition].log;
+        let counts = &mut self.counts;
+        match part.task.as_ref().and_then(Task::step) {
+            Some(Step::Abandon) => {}
+            Some(Step::Intend) => counts.ends_at_intent += 1,
+            Some(Step::Put) => counts.ends_at_put += 1,
+            Some(Step::Verify) => counts.ends_at_verify += 1,
+            Some(Step::Publish) => counts.ends_at_publish += 1,
+            None => {
+                let live = part.cold.map_or(0, |cold| cold.summary.end);
+                counts.ends_before_drop += u64::from(live > log.starts().local);
+            }
+        }
+    }
+
     /// The metadata has given a life: the replicas are there, and have no role yet.
     pub(crate) fn registered(&mut self, id: BrokerId, incarnation: i64) {
         let (rules, now) = (self.rules, self.now);
@@ -93,7 +113,7 @@ impl World {
                 disk.log.recover(sync);
                 let known = disk
                     .high_watermark
-                    .clamp(disk.log.starts().log, disk.log.end());
+                    .clamp(disk.log.starts().local, disk.log.end());
                 Part {
                     replica: Replica::new(id, incarnation, rules, disk.seen_epoch, known),
                     row: None,
@@ -102,6 +122,8 @@ impl World {
                     window: Default::default(),
                     reading: Default::default(),
                     patience: 0,
+                    cold: None,
+                    task: None,
                 }
             })
             .collect();
@@ -113,6 +135,7 @@ impl World {
             Timer::Poll,
             Timer::Control,
             Timer::Note,
+            Timer::Tiers,
         ] {
             self.later(id, MILLI, Inside::Timer(timer));
         }

@@ -3,160 +3,9 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use headwater_broker::replica::{ReplicaLog, Starts};
+use headwater_broker::replica::{Beginning, ReplicaLog, Starts};
 
-use crate::dice::mix;
-
-/// A batch: what the core copies, and what a reader would see.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Batch {
-    /// The offset of its first record.
-    pub base: u64,
-    /// How many records.
-    pub count: u64,
-    /// The term of the leader that appended it.
-    pub epoch: i32,
-    /// The session of the producer,
-    pub producer: u64,
-    /// and the number of its first record in it.
-    pub sequence: u64,
-    /// What is in it; no two sends are alike.
-    pub value: u64,
-}
-
-impl Batch {
-    /// One past its last record.
-    pub fn end(&self) -> u64 {
-        self.base + self.count
-    }
-
-    fn words(&self) -> [u64; 6] {
-        let epoch = u64::from(self.epoch.cast_unsigned());
-        [
-            self.base,
-            self.count,
-            epoch,
-            self.producer,
-            self.sequence,
-            self.value,
-        ]
-    }
-
-    /// As it goes over the network.
-    pub fn encode(&self) -> Bytes {
-        let bytes: Vec<u8> = self.words().iter().flat_map(|w| w.to_le_bytes()).collect();
-        Bytes::from(bytes)
-    }
-
-    /// What came over the network.
-    pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut words = bytes.chunks_exact(8).map(|word| {
-            let mut le = [0; 8];
-            le.copy_from_slice(word);
-            u64::from_le_bytes(le)
-        });
-        Some(Self {
-            base: words.next()?,
-            count: words.next()?,
-            epoch: u32::try_from(words.next()?).ok()?.cast_signed(),
-            producer: words.next()?,
-            sequence: words.next()?,
-            value: words.next()?,
-        })
-    }
-}
-
-/// A batch and a digest of it and everything before: two logs with the same one are the same up to here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
-    /// The batch.
-    pub batch: Batch,
-    /// The digest.
-    pub chain: u64,
-}
-
-/// Batches one after the other.
-#[derive(Debug, Clone, Default)]
-pub struct Content {
-    start: u64,
-    /// The digest of everything below the start.
-    start_chain: u64,
-    /// The epoch of the last batch, if all were trimmed.
-    start_epoch: Option<i32>,
-    /// What producers have sent below the start: a log keeps that when it forgets records.
-    trimmed: Vec<Batch>,
-    entries: Vec<Entry>,
-}
-
-impl Content {
-    /// The offset that the next record gets.
-    pub fn end(&self) -> u64 {
-        self.entries.last().map_or(self.start, |e| e.batch.end())
-    }
-
-    /// The batches.
-    pub fn entries(&self) -> &[Entry] {
-        &self.entries
-    }
-
-    /// Every batch that was ever in it, for the windows of producers.
-    pub fn sent(&self) -> impl Iterator<Item = Batch> {
-        let kept = self.entries.iter().map(|e| e.batch);
-        self.trimmed.iter().copied().chain(kept)
-    }
-
-    /// The digest of everything below an offset between two batches.
-    pub fn chain_at(&self, offset: u64) -> Option<u64> {
-        if offset == self.start {
-            return Some(self.start_chain);
-        }
-        let at = self
-            .entries
-            .binary_search_by_key(&offset, |e| e.batch.end())
-            .ok()?;
-        Some(self.entries[at].chain)
-    }
-
-    /// Appends a batch, whose base is the end; answers its digest.
-    pub fn push(&mut self, batch: Batch) -> u64 {
-        let before = self.entries.last().map_or(self.start_chain, |e| e.chain);
-        let chain = batch.words().into_iter().fold(before, mix);
-        self.entries.push(Entry { batch, chain });
-        chain
-    }
-
-    fn truncate(&mut self, to: u64) {
-        let kept = self.entries.partition_point(|e| e.batch.end() <= to);
-        if kept < self.entries.len() {
-            self.start_epoch = None;
-        }
-        self.entries.truncate(kept);
-    }
-
-    fn last_epoch(&self) -> Option<i32> {
-        let last = self.entries.last().map(|e| e.batch.epoch);
-        last.or(self.start_epoch)
-    }
-
-    fn trim(&mut self, to: u64) {
-        let gone = self.entries.partition_point(|e| e.batch.end() <= to);
-        if let Some(last) = self.entries[..gone].last() {
-            (self.start, self.start_chain) = (last.batch.end(), last.chain);
-            self.start_epoch = Some(last.batch.epoch);
-            let gone = self.entries.drain(..gone);
-            self.trimmed.extend(gone.map(|e| e.batch));
-        }
-    }
-
-    fn apply(&mut self, write: &Write) {
-        match write {
-            Write::Append(batch) => {
-                self.push(*batch);
-            }
-            Write::Truncate(to) => self.truncate(*to),
-        }
-    }
-}
+use crate::content::{Batch, Content};
 
 #[derive(Debug, Clone, Copy)]
 enum Write {
@@ -190,7 +39,7 @@ impl LogFile {
     /// Whether everything below `offset` survives a power cut, and its digest is this.
     pub fn survives(&self, offset: u64, chain: u64) -> bool {
         // What was trimmed was committed and is not needed.
-        self.memory.start > offset
+        self.starts().local > offset
             || (self.synced_end() >= offset && self.memory.chain_at(offset) == Some(chain))
     }
 
@@ -221,14 +70,8 @@ impl LogFile {
 
     /// Empties the log and begins it at an offset. Durable at once: a log that went back to before its
     /// start would give offsets away again that others have.
-    pub fn restart(&mut self, at: u64, chain: u64, trimmed: Vec<Batch>) {
-        let empty = Content {
-            start: at,
-            start_chain: chain,
-            start_epoch: None,
-            trimmed,
-            entries: Vec::new(),
-        };
+    pub fn restart(&mut self, at: &Beginning, chain: u64, trimmed: Vec<Batch>) {
+        let empty = Content::beginning(at, chain, trimmed);
         *self = Self {
             memory: empty.clone(),
             stable: empty,
@@ -241,6 +84,20 @@ impl LogFile {
         let to = to.min(self.synced_end());
         self.memory.trim(to);
         self.stable.trim(to);
+    }
+
+    /// Lets go of whole segments below an offset, where they are durable: they are in the store.
+    pub fn drop_local(&mut self, below: u64, disk: u64) {
+        let below = below.min(self.synced_end());
+        if let Some(to) = self.memory.segment_end(below, disk) {
+            self.memory.drop_local(to);
+            self.stable.drop_local(to);
+        }
+    }
+
+    /// The batches of the sealed segment that holds `from`, from there on, as far as they are durable.
+    pub fn sealed(&self, from: u64, below: u64, disk: u64) -> Option<Vec<Batch>> {
+        self.memory.sealed(from, below.min(self.synced_end()), disk)
     }
 
     /// Whether a sync has something to do, and none is under way. From now on one is.
@@ -292,13 +149,16 @@ impl LogFile {
 
     fn keep(&mut self, writes: usize) {
         for write in self.pending.drain(..writes) {
-            self.stable.apply(&write);
+            match write {
+                Write::Append(batch) => drop(self.stable.push(batch)),
+                Write::Truncate(to) => self.stable.truncate(to),
+            }
         }
     }
 
     /// Batches from an offset on, at most so many, and where they end.
     pub fn read(&self, from: u64, batches_max: usize) -> (Vec<Bytes>, u64) {
-        let entries = &self.memory.entries;
+        let entries = self.memory.entries();
         let first = entries.partition_point(|e| e.batch.base < from);
         let read = entries[first..].iter().take(batches_max);
         let end = read.clone().next_back().map_or(from, |e| e.batch.end());
@@ -308,10 +168,7 @@ impl LogFile {
 
 impl ReplicaLog for LogFile {
     fn starts(&self) -> Starts {
-        Starts {
-            log: self.memory.start,
-            local: self.memory.start,
-        }
+        self.memory.starts()
     }
 
     fn end(&self) -> u64 {
@@ -327,18 +184,10 @@ impl ReplicaLog for LogFile {
     }
 
     fn end_offset_for(&self, epoch: i32) -> Option<(i32, u64)> {
-        let entries = &self.memory.entries;
-        if entries.is_empty() {
-            let last = self.memory.start_epoch.filter(|last| *last <= epoch)?;
-            return Some((last, self.memory.start));
-        }
-        let up_to = entries.partition_point(|e| e.batch.epoch <= epoch);
-        let last = entries[..up_to].last()?;
-        Some((last.batch.epoch, last.batch.end()))
+        self.memory.end_offset_for(epoch)
     }
 
-    // Nothing is anywhere else: no follower begins in the middle of what is.
     fn epochs(&self) -> Vec<(i32, u64)> {
-        Vec::new()
+        self.memory.epochs()
     }
 }

@@ -64,6 +64,10 @@ impl World {
         {
             let age = self.dice.below(4 * SECOND);
             Reply::Read(self.store.snapshot_at(now.saturating_sub(age)))
+        } else if request.is_of_segments() {
+            let reply = self.store.call(now, from, request);
+            self.check_segments();
+            reply
         } else {
             let before = self.store.rows().to_vec();
             let reply = self.store.call(now, from, request);
@@ -133,6 +137,14 @@ impl World {
                 };
                 self.changed(id, partition, &change, outcome);
             }
+            (Purpose::Tier(partition), reply) => {
+                let told = match reply {
+                    Some(Reply::Segments(told)) => Some(told),
+                    _ => None,
+                };
+                self.tiered(id, partition, told);
+            }
+            (Purpose::Delete, Some(Reply::Doomed(keys))) => self.delete(id, keys),
             (Purpose::Control, Some(Reply::Controls(controls))) => {
                 self.controls(id, controls);
             }
@@ -145,7 +157,7 @@ impl World {
                 // While the metadata was away nobody could renew: no lease is judged for a while.
                 process.calm_since = now;
             }
-            (Purpose::Renew | Purpose::Poll, _) => {}
+            (Purpose::Renew | Purpose::Poll | Purpose::Delete, _) => {}
         }
     }
 
@@ -251,6 +263,7 @@ impl World {
             Timer::Poll => SECOND,
             Timer::Control => 250 * MILLI,
             Timer::Note => 700 * MILLI,
+            Timer::Tiers => 400 * MILLI,
         };
         let again = self.dice.between(again * 3 / 4, again);
         self.later(id, again, Inside::Timer(timer));
@@ -272,6 +285,7 @@ impl World {
             Timer::Poll => self.call(id, Purpose::Poll, Request::Read),
             Timer::Control => self.control(id),
             Timer::Note => self.note_watermarks(id),
+            Timer::Tiers => self.tiers(id),
         }
     }
 

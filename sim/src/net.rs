@@ -19,6 +19,8 @@ pub struct Net {
     pub no_store: BTreeSet<BrokerId>,
     /// The metadata answers late.
     pub stalled: bool,
+    /// Nobody reaches the object store.
+    pub no_objects: bool,
 }
 
 impl World {

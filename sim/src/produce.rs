@@ -8,7 +8,8 @@ use headwater_broker::{
 use crate::{
     broker::{Attempt, Part, Waiting},
     client::{Op, Produced},
-    log::{Batch, LogFile},
+    content::Batch,
+    log::LogFile,
     profile::{MILLI, SECOND},
     truth::broken,
     world::{Event, Inside, World, note},
@@ -239,6 +240,7 @@ impl World {
         let kept = self.truths[partition].exposed(epoch, disk.log.memory(), to);
         self.counts.reads += 1;
         self.check(kept);
+        self.read_record(id, partition, to);
     }
 
     /// A replica has a role now that it had not: what waited for the old one is not known.
@@ -254,7 +256,7 @@ impl World {
         let waited = std::mem::take(&mut part.waiting);
         let leads = part.replica.leads_in();
         let seen = part.replica.seen_epoch();
-        let end = disk.log.end();
+        let (starts, end) = (disk.log.starts(), disk.log.end());
         let noted = disk.seen_epoch;
         if leads.is_some() && windows {
             rebuild(part, &disk.log);
@@ -270,6 +272,7 @@ impl World {
         }
         if let (Some(epoch), Some(incarnation)) = (leads, incarnation) {
             self.counts.elections += 1;
+            self.counts.elections_behind += u64::from(starts.log < starts.local);
             let kept = self.truths[partition].leads(epoch, id, incarnation);
             self.check(kept);
         }

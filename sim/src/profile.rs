@@ -50,11 +50,15 @@ pub enum Fault {
     DiskRestored,
     /// The oldest part of a log goes.
     Trim,
+    /// Nobody reaches the object store.
+    ObjectsDown,
+    /// Who has a segment on its way is killed.
+    KillUploader,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::Kill,
         Self::PowerCut,
         Self::PowerCutAll,
@@ -74,6 +78,8 @@ impl Fault {
         Self::DiskReplaced,
         Self::DiskRestored,
         Self::Trim,
+        Self::ObjectsDown,
+        Self::KillUploader,
     ];
 }
 
@@ -104,6 +110,16 @@ pub struct Profile {
     pub stale_read: u32,
     /// A change of a row is told late, or to be found by the next poll.
     pub feed_late: u32,
+    /// The object store fails a call.
+    pub object_fails: u32,
+    /// It stores an object, and the answer is lost.
+    pub object_unheard: u32,
+    /// It does not answer in time; what was to be stored may be stored later.
+    pub object_hangs: u32,
+    /// It says that an object is stored, and lacks the end of it.
+    pub object_torn: u32,
+    /// How long an object takes to be stored at most.
+    pub put_max: Micros,
     /// How long a sync takes at most on a good disk.
     pub sync_max: Micros,
     /// How long a broker that went is away at most.
@@ -137,6 +153,8 @@ impl Profile {
         let (message_lost, message_twice, message_late) = (often(150), often(300), often(400));
         let (call_lost, answer_lost, call_late) = (often(600), often(600), often(800));
         let (stale_read, feed_late) = (often(3_000), often(5_000));
+        let (object_fails, object_unheard) = (often(1_000), often(1_000));
+        let (object_hangs, object_torn) = (often(1_000), often(1_000));
         Self {
             faults,
             fault_gap: dice.between(300, 2_500) * MILLI,
@@ -150,6 +168,11 @@ impl Profile {
             call_late,
             stale_read,
             feed_late,
+            object_fails,
+            object_unheard,
+            object_hangs,
+            object_torn,
+            put_max: dice.between(10, 1_000) * MILLI,
             sync_max: dice.between(1, 40) * MILLI,
             down_max: dice.between(200, 5_000) * MILLI,
             produce_gap: dice.between(20, 200) * MILLI,
@@ -186,6 +209,16 @@ impl Profile {
                 Fault::CutBothWays,
                 Fault::Move,
             ],
+            // A publish that comes late: after an election, or after another look.
+            Rule::SegmentInTerm | Rule::SegmentIsNext => {
+                (profile.call_late, profile.put_max) = (1_500, 300 * MILLI);
+                &[Fault::Elect, Fault::StoreStall]
+            }
+            Rule::SegmentVerified => {
+                profile.object_torn = 1_000;
+                &[]
+            }
+            Rule::IntentsAbandoned => &[Fault::KillUploader, Fault::Elect],
             Rule::ElectInSync => &[Fault::Fence, Fault::Isolate, Fault::Pause],
             _ => &[],
         };

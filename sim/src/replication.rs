@@ -3,12 +3,15 @@
 use bytes::Bytes;
 use headwater_broker::{
     BrokerId, Incarnation,
-    replica::{Answer, AnswerBody, Due, FetchVerdict, FollowerFetch, ReplicaLog, Rule, Step},
+    replica::{
+        Answer, AnswerBody, Beginning, Due, FetchVerdict, FollowerFetch, ReplicaLog, Rule, Starts,
+        Step,
+    },
 };
 
 use crate::{
     client::Produced,
-    log::Batch,
+    content::Batch,
     profile::MILLI,
     truth::broken,
     world::{Inside, Message, World, note},
@@ -44,7 +47,8 @@ impl World {
         };
         if let Some(to) = part.replica.trim_to(&disk.log) {
             disk.log.trim(to.log);
-            note!(self, "b{id} p{partition} trims to {}", to.log);
+            note!(self, "b{id} p{partition} trims to {to:?}");
+            self.drop_local(id, partition, to.local);
         }
     }
 
@@ -196,7 +200,7 @@ impl World {
                 }
             }
             Step::Truncate(to) => self.truncate(id, partition, to),
-            Step::Restart(beginning) => self.restart(id, partition, beginning.starts.local),
+            Step::Restart(beginning) => self.restart(id, partition, &beginning),
             Step::Halt { to } => {
                 let what =
                     format!("b{id} p{partition} is told to cut at {to}, below its high watermark");
@@ -245,7 +249,10 @@ impl World {
         }
     }
 
+    /// Removes everything from an offset on. Who is in sync holds what is committed for ever; another
+    /// one may do as the leader of an earlier term says, and is given all of it anew.
     pub(crate) fn truncate(&mut self, id: BrokerId, partition: usize, to: u64) {
+        let is_member = self.store.rows()[partition].in_sync.contains(&id);
         let disk = &mut self.brokers[id as usize - 1].disk.parts[partition];
         let end = disk.log.end();
         if to >= end {
@@ -255,17 +262,24 @@ impl World {
         disk.log.truncate(to);
         self.counts.truncations += 1;
         note!(self, "b{id} p{partition} cut {end} to {to}");
-        self.check(kept);
+        if is_member {
+            self.check(kept);
+        }
     }
 
-    fn restart(&mut self, id: BrokerId, partition: usize, at: u64) {
+    fn restart(&mut self, id: BrokerId, partition: usize, beginning: &Beginning) {
+        let Starts { log, local: at } = beginning.starts;
         self.counts.restarts += 1;
-        note!(self, "b{id} p{partition} begins anew at {at}");
+        self.counts.restarts_behind += u64::from(log < at);
+        note!(
+            self,
+            "b{id} p{partition} begins anew at {at}, its log at {log}"
+        );
         match self.truths[partition].chain_at(at) {
             Some(chain) => {
                 let sent = self.truths[partition].sent_below(at);
                 let disk = &mut self.broker(id).disk.parts[partition];
-                disk.log.restart(at, chain, sent);
+                disk.log.restart(beginning, chain, sent);
             }
             None => {
                 let what =

@@ -9,6 +9,8 @@ use headwater_broker::{
     replica::{Assignment, Rule, Rules},
 };
 
+use crate::manifest::{Ask, Manifest, Told};
+
 /// Microseconds of simulated time.
 pub type Micros = u64;
 
@@ -43,6 +45,19 @@ pub enum Request {
     Read,
     /// Replace rows.
     Propose(Vec<Proposal>),
+    /// About a partition's segments, in a term.
+    Segments(usize, i32, Ask),
+    /// Which objects are to be deleted.
+    Doomed,
+    /// These objects are deleted.
+    Forget(Vec<u64>),
+}
+
+impl Request {
+    /// Whether it is about segments: of partitions it changes nothing.
+    pub fn is_of_segments(&self) -> bool {
+        matches!(self, Self::Segments(..) | Self::Doomed | Self::Forget(_))
+    }
 }
 
 /// Another row, if the partition's is still the one with this `partition_epoch`.
@@ -77,6 +92,10 @@ pub enum Reply {
     Read(Snapshot),
     /// The rows as they are now.
     Rows(Vec<Assignment>),
+    /// About segments.
+    Segments(Told),
+    /// Objects that are to be deleted.
+    Doomed(Vec<u64>),
 }
 
 /// The metadata at one moment.
@@ -106,6 +125,8 @@ pub struct Store {
     past: VecDeque<(Micros, Snapshot)>,
     lease: Micros,
     rules: Rules,
+    /// Rows of segments.
+    pub manifest: Manifest,
     /// Partitions whose row changed, to be told to everybody.
     pub changed: Vec<usize>,
 }
@@ -121,6 +142,7 @@ impl Store {
             fenced: true,
         };
         Self {
+            manifest: Manifest::new(rows.len(), rules),
             rows,
             members: (1..=brokers).map(|id| (id, member())).collect(),
             controller: None,
@@ -198,6 +220,15 @@ impl Store {
             Request::Propose(proposals) => {
                 let rows = proposals.into_iter().map(|p| self.propose(p)).collect();
                 Reply::Rows(rows)
+            }
+            Request::Segments(partition, epoch, ask) => {
+                let terms = (epoch, self.rows[partition].epoch);
+                Reply::Segments(self.manifest.ask(now, partition, terms, ask))
+            }
+            Request::Doomed => Reply::Doomed(self.manifest.doomed(now)),
+            Request::Forget(keys) => {
+                self.manifest.forget(&keys);
+                Reply::Doomed(Vec::new())
             }
         }
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use headwater_broker::{BrokerId, Incarnation};
 
-use crate::log::{Batch, Content, Entry};
+use crate::content::{Batch, Content, Entry};
 
 /// A promise that was broken: its name and what happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub struct Truth {
     /// The digest of a log up to the end of its last batch, by that end and the batch's epoch.
     chains: BTreeMap<(u64, i32), u64>,
     acked_end: u64,
+    /// Everything below was trimmed by somebody who led: nobody may ask for it any more.
+    pub trimmed: u64,
 }
 
 impl Truth {
@@ -71,6 +73,20 @@ impl Truth {
     pub fn sent_below(&self, offset: u64) -> Vec<Batch> {
         let batches = self.entries.iter().map(|e| e.batch);
         batches.take_while(|b| b.end() <= offset).collect()
+    }
+
+    /// The committed batches from one offset to another, if both are between batches.
+    pub fn batches(&self, base: u64, end: u64) -> Option<Vec<Batch>> {
+        self.chain_at(base).and(self.chain_at(end))?;
+        let first = self.entries.partition_point(|e| e.batch.base < base);
+        let batches = self.entries[first..].iter().map(|e| e.batch);
+        Some(batches.take_while(|b| b.end() <= end).collect())
+    }
+
+    /// The committed batch that holds an offset.
+    pub fn batch_at(&self, offset: u64) -> Option<Batch> {
+        let at = self.entries.partition_point(|e| e.batch.end() <= offset);
+        self.entries.get(at).map(|e| e.batch)
     }
 
     /// A batch was appended to some copy. The same offset and epoch mean the same log, everywhere.

@@ -10,10 +10,12 @@ use headwater_broker::{
 use crate::{
     broker::{Attempt, Broker},
     client::{Client, Produced},
+    content::Batch,
     counts::Counts,
     dice::Dice,
-    log::Batch,
+    manifest::Told,
     net::Net,
+    objects::{Objects, Put},
     profile::{Fault, MILLI, Profile, SECOND},
     store::{Micros, Reply, Request, Store},
     trace::Trace,
@@ -87,6 +89,8 @@ pub enum Timer {
     Control,
     /// Note high watermarks.
     Note,
+    /// Look after the store.
+    Tiers,
 }
 
 /// Something inside one process; it ends with it.
@@ -126,6 +130,8 @@ pub enum Inside {
     Again(usize),
     /// A row changed.
     Row(usize, Assignment),
+    /// The store, or the metadata about it, answered what a partition waited for, or did not.
+    Tiered(usize, Option<Told>),
     /// The metadata answers.
     Reply(u64, Reply),
     /// The metadata did not answer in time.
@@ -150,6 +156,8 @@ pub enum Event {
         call: u64,
         request: Request,
     },
+    /// An object arrives in the store.
+    Put(Put),
     /// A producer looks what to send.
     Client(usize),
     /// A producer is answered.
@@ -177,6 +185,8 @@ pub enum Over {
     Store(Vec<BrokerId>),
     /// The metadata is no longer late.
     Stall,
+    /// The object store is there again.
+    Objects,
     /// A disk is as fast as others.
     Slowness(BrokerId),
 }
@@ -218,6 +228,7 @@ pub struct World {
     pub(crate) brokers: Vec<Broker>,
     pub(crate) store: Store,
     pub(crate) net: Net,
+    pub(crate) objects: Objects,
     pub(crate) clients: Vec<Client>,
     pub(crate) truths: Vec<Truth>,
     pub(crate) counts: Counts,
@@ -267,6 +278,7 @@ impl World {
                 .collect(),
             store: Store::new(rows, brokers, LEASE, rules),
             net: Net::default(),
+            objects: Objects::new(),
             clients: Vec::new(),
             truths: (0..partitions).map(|_| Truth::default()).collect(),
             counts: Counts::default(),
@@ -351,6 +363,7 @@ impl World {
                 call,
                 request,
             } => self.called(from, life, call, request),
+            Event::Put(put) => self.stored_object(put),
             Event::Client(client) => self.client(client),
             Event::Produced(attempt, produced) => self.produced(attempt, produced),
             Event::NotProduced(attempt) => self.produced(attempt, Produced::Unknown),
@@ -384,6 +397,7 @@ impl World {
             Inside::EpochNoted(partition) => self.epoch_noted(id, partition),
             Inside::Again(partition) => self.settle(id, partition),
             Inside::Row(partition, row) => self.learn(id, partition, row),
+            Inside::Tiered(partition, told) => self.tiered(id, partition, told),
             Inside::Reply(call, reply) => self.replied(id, call, Some(reply)),
             Inside::NoReply(call) => self.replied(id, call, None),
             Inside::Produce(attempt, batch) => self.produce(id, attempt, batch),
@@ -434,6 +448,7 @@ impl World {
         match ailment {
             None => {
                 self.healed = true;
+                self.count_strays();
                 note!(self, "all is well");
             }
             Some(what) if self.now - since > HEALED_WITHIN => {

@@ -148,14 +148,15 @@ impl Node {
         let topic = self.topics.get(id.topic);
         let made = topic.ensure(id.partition, || {
             let log = self.log.partition(id);
-            // What was noted may be of a log that lost its unsynced end since.
+            // What was noted may be of a log that lost its unsynced end since; what left the disk was
+            // committed.
             let high_watermark = log.committed().min(log.durable_end());
             let replica = Replica::new(
                 self.id,
                 incarnation,
                 Rules::new(self.lag_max),
                 log.seen_epoch(),
-                high_watermark.max(log.log_start()),
+                high_watermark.max(log.local_start()),
             );
             Partition::new(id, log, topic.readers.clone(), Roles::new(replica))
         });

@@ -7,7 +7,8 @@ use headwater_tiered::{Compaction, LatestKeys};
 
 use super::{Node, blocking, offload::update};
 use crate::{
-    manifest::Term,
+    cold::{Cold, Step},
+    manifest::{Term, Written},
     partition::Partition,
     producers::PRODUCER_WINDOW_MS,
     tier::{Compacted, Plan, Tier, descriptor, group, is_clean, plan},
@@ -51,7 +52,12 @@ impl Compactor {
         match node.go_on(tier, &mut pass).await {
             Ok(true) => self.pass = Some(pass),
             Ok(false) => {}
-            Err(why) => node.put_off(&pass.partition, pass.term, &why),
+            Err(why) => {
+                if let Err(error) = tier.manifest().abandon(pass.term).await {
+                    tracing::debug!(%error, "the intent of a compaction is given up later");
+                }
+                node.put_off(&pass.partition, pass.term, &why);
+            }
         }
         true
     }
@@ -68,9 +74,7 @@ impl Node {
                 continue;
             };
             let now_ms = self.clock.now_ms();
-            let is_same = cold.looked_at_end == Some(cold.summary.end);
-            // Intents of earlier terms are given up by the first upload of this one.
-            if is_same && cold.compaction_due_ms.is_none_or(|due| now_ms < due) || !cold.abandoned {
+            if !cold.is_to_look_at(now_ms) {
                 continue;
             }
             match look_for_pass(tier, &partition, term, now_ms, kept_ms).await {
@@ -87,8 +91,7 @@ impl Node {
         tracing::warn!(partition = %term.id, why, "a partition is compacted later");
         let due_ms = self.clock.now_ms() + RETRY_MS;
         update(partition, term, |cold| {
-            cold.looked_at_end = Some(cold.summary.end);
-            cold.compaction_due_ms = Some(due_ms);
+            cold.looked_at = Some((cold.summary.end, Some(due_ms)));
         });
     }
 
@@ -133,10 +136,9 @@ impl Node {
         match tier.compact(term, &descriptor, &rows, &compaction).await? {
             Compacted::Done(segment) => {
                 let before: u64 = rows.iter().map(|row| row.data_bytes).sum();
+                let (count, left) = (rows.len() as u64, segment.data_bytes);
                 update(partition, term, |cold| {
-                    let summary = &mut cold.summary;
-                    summary.bytes = (summary.bytes + segment.data_bytes).saturating_sub(before);
-                    summary.segments = (summary.segments + 1).saturating_sub(rows.len() as u64);
+                    cold.was_compacted(count, before, left)
                 });
                 Ok(true)
             }
@@ -169,9 +171,11 @@ async fn look_for_pass(
     };
     if let Plan::Nothing { until_ms } = plan(&rows, now_ms, kept_ms) {
         update(partition, term, |cold| {
-            cold.looked_at_end = Some(last.end_offset);
-            cold.compaction_due_ms = until_ms;
+            cold.looked_at = Some((last.end_offset, until_ms));
         });
+        return Ok(None);
+    }
+    if !give_up_intents(tier, partition, term).await? {
         return Ok(None);
     }
     let mut latest = LatestKeys::new(KEYS_BYTES_MAX);
@@ -183,4 +187,18 @@ async fn look_for_pass(
         next: first.base_offset,
         end: end.unwrap_or(last.end_offset),
     }))
+}
+
+/// Intents from before this term are given up; false if the term is over.
+async fn give_up_intents(tier: &Tier, partition: &Partition, term: Term) -> Result<bool, String> {
+    let is_done = |cold: Cold| cold.first_step() != Step::Abandon;
+    if partition.known_cold().is_some_and(is_done) {
+        return Ok(true);
+    }
+    let abandoned = tier.manifest().abandon(term).await;
+    let abandoned = abandoned.map_err(|error| error.to_string())? == Written::Done;
+    if abandoned {
+        update(partition, term, Cold::gave_up_intents);
+    }
+    Ok(abandoned)
 }

@@ -7,12 +7,13 @@ use std::{
 
 use futures_util::{StreamExt, stream};
 use headwater_log::PartitionId;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
-use super::Node;
+use super::{Node, compact::Compactor};
 use crate::{
-    manifest::{ColdSummary, Term, Written},
-    partition::{Cold, Partition},
+    cold::Cold,
+    manifest::{ColdSummary, Term},
+    partition::Partition,
     placement::RegistryError,
     tier::{Offload, Offloaded, Tier},
 };
@@ -32,9 +33,10 @@ pub(super) fn start(node: &Weak<Node>, tier: Arc<Tier>, interval: Duration) {
     tokio::spawn(async move {
         let mut ticks = tokio::time::interval(interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut compactor = Compactor::default();
         loop {
             ticks.tick().await;
-            if !round(&node, &tier).await {
+            if !round(&node, &tier, &mut compactor, interval).await {
                 return;
             }
         }
@@ -42,7 +44,12 @@ pub(super) fn start(node: &Weak<Node>, tier: Arc<Tier>, interval: Duration) {
 }
 
 /// One look at everything; `false` once the node is gone.
-async fn round(node: &Weak<Node>, tier: &Tier) -> bool {
+async fn round(
+    node: &Weak<Node>,
+    tier: &Tier,
+    compactor: &mut Compactor,
+    interval: Duration,
+) -> bool {
     let Some(node) = node.upgrade().filter(|node| !node.stopped()) else {
         return false;
     };
@@ -57,7 +64,7 @@ async fn round(node: &Weak<Node>, tier: &Tier) -> bool {
         tracing::warn!(%error, "the rows of cold segments cannot be read now");
         return true;
     }
-    node.upload_all(tier).await;
+    node.work_for(interval, tier, compactor).await;
     node.retain_all(tier).await;
     if let Err(why) = node.delete_doomed(tier).await {
         tracing::warn!(why, "objects cannot be deleted now");
@@ -86,23 +93,18 @@ impl Node {
             let ids: Vec<PartitionId> = part.iter().map(|(_, term)| term.id).collect();
             let summaries = tier.manifest().summaries(ids).await?;
             for ((partition, term), summary) in part.iter().zip(summaries) {
-                *partition.cold.lock() = Some(Cold {
-                    epoch: term.epoch,
-                    summary,
-                    abandoned: false,
-                    retired_below: 0,
-                    oldest: None,
-                    looked_at_end: None,
-                    compaction_due_ms: None,
-                });
+                *partition.cold.lock() = Some(Cold::new(term.epoch, summary));
                 know_start(partition, &summary);
             }
         }
         Ok(())
     }
 
-    /// Uploads until there is nothing to upload, each partition one segment in its turn.
-    async fn upload_all(&self, tier: &Tier) {
+    /// Uploads and compacts until there is nothing to do, or the time is over: retention must go on while
+    /// records come faster than they are uploaded. Each partition uploads one segment in its turn, and
+    /// after each turn some are compacted.
+    async fn work_for(&self, time: Duration, tier: &Tier, compactor: &mut Compactor) {
+        let until = Instant::now() + time;
         let mut waiting = self.all_led();
         let begun_by_ms = self.clock.now_ms() - SEALED_AFTER_MS;
         let mut backlog_bytes = 0;
@@ -113,7 +115,7 @@ impl Node {
             bytes > 0
         });
         tier.note_backlog(backlog_bytes);
-        while !waiting.is_empty() && !self.stopped() {
+        loop {
             let turns = stream::iter(waiting).map(|(partition, term)| async move {
                 let went_on = self.upload_one(tier, &partition, term).await;
                 went_on.then_some((partition, term))
@@ -122,6 +124,11 @@ impl Node {
             waiting = went_on.filter_map(std::future::ready).collect().await;
             let left = waiting.iter().map(|(partition, _)| backlog(partition));
             tier.note_backlog(left.sum());
+            let compacted = compactor.step(self, tier).await;
+            let is_idle = waiting.is_empty() && !compacted;
+            if is_idle || self.stopped() || Instant::now() >= until {
+                return;
+            }
         }
     }
 
@@ -131,16 +138,6 @@ impl Node {
         let Some(known) = known.filter(|cold| cold.epoch == term.epoch) else {
             return false;
         };
-        if !known.abandoned {
-            match tier.manifest().abandon(term).await {
-                Ok(Written::Done) => update(partition, term, |cold| cold.abandoned = true),
-                Ok(_) => return false,
-                Err(error) => {
-                    tracing::debug!(%error, "a segment is uploaded later");
-                    return false;
-                }
-            }
-        }
         let Some(description) = self.placement.describe(term.id.topic) else {
             return false;
         };
@@ -150,32 +147,21 @@ impl Node {
             description: &description,
             broker: self.id,
             now_ms: self.clock.now_ms(),
-            from: next_offset(partition, &known.summary),
+            from: known.next_offset(partition.log.local_start()),
             below: partition.high_watermark(),
+            first_step: known.first_step(),
         };
         match tier.offload(&offload).await {
-            Offloaded::Done(segment) => {
-                update(partition, term, |cold| {
-                    let summary = &mut cold.summary;
-                    if summary.segments == 0 {
-                        summary.start = segment.base_offset;
-                    }
-                    summary.end = segment.end_offset;
-                    summary.bytes += segment.data_bytes;
-                    summary.segments += 1;
-                });
+            Offloaded::Live(segment) => {
+                let (base, end) = (segment.base_offset, segment.end_offset);
+                let bytes = segment.data_bytes;
+                update(partition, term, |cold| cold.went_live(base, end, bytes));
                 tracing::debug!(partition = %term.id, key = segment.key, "a segment is in the store");
                 true
             }
             Offloaded::Nothing | Offloaded::Fenced => false,
-            Offloaded::NotNext(end) => {
-                tracing::info!(partition = %term.id, end, "segments in the store end elsewhere");
-                *partition.cold.lock() = None;
-                false
-            }
             Offloaded::Failed(why) => {
                 tracing::warn!(partition = %term.id, why, "a segment is uploaded later");
-                // What is live may be another by now.
                 *partition.cold.lock() = None;
                 false
             }
@@ -209,21 +195,12 @@ impl Node {
     }
 }
 
-/// Where the next segment begins. What neither the store nor the disk has is gone for good: trimmed, or
-/// removed before there was a store.
-fn next_offset(partition: &Partition, cold: &ColdSummary) -> u64 {
-    match cold.segments {
-        0 => cold.end.max(partition.log.local_start()),
-        _ => cold.end,
-    }
-}
-
 /// Bytes of sealed segments that are not in the store.
 fn backlog(partition: &Partition) -> u64 {
-    let Some(cold) = partition.cold_summary() else {
+    let Some(cold) = partition.known_cold() else {
         return 0;
     };
-    let from = next_offset(partition, &cold);
+    let from = cold.next_offset(partition.log.local_start());
     let sealed = partition
         .log
         .sealed_segments(from, partition.high_watermark());

@@ -7,8 +7,9 @@ use headwater_log::Retention;
 
 use super::{Node, blocking, offload::update};
 use crate::{
+    cold::Oldest,
     manifest::{Term, Written},
-    partition::{Oldest, Partition},
+    partition::Partition,
     placement::{RegistryError, TopicSettings},
     tier::Tier,
 };
@@ -42,26 +43,28 @@ impl Node {
         let Some(known) = partition.known_cold() else {
             return Ok(());
         };
-        let cold = known.summary;
-        if cold.segments > 0 {
-            if let Some(start) = self.wanted_start(tier, partition, settings).await? {
-                let log = partition.log.clone();
-                let trimmed = blocking(move || log.trim(start).map(|_| ())).await;
-                trimmed.map_err(|error| error.0)?;
-                partition.tell_sessions_later();
-            }
-            if partition.log.log_start() > cold.start.max(known.retired_below) {
-                retire(tier, partition, term)
-                    .await
-                    .map_err(|e| e.to_string())?;
-            }
+        let wanted = match known.summary.segments {
+            0 => None,
+            _ => self.wanted_start(tier, partition, settings).await?,
+        };
+        let least = known.log_start_min(partition.log.local_start());
+        let start = wanted.unwrap_or(0).max(least);
+        if start > partition.log.log_start() {
+            let log = partition.log.clone();
+            let trimmed = blocking(move || log.trim(start).map(|_| ())).await;
+            trimmed.map_err(|error| error.0)?;
+            partition.tell_sessions_later();
+        }
+        if known.is_to_retire(partition.log.log_start()) {
+            let retired = retire(tier, partition, term).await;
+            retired.map_err(|error| error.to_string())?;
         }
         let local = Retention {
             ms: settings.local_retention_ms,
             bytes: settings.local_retention_bytes,
         };
         if local.ms.is_some() || local.bytes.is_some() {
-            let below = cold.end.min(partition.high_watermark());
+            let below = known.may_drop_below(partition.high_watermark());
             let (log, now_ms) = (partition.log.clone(), self.clock.now_ms());
             let id = term.id;
             let retained = blocking(move || {
@@ -141,10 +144,7 @@ async fn retire(tier: &Tier, partition: &Partition, term: Term) -> Result<(), Re
     }
     let summaries = tier.manifest().summaries(vec![term.id]).await?;
     if let Some(summary) = summaries.into_iter().next() {
-        update(partition, term, |cold| {
-            cold.summary = summary;
-            cold.retired_below = log_start;
-        });
+        update(partition, term, |cold| cold.retired(log_start, summary));
     }
     Ok(())
 }

@@ -30,6 +30,7 @@ pub(crate) use outbox::Outbox;
 pub(crate) use role::{Roles, Standing};
 
 use crate::{
+    cold::Cold,
     error::{FetchError, ProduceError},
     look::look_until,
     manifest::ColdSummary,
@@ -74,31 +75,6 @@ pub(crate) struct Partition {
     pub unsettled: AtomicBool,
     /// What of it is in the object store, as this broker knows it in the term that it leads.
     pub cold: Mutex<Option<Cold>>,
-}
-
-/// What of a partition is in the object store.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Cold {
-    /// The term in which it is so: only its leader changes it.
-    pub epoch: i32,
-    pub summary: ColdSummary,
-    /// Whether intents of earlier terms are given up.
-    pub abandoned: bool,
-    /// What ends at or before this has been retired.
-    pub retired_below: u64,
-    /// The oldest segment that retention keeps, as it was seen last.
-    pub oldest: Option<Oldest>,
-    /// Where the segments ended when it was last looked whether to compact them.
-    pub looked_at_end: Option<u64>,
-    /// When to look again though they end there still, in milliseconds since the epoch.
-    pub compaction_due_ms: Option<i64>,
-}
-
-/// What retention judges a segment by.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Oldest {
-    pub max_timestamp_ms: i64,
-    pub data_bytes: u64,
 }
 
 struct Writer {

@@ -1,4 +1,4 @@
-//! The rules that promises rest on, by name.
+//! The rules that promises rest on, by name: of replicas, and of segments in the object store.
 
 use std::time::Duration;
 
@@ -43,11 +43,25 @@ pub enum Rule {
     SyncOnRecovery,
     /// A batch that a producer sends again is found in the log, also by a new leader.
     ProducerWindow,
+    /// Rows of segments are written while their writer's term lasts.
+    SegmentInTerm,
+    /// A segment begins where the last one ended.
+    SegmentIsNext,
+    /// Only what is committed is uploaded.
+    SegmentCommitted,
+    /// An object is read back before its row goes live.
+    SegmentVerified,
+    /// What was intended before is given up before anything is uploaded.
+    IntentsAbandoned,
+    /// Copies leave disks only once they are live in the store.
+    DropOnceLive,
+    /// A log starts no earlier than what is in one of the tiers.
+    StartInTiers,
 }
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 25] = [
         Self::Divergence,
         Self::Epoch,
         Self::Echo,
@@ -66,6 +80,13 @@ impl Rule {
         Self::LostDisk,
         Self::SyncOnRecovery,
         Self::ProducerWindow,
+        Self::SegmentInTerm,
+        Self::SegmentIsNext,
+        Self::SegmentCommitted,
+        Self::SegmentVerified,
+        Self::IntentsAbandoned,
+        Self::DropOnceLive,
+        Self::StartInTiers,
     ];
 }
 

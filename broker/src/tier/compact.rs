@@ -100,9 +100,6 @@ impl Tier {
             Ok(segment) => segment,
             Err(why) => {
                 self.failed_compactions.fetch_add(1, Ordering::Relaxed);
-                if let Err(error) = self.manifest.abandon(term).await {
-                    tracing::debug!(%error, "a compaction is given up later");
-                }
                 return Err(why);
             }
         };

@@ -13,6 +13,7 @@ use headwater_tiered::{Descriptor, Named, SegmentKey, SegmentRef, TopicId, Uploa
 
 use super::Tier;
 use crate::{
+    cold::{Next, Step},
     manifest::{Place, Term, Written},
     partition::Partition,
     placement::{BrokerId, TopicDescription},
@@ -32,21 +33,30 @@ pub(crate) struct Offload<'a> {
     pub from: u64,
     /// Nothing from here on: it is not committed.
     pub below: u64,
+    /// What the segment's way begins with.
+    pub first_step: Step,
 }
 
 /// What became of it.
 #[derive(Debug)]
 pub(crate) enum Offloaded {
     /// A segment is live.
-    Done(SegmentRef),
+    Live(SegmentRef),
     /// There is nothing sealed and committed to upload.
     Nothing,
     /// This broker does not lead any more.
     Fenced,
-    /// Segments in the store end here.
-    NotNext(u64),
-    /// It is to be tried again later: why.
+    /// It is to be tried again after another look at what is live: why.
     Failed(String),
+}
+
+/// A segment on its way.
+struct Way {
+    key: SegmentKey,
+    descriptor: Descriptor,
+    sealed: Arc<SealedSegment>,
+    /// What was written.
+    stored: Option<SegmentRef>,
 }
 
 impl Tier {
@@ -64,75 +74,97 @@ impl Tier {
             offload.description,
             offload.broker,
             offload.now_ms,
-            offsets.clone(),
+            offsets,
         );
-        let key = SegmentKey::fresh(&descriptor);
-        let intended = self
-            .manifest
-            .intend(offload.term, key.to_string(), offsets, Place::Next);
-        match intended.await {
-            Ok(Written::Done) => {}
-            Ok(Written::Fenced) => return Offloaded::Fenced,
-            Ok(Written::NotNext(end)) => return Offloaded::NotNext(end),
-            Err(error) => return Offloaded::Failed(error.to_string()),
-        }
-        let segment = match self.store_segment(&key, &descriptor, sealed).await {
-            Ok(segment) => segment,
-            Err(why) => {
-                self.failed_uploads.fetch_add(1, Ordering::Relaxed);
-                if let Err(error) = self.manifest.abandon(offload.term).await {
-                    tracing::debug!(%error, "an upload is given up later");
-                }
-                return Offloaded::Failed(why);
-            }
+        let mut way = Way {
+            key: SegmentKey::fresh(&descriptor),
+            descriptor,
+            sealed: Arc::new(sealed),
+            stored: None,
         };
-        match self.manifest.publish(offload.term, segment.clone()).await {
-            Ok(Written::Done) => {
-                self.uploaded_bytes
-                    .fetch_add(segment.data_bytes, Ordering::Relaxed);
-                Offloaded::Done(segment)
+        let mut step = offload.first_step;
+        loop {
+            let answer = self.take(step, offload.term, &mut way).await;
+            if answer.is_err() && matches!(step, Step::Put | Step::Verify) {
+                self.failed_uploads.fetch_add(1, Ordering::Relaxed);
             }
-            Ok(Written::Fenced) => Offloaded::Fenced,
-            Ok(Written::NotNext(end)) => Offloaded::NotNext(end),
-            // It may be live: the next look reads where segments end.
-            Err(error) => Offloaded::Failed(error.to_string()),
+            match (step.after(answer.as_ref().ok().copied()), answer) {
+                (Next::Step(next), _) => step = next,
+                (Next::Live, _) => {
+                    let segment = way.stored().clone();
+                    self.uploaded_bytes
+                        .fetch_add(segment.data_bytes, Ordering::Relaxed);
+                    return Offloaded::Live(segment);
+                }
+                (Next::Fenced, _) => return Offloaded::Fenced,
+                (Next::Look, Err(why)) => return Offloaded::Failed(why),
+                (Next::Look, Ok(written)) => return Offloaded::Failed(format!("{written:?}")),
+            }
         }
     }
 
-    /// Writes the object, and reads it back.
-    async fn store_segment(
-        &self,
-        key: &SegmentKey,
-        descriptor: &Descriptor,
-        sealed: SealedSegment,
-    ) -> Result<SegmentRef, String> {
-        let data = chunks(sealed);
+    /// Takes one step of a segment's way. After an error nobody knows whether it was done.
+    async fn take(&self, step: Step, term: Term, way: &mut Way) -> Result<Written, String> {
+        match step {
+            Step::Abandon => self.manifest.abandon(term).await.map_err(text),
+            Step::Intend => {
+                let offsets = way.sealed.base_offset()..way.sealed.end_offset();
+                let key = way.key.to_string();
+                let intended = self.manifest.intend(term, key, offsets, Place::Next);
+                intended.await.map_err(text)
+            }
+            Step::Put => self.put(way).await.map(|()| Written::Done),
+            Step::Verify => {
+                let verified = self.store.verify(way.stored()).await;
+                verified.map(|()| Written::Done).map_err(text)
+            }
+            Step::Publish => {
+                let published = self.manifest.publish(term, way.stored().clone());
+                published.await.map_err(text)
+            }
+        }
+    }
+
+    /// Writes the object.
+    async fn put(&self, way: &mut Way) -> Result<(), String> {
+        let (descriptor, data) = (&way.descriptor, chunks(way.sealed.clone()));
         let uploaded = self
             .store
-            .upload(key, descriptor, data, self.bandwidth.as_ref())
+            .upload(&way.key, descriptor, data, self.bandwidth.as_ref())
             .await;
-        let segment = uploaded.map_err(|error| {
+        let stored = uploaded.map_err(|error| {
             if let UploadError::Damaged { from, to, .. } = &error {
                 tracing::error!(topic = %descriptor.topic_id, partition = descriptor.partition, from,
                     to, "a segment is damaged on this disk and is not uploaded");
             }
-            error.to_string()
+            text(error)
         })?;
-        let verified = self.store.verify(&segment).await;
-        verified.map_err(|error| error.to_string())?;
-        Ok(segment)
+        way.stored = Some(stored);
+        Ok(())
+    }
+}
+
+impl Way {
+    /// What was written.
+    fn stored(&self) -> &SegmentRef {
+        let stored = self.stored.as_ref();
+        stored.expect("an object is written before it is read back and published")
     }
 }
 
 async fn open(offload: &Offload<'_>) -> Result<Option<SealedSegment>, String> {
     let (log, from) = (offload.partition.log.clone(), offload.from);
     let opened = tokio::task::spawn_blocking(move || log.open_sealed(from)).await;
-    match opened.map_err(|error| error.to_string())? {
+    match opened.map_err(text)? {
         Ok(sealed) => Ok(sealed),
         // Nothing was appended since.
         Err(ReadError::OutOfRange { .. }) => Ok(None),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(text(error)),
     }
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
 }
 
 /// What an object of these offsets says of itself.
@@ -184,9 +216,8 @@ fn unsigned(epoch: i32) -> u32 {
 }
 
 /// The segment's bytes, read off the runtime's threads.
-fn chunks(sealed: SealedSegment) -> impl Stream<Item = io::Result<Bytes>> {
-    let state = (Arc::new(sealed), 0);
-    stream::try_unfold(state, |(sealed, position)| async move {
+fn chunks(sealed: Arc<SealedSegment>) -> impl Stream<Item = io::Result<Bytes>> {
+    stream::try_unfold((sealed, 0), |(sealed, position)| async move {
         if position >= sealed.bytes() {
             return Ok(None);
         }
