@@ -163,7 +163,7 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
-    async fn block_again(&self, number: u64, block_bytes: usize) -> Result<Bytes, ReadError> {
+    async fn block_again(&mut self, number: u64, block_bytes: usize) -> Result<Bytes, ReadError> {
         let from = number * BLOCK_BYTES;
         let range = from..from + block_bytes as u64;
         let bounds = &self.store.options().background;

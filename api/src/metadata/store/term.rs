@@ -135,7 +135,7 @@ impl TermChange {
         if !is_next {
             return Ok(self.not_next());
         }
-        if !self.go_live(segment).await? {
+        if !self.go_live(segment, None).await? {
             return Ok(Written::Fenced);
         }
         sqlx::query("UPDATE partitions SET cold_end = $1 WHERE topic_id = $2 AND partition = $3")
@@ -155,41 +155,52 @@ impl TermChange {
         segment: &SegmentRef,
     ) -> Result<Written> {
         #[derive(FromRow)]
-        struct Gone {
+        struct Replaced {
             base_offset: i64,
             end_offset: i64,
+            since: i64,
         }
         if let Intended::Not(written) = self.intended(segment).await? {
             return Ok(written);
         }
         let given = self.engine.rows_of_json(&[("object_key", "TEXT")]);
-        let sql = format!(
-            "UPDATE segments SET state = 'doomed', since = {} WHERE topic_id = $2 \
-             AND partition = $3 AND state = 'live' \
-             AND object_key IN (SELECT object_key FROM {given} AS named) \
-             RETURNING base_offset, end_offset",
-            self.engine.now_ms()
-        );
         let named: Vec<_> = replaced
             .iter()
             .map(|object_key| Named { object_key })
             .collect();
-        let mut gone: Vec<Gone> = sqlx::query_as(AssertSqlSafe(sql))
-            .bind(json(&named)?)
+        let named = json(&named)?;
+        let theirs = format!(
+            "topic_id = $2 AND partition = $3 AND state = 'live' \
+             AND object_key IN (SELECT object_key FROM {given} AS named)"
+        );
+        let sql = format!(
+            "SELECT base_offset, end_offset, since FROM segments WHERE {theirs} ORDER BY base_offset"
+        );
+        let rows: Vec<Replaced> = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(&named)
             .bind(&self.topic_id)
             .bind(self.partition)
             .fetch_all(&mut *self.transaction)
             .await?;
-        gone.sort_unstable_by_key(|gone| gone.base_offset);
-        let ends = gone
+        let end = rows
             .iter()
-            .try_fold(at_most(segment.base_offset), |at, gone| {
-                (gone.base_offset == at).then_some(gone.end_offset)
+            .try_fold(at_most(segment.base_offset), |at, row| {
+                (row.base_offset == at).then_some(row.end_offset)
             });
-        if gone.len() != replaced.len() || ends != Some(at_most(segment.end_offset)) {
+        if rows.len() != replaced.len() || end != Some(at_most(segment.end_offset)) {
             return Ok(Written::NotThere);
         }
-        match self.go_live(segment).await? {
+        let now = self.engine.now_ms();
+        let sql = format!("UPDATE segments SET state = 'doomed', since = {now} WHERE {theirs}");
+        sqlx::query(AssertSqlSafe(sql))
+            .bind(&named)
+            .bind(&self.topic_id)
+            .bind(self.partition)
+            .execute(&mut *self.transaction)
+            .await?;
+        // Its records are as old as theirs.
+        let since = rows.iter().map(|row| row.since).max();
+        match self.go_live(segment, since).await? {
             true => Ok(Written::Done),
             false => Ok(Written::Fenced),
         }
@@ -259,18 +270,20 @@ impl TermChange {
         }
     }
 
-    /// Makes an intent's row live; `false` if it is gone: the topic was deleted, and the row forgotten.
-    async fn go_live(&mut self, segment: &SegmentRef) -> Result<bool> {
+    /// Makes an intent's row live, since this time or since now; `false` if it is gone: the topic was
+    /// deleted, and the row forgotten.
+    async fn go_live(&mut self, segment: &SegmentRef, since: Option<i64>) -> Result<bool> {
         let sql = format!(
-            "UPDATE segments SET state = 'live', since = {}, data_bytes = $1, max_timestamp = $2, \
-             detail = $3 WHERE object_key = $4",
+            "UPDATE segments SET state = 'live', since = COALESCE($5, {}), data_bytes = $1, \
+             max_timestamp = $2, detail = $3 WHERE object_key = $4",
             self.engine.now_ms()
         );
         let query = sqlx::query(AssertSqlSafe(sql))
             .bind(at_most(segment.data_bytes))
             .bind(segment.max_timestamp_ms)
             .bind(json(segment)?)
-            .bind(&segment.key);
+            .bind(&segment.key)
+            .bind(since);
         changed_one(query, &mut self.transaction).await
     }
 
