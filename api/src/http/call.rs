@@ -163,6 +163,8 @@ pub struct InProject {
     permission: Permission,
     /// The path's partition, as text.
     partition: Option<String>,
+    /// The path's key, of the project or of records.
+    key: Option<String>,
 }
 
 /// A caller, and a topic of the project.
@@ -301,7 +303,7 @@ impl<O: Operation> FromRequestParts<App> for May<O, InTopic> {
             permission: O::ROW,
             asked: call.asked,
             partition: call.partition,
-            record_key: call.other,
+            record_key: call.key,
         }))
     }
 }
@@ -453,7 +455,8 @@ impl InProject {
         .await?;
         Ok(Self {
             access,
-            name: names.scoped.clone().or(names.other),
+            name: names.scoped.clone().or(names.other.clone()),
+            key: names.other,
             scoped: names.scoped,
             asked,
             permission,

@@ -6,7 +6,7 @@ use http::Request;
 use super::{
     call::{InTopic, May},
     fetch::{held_json, while_allowed},
-    openapi::{EncodingParam, KeyProblems, RecordOutput},
+    openapi::{KeyParams, KeyProblems, RecordOutput},
     params::Params,
     router::App,
 };
@@ -24,9 +24,8 @@ use crate::{
     get, path = "/topics/{topic}/keys/{key}", operation_id = "getLastOfKey", tag = "records",
     params(
         ("topic" = String, Path, description = "Topic name", example = "orders"),
-        ("key" = String, Path, description = "The key; with `key_encoding=base64` in URL-safe base64 without padding", example = "user-1"),
-        ("key_encoding" = Option<inline(EncodingParam)>, Query, description = "`base64`: the key in the path is bytes"),
-        ("encoding" = Option<inline(EncodingParam)>, Query, description = "`base64`: key, value and headers as bytes"),
+        ("key" = String, Path, description = "The records' key", example = "user-1"),
+        KeyParams,
     ),
     responses((status = 200, description = "The record", body = RecordOutput), KeyProblems),
 )]

@@ -396,6 +396,19 @@ pub struct IdempotencyHeader {
     idempotency_key: Option<String>,
 }
 
+/// In which form a key is given, and the record is wanted.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code)]
+pub struct KeyParams {
+    /// `base64`: the key in the path is bytes, in URL-safe base64 without padding.
+    #[param(inline)]
+    key_encoding: Option<EncodingParam>,
+    /// `base64`: key, value and headers as bytes.
+    #[param(inline)]
+    encoding: Option<EncodingParam>,
+}
+
 /// What a fetch may say beside where it starts.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]

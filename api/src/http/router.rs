@@ -14,7 +14,7 @@ use http::Method;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    bulk, fetch,
+    bulk, fetch, keys,
     management::{management, root_routes},
     observe::Metrics,
     openapi, ops, produce, raw,
