@@ -202,6 +202,12 @@ impl Broker {
 }
 
 impl Part {
+    /// What of it is in the object store, if it leads and has looked.
+    pub fn known_cold(&self) -> Option<Cold> {
+        self.cold
+            .filter(|cold| Some(cold.epoch) == self.replica.leads_in())
+    }
+
     /// A row is heard of.
     pub fn known(&mut self, row: Assignment) {
         let newer = |known: &Assignment| known.partition_epoch < row.partition_epoch;

@@ -79,7 +79,7 @@ impl World {
 
     /// Begins what is to be done about a partition's segments, if nothing is under way.
     fn tier(&mut self, id: BrokerId, partition: usize) {
-        let (key, above) = (self.number(), self.lacks(Rule::SegmentCommitted));
+        let (key, is_hasty) = (self.number(), self.lacks(Rule::SegmentCommitted));
         let Some((part, disk)) = self.broker(id).part(partition) else {
             return;
         };
@@ -87,16 +87,17 @@ impl World {
             return;
         };
         let starts = disk.log.starts();
-        let doing = match part.cold.filter(|cold| cold.epoch == epoch) {
+        let doing = match part.known_cold() {
             None => Doing::Look,
             Some(cold) if cold.is_to_retire(starts.log) => Doing::Retire(starts.log),
             Some(cold) => {
-                let below = match above {
+                let below = match is_hasty {
                     true => disk.log.end(),
                     false => part.replica.high_watermark(),
                 };
                 let from = cold.next_offset(starts.local);
                 if from < starts.local {
+                    // What is known is from before this disk let go of it.
                     part.cold = None;
                     return;
                 }
@@ -236,20 +237,17 @@ impl World {
     /// A leader lets go of what is in neither tier, and of what its disk need not hold.
     fn retain(&mut self, id: BrokerId, partition: usize) {
         let (goes, place) = (self.dice.chance(3_000), self.dice.below(10_000));
-        let early = self.lacks(Rule::DropOnceLive);
-        let late = self.lacks(Rule::StartInTiers);
+        let drops_early = self.lacks(Rule::DropOnceLive);
+        let learns = !self.lacks(Rule::StartInTiers);
         let Some((part, disk)) = self.broker(id).part(partition) else {
             return;
         };
-        let known = part
-            .cold
-            .filter(|c| Some(c.epoch) == part.replica.leads_in());
-        let Some(cold) = known else {
+        let Some(cold) = part.known_cold() else {
             return;
         };
         let (starts, committed) = (disk.log.starts(), part.replica.high_watermark());
         let least = cold.log_start_min(starts.local);
-        if least > starts.log && !late {
+        if learns && least > starts.log {
             disk.log.trim(least);
             note!(
                 self,
@@ -257,7 +255,7 @@ impl World {
             );
             self.counts.starts_learnt += 1;
         }
-        let below = match early {
+        let below = match drops_early {
             true => committed,
             false => cold.may_drop_below(committed),
         };
@@ -283,7 +281,7 @@ impl World {
         }
     }
 
-    /// Objects that are doomed are deleted.
+    /// Objects that are doomed are deleted, and then their rows.
     pub(crate) fn delete(&mut self, id: BrokerId, keys: Vec<u64>) {
         if keys.is_empty() || self.objects_fail() {
             return;

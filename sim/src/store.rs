@@ -96,6 +96,8 @@ pub enum Reply {
     Segments(Told),
     /// Objects that are to be deleted.
     Doomed(Vec<u64>),
+    /// Their rows are gone.
+    Forgotten,
 }
 
 /// The metadata at one moment.
@@ -228,7 +230,7 @@ impl Store {
             Request::Doomed => Reply::Doomed(self.manifest.doomed(now)),
             Request::Forget(keys) => {
                 self.manifest.forget(&keys);
-                Reply::Doomed(Vec::new())
+                Reply::Forgotten
             }
         }
     }

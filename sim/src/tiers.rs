@@ -151,10 +151,7 @@ impl World {
     /// What is not well yet between a leader's disk and the store.
     pub(crate) fn tiers_ailment(&mut self, id: BrokerId, partition: usize) -> Option<String> {
         let (part, disk) = self.broker(id).part(partition)?;
-        let Some(cold) = part
-            .cold
-            .filter(|c| Some(c.epoch) == part.replica.leads_in())
-        else {
+        let Some(cold) = part.known_cold() else {
             return Some(format!("b{id} does not know what is in the store"));
         };
         if let Some(task) = &part.task {
