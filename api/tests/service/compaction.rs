@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::{
-    client::{Api, Row},
+    client::{Api, Row, reply},
     harness::{Server, eventually, shared, unique},
 };
 
@@ -231,13 +231,16 @@ async fn records_without_a_key_are_refused() {
         .problem(422, "key_required");
     assert_eq!(problem["errors"][0]["pointer"], "/records/1/key");
     assert_eq!(problem["outcome"], "not_applied");
-    let raw = api.send("POST", &format!("{path}/raw"), "x").await;
+    let raw = api
+        .request("POST", &format!("{path}/raw"))
+        .header("content-type", "text/plain");
+    let raw = reply(raw.body("x")).await;
     raw.problem(422, "key_required");
     let lines = "{\"key\":\"b\",\"value\":1}\n{\"value\":2}\n{\"key\":\"c\",\"value\":3}\n";
     let bulk = api
         .request("POST", &format!("{path}/records/bulk"))
         .body(lines);
-    let answer = crate::client::reply(bulk).await.expect(200);
+    let answer = reply(bulk).await.expect(200);
     assert!(answer.text.contains(r#""line":2"#) && answer.text.contains("key_required"));
     assert!(
         answer.text.contains(r#""accepted":2,"rejected":1"#),

@@ -76,6 +76,7 @@ pub fn streaming() -> Vec<Operation> {
         row("POST /topics/{}/records/bulk", "/topics/{topic}/records/bulk", json!({"value": 1}), Developer, Scope("produce")),
         row("GET /topics/{}/records", "/topics/{topic}/records", Value::Null, Viewer, Scope("fetch")),
         row("GET /topics/{}/partitions/{}/records", "/topics/{topic}/partitions/0/records", Value::Null, Viewer, Scope("fetch")),
+        row("GET /topics/{}/keys/{}", "/topics/{topic}/keys/k", Value::Null, Viewer, Scope("fetch")),
         row("GET /topics/{}/tail", "/topics/{topic}/tail", Value::Null, Viewer, Scope("fetch")),
         row("GET /topics/{}/tail.ndjson", "/topics/{topic}/tail.ndjson", Value::Null, Viewer, Scope("fetch")),
     ]

@@ -104,7 +104,7 @@ async fn another_term_replaces_nothing(database: Database) {
         id: partition(topic, 1),
         ..first
     };
-    database.published(elsewhere, 0, 30).await;
+    database.published(elsewhere, 0, 40).await;
     let foreign = instead(&database, elsewhere, 0, 30).await;
     assert_eq!(
         replace(&database, elsewhere, &all, &foreign).await,
