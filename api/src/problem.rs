@@ -120,6 +120,8 @@ codes! {
         "The service has as much in flight as it can hold. Wait for `retry_after_ms`.";
     Unavailable "unavailable" 503 true "Unavailable"
         "The partition has no leader that can be reached now, or the service is stopping.";
+    NotConfirmed "not_confirmed" 503 true "Not confirmed"
+        "A strong read waits until the partition's leader is known to lead still, and nobody said so in time. Try again, or read with `consistency=committed`.";
     RecordCorrupt "record_corrupt" 503 false "Stored records are damaged"
         "The stored bytes of offsets `from` to `to` (exclusive) fail their checksum and are not served. Reading can go on at `to`.";
     OutcomeUnknown "outcome_unknown" 504 true "Outcome unknown"
@@ -186,7 +188,7 @@ impl Problem {
     /// A problem that left everything as it was.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         let retry_after_ms = match code {
-            Code::Overloaded | Code::Unavailable => Some(1_000),
+            Code::Overloaded | Code::Unavailable | Code::NotConfirmed => Some(1_000),
             Code::StorageFull => Some(5_000),
             _ => None,
         };

@@ -147,6 +147,15 @@ pub trait Broker: Send + Sync + 'static {
     /// Forgets records below `before_offset` for good and answers the new log start.
     fn trim(&self, id: PartitionId, before_offset: u64) -> Answer<'_, Result<u64, FetchError>>;
 
+    /// Waits until it is certain that the broker leads these partitions, each for itself: what it reads
+    /// of them from then on has everything that was acknowledged before the call. Fails where somebody who
+    /// may lead by now does not answer for two seconds.
+    fn confirm(
+        &self,
+        topic: TopicId,
+        partitions: Vec<u32>,
+    ) -> Answer<'_, Vec<Result<(), FetchError>>>;
+
     /// What the broker holds. Of the partitions that it leads all are listed, or only those of which
     /// copies move.
     fn holdings(&self, moving_only: bool) -> Answer<'_, Result<Holdings, FetchError>>;

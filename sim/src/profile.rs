@@ -186,6 +186,11 @@ impl Profile {
                 Fault::CutBothWays,
                 Fault::Move,
             ],
+            // A leader that hears late that it was replaced.
+            Rule::ConfirmedReads => {
+                profile.feed_late = 5_000;
+                &[Fault::Elect, Fault::CutFromStore, Fault::Isolate]
+            }
             Rule::ElectInSync => &[Fault::Fence, Fault::Isolate, Fault::Pause],
             _ => &[],
         };

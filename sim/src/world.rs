@@ -134,6 +134,8 @@ pub enum Inside {
     Produce(Attempt, Batch),
     /// A reader asks.
     Read(usize),
+    /// A reader asks for everything that was acknowledged, up to here at least.
+    StrongRead(usize, u64),
 }
 
 /// Something that happens.
@@ -388,6 +390,7 @@ impl World {
             Inside::NoReply(call) => self.replied(id, call, None),
             Inside::Produce(attempt, batch) => self.produce(id, attempt, batch),
             Inside::Read(partition) => self.read(id, partition),
+            Inside::StrongRead(partition, floor) => self.strong_read(id, partition, floor),
         }
     }
 

@@ -262,6 +262,10 @@ fn read_problem(error: FetchError) -> Problem {
             tracing::debug!(%why, "a partition's leader is not reached");
             no_leader()
         }
+        FetchError::NotConfirmed => Problem::new(
+            Code::NotConfirmed,
+            "the partition's leader does not hear whether it still leads",
+        ),
         FetchError::OutOfRange {
             log_start,
             high_watermark,

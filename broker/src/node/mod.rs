@@ -23,6 +23,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::future::join_all;
 use headwater_log::{
     AppendError, Disk, Failure, Listener, Log, LogOptions, LogStats, PartitionId, Recovery, TopicId,
 };
@@ -51,6 +52,9 @@ use topics::Topics;
 
 /// How long a call waits for this broker to take a role that the metadata gives it already.
 const ROLE_WAIT: Duration = Duration::from_secs(2);
+
+/// How long a strong read waits for whoever may lead by now.
+const CONFIRM_WAIT: Duration = Duration::from_secs(2);
 
 /// What a node is made of.
 pub struct NodeOptions {
@@ -466,6 +470,19 @@ impl Broker for Node {
                     other => FetchError::Unavailable(other.to_string()),
                 })
         })
+    }
+
+    fn confirm(
+        &self,
+        topic: TopicId,
+        partitions: Vec<u32>,
+    ) -> Answer<'_, Vec<Result<(), FetchError>>> {
+        Box::pin(join_all(partitions.into_iter().map(
+            move |partition| async move {
+                let partition = self.led(PartitionId { topic, partition }).await?;
+                partition.confirm(CONFIRM_WAIT).await
+            },
+        )))
     }
 
     fn holdings(&self, moving_only: bool) -> Answer<'_, Result<Holdings, FetchError>> {

@@ -12,16 +12,19 @@
 //! - A follower reports what is durable on it. The high watermark is the least durable end over the
 //!   in-sync set, additions that are under way included, and moves only while that set has
 //!   `min_insync_replicas`.
+//! - A strong read is served once every member has [confirmed](Replica::ask) that it still follows.
 //! - Leases and time-outs decide who is asked to leave; no promise rests on a clock.
 //!
 //! The sources are Kafka's KIP-101, 279, 320, 497, 903 and 966 and their TLA+ models. Each rule that
 //! a promise rests on is a [`Rule`], which a simulation can switch off to see that it notices.
 
+mod confirm;
 mod follower;
 mod leader;
 mod messages;
 mod rules;
 
+pub use confirm::Round;
 pub use follower::Step;
 pub use leader::{Due, FetchVerdict, InSyncChange, InSyncOutcome};
 pub use messages::{

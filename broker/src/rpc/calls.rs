@@ -221,6 +221,19 @@ pub(super) fn state(answer: proto::PartitionState) -> Result<PartitionState, Fet
     })
 }
 
+pub(super) fn confirm_response(answers: Vec<Result<(), FetchError>>) -> proto::ConfirmResponse {
+    let partitions = answers.into_iter().map(|answer| proto::PartitionConfirmed {
+        error: answer.err().map(fetch_error),
+    });
+    proto::ConfirmResponse {
+        partitions: partitions.collect(),
+    }
+}
+
+pub(super) fn confirmed(answer: proto::PartitionConfirmed) -> Result<(), FetchError> {
+    read(answer.error)
+}
+
 pub(super) fn holdings_response(holdings: Holdings) -> proto::HoldingsResponse {
     let led = holdings.led.into_iter().map(|held| proto::Held {
         topic: topic_bytes(held.id.topic),
@@ -297,6 +310,7 @@ fn fetch_error(error: FetchError) -> proto::FetchError {
         },
         FetchError::Unavailable(why) => of(Kind::Unavailable, why),
         FetchError::Unreachable(why) => of(Kind::Unreachable, why),
+        FetchError::NotConfirmed => of(Kind::NotConfirmed, String::new()),
     }
 }
 
@@ -318,5 +332,6 @@ fn read(error: Option<proto::FetchError>) -> Result<(), FetchError> {
             to: error.to,
         },
         Kind::Unreachable => FetchError::Unreachable(error.why),
+        Kind::NotConfirmed => FetchError::NotConfirmed,
     })
 }

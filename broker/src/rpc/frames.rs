@@ -37,6 +37,7 @@ impl From<FollowerMessage> for proto::FollowerFrame {
                     partition: id.partition,
                     epoch: progress.epoch,
                     durable: progress.durable,
+                    confirms: progress.confirms,
                 })
                 .collect(),
         }
@@ -63,6 +64,7 @@ impl TryFrom<proto::FollowerFrame> for FollowerMessage {
             let progress = Progress {
                 epoch: progress.epoch,
                 durable: progress.durable,
+                confirms: progress.confirms,
             };
             Ok((id, progress))
         });
@@ -97,6 +99,7 @@ impl From<LeaderMessage> for proto::LeaderFrame {
                     high_watermark: watermark.high_watermark,
                     log_start: watermark.starts.log,
                     local_start: watermark.starts.local,
+                    asks: watermark.asks,
                 })
                 .collect(),
         }
@@ -124,6 +127,7 @@ impl TryFrom<proto::LeaderFrame> for LeaderMessage {
                 epoch: watermark.epoch,
                 high_watermark: watermark.high_watermark,
                 starts: starts(watermark.log_start, watermark.local_start),
+                asks: watermark.asks,
             };
             Ok((id, watermark))
         });

@@ -11,10 +11,10 @@ use tonic::{Request, Response, Status, Streaming, async_trait};
 use super::{
     SESSION_MESSAGES, Service, calls, hello,
     proto::{
-        self, FetchRequest, FetchResponse, FollowerFrame, Hello, HoldingsRequest, HoldingsResponse,
-        LeaderFrame, OffsetForTimeRequest, OffsetResponse, PartitionStatesRequest,
-        PartitionStatesResponse, ProduceRequest, ProduceResponse, TopicGrewRequest,
-        TopicGrewResponse, TrimRequest,
+        self, ConfirmRequest, ConfirmResponse, FetchRequest, FetchResponse, FollowerFrame, Hello,
+        HoldingsRequest, HoldingsResponse, LeaderFrame, OffsetForTimeRequest, OffsetResponse,
+        PartitionStatesRequest, PartitionStatesResponse, ProduceRequest, ProduceResponse,
+        TopicGrewRequest, TopicGrewResponse, TrimRequest,
     },
     sessions::{Answering, Ends},
 };
@@ -115,6 +115,16 @@ impl proto::broker_server::Broker for Handlers {
         };
         let trimmed = self.service.broker.trim(id, request.before_offset).await;
         Ok(Response::new(calls::offset_response(trimmed)))
+    }
+
+    async fn confirm(
+        &self,
+        request: Request<ConfirmRequest>,
+    ) -> Result<Response<ConfirmResponse>, Status> {
+        let request = self.admit(request)?;
+        let topic = calls::topic(&request.topic)?;
+        let answers = self.service.broker.confirm(topic, request.partitions).await;
+        Ok(Response::new(calls::confirm_response(answers)))
     }
 
     async fn holdings(

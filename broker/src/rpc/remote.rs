@@ -182,6 +182,23 @@ impl RemoteBroker {
         self.complete(states.collect(), expected)
     }
 
+    async fn try_confirm(
+        &self,
+        topic: TopicId,
+        partitions: Vec<u32>,
+    ) -> Result<Vec<Result<(), FetchError>>, FetchError> {
+        let expected = partitions.len();
+        let message = proto::ConfirmRequest {
+            topic: calls::topic_bytes(topic),
+            partitions,
+        };
+        let (mut client, request) = self.prepare(message).await?;
+        let call = client.confirm(request);
+        let response = self.within(self.deadlines.other, call).await?;
+        let confirmed = response.partitions.into_iter().map(calls::confirmed);
+        self.complete(confirmed.collect(), expected)
+    }
+
     fn complete<T>(&self, answers: Vec<T>, expected: usize) -> Result<Vec<T>, FetchError> {
         if answers.len() == expected {
             return Ok(answers);
@@ -288,6 +305,18 @@ impl Broker for RemoteBroker {
             let (mut client, request) = self.prepare(message).await?;
             let call = client.trim(request);
             calls::offset(self.within(self.deadlines.other, call).await?)
+        })
+    }
+
+    fn confirm(
+        &self,
+        topic: TopicId,
+        partitions: Vec<u32>,
+    ) -> Answer<'_, Vec<Result<(), FetchError>>> {
+        Box::pin(async move {
+            let count = partitions.len();
+            let answers = self.try_confirm(topic, partitions).await;
+            answers.unwrap_or_else(|error| vec![Err(error); count])
         })
     }
 

@@ -140,6 +140,17 @@ impl Broker for Memory {
         Box::pin(std::future::ready(answer))
     }
 
+    fn confirm(
+        &self,
+        _topic: TopicId,
+        partitions: Vec<u32>,
+    ) -> Answer<'_, Vec<Result<(), FetchError>>> {
+        let refused = self.refused();
+        let answer = |_| refused.clone().map_or(Ok(()), Err);
+        let answers = partitions.into_iter().map(answer).collect();
+        Box::pin(std::future::ready(answers))
+    }
+
     fn holdings(&self, moving_only: bool) -> Answer<'_, Result<Holdings, FetchError>> {
         let logs = self.partitions.lock();
         let held = |(id, log): (&PartitionId, &Vec<Bytes>)| Held {
