@@ -90,6 +90,10 @@ codes! {
         "The id is taken, or was: ids of organizations and projects are never given to somebody else.";
     BrokerInUse "broker_in_use" 409 false "Broker in use"
         "A broker is removed once it is stopped and holds no copies: drain it, wait until it has none, stop it.";
+    InSyncCopyLives "in_sync_copy_lives" 409 false "An in-sync copy lives"
+        "No loss has to be accepted: a broker lives that has everything that was acknowledged. The cluster has it lead by itself.";
+    CannotLead "cannot_lead" 409 false "Cannot lead"
+        "The broker has no copy of the partition, or is not heard of, or its copy ends before what the object store has. A dry run lists those that can.";
     LastOwner "last_owner" 409 false "Last owner"
         "An organization keeps at least one owner. Make somebody else one first.";
     PreconditionFailed "precondition_failed" 412 false "Precondition failed"

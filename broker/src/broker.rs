@@ -7,7 +7,10 @@ use bytes::Bytes;
 use headwater_log::{PartitionId, TopicId};
 use headwater_record::Batch;
 
-use crate::error::{FetchError, NodeError, ProduceError};
+use crate::{
+    copy_state::CopyState,
+    error::{FetchError, NodeError, ProduceError},
+};
 
 /// A boxed future: the calls go through a trait object.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -159,6 +162,9 @@ pub trait Broker: Send + Sync + 'static {
     /// What the broker holds. Of the partitions that it leads all are listed, or only those of which
     /// copies move.
     fn holdings(&self, moving_only: bool) -> Answer<'_, Result<Holdings, FetchError>>;
+
+    /// The broker's copy of a partition, whatever it is to it now.
+    fn copy(&self, id: PartitionId) -> Answer<'_, Result<CopyState, FetchError>>;
 
     /// Lets the readers of a topic look again, because it has more partitions now.
     fn topic_grew(&self, topic: TopicId);

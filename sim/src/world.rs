@@ -471,6 +471,7 @@ fn first_row(dice: &mut Dice, brokers: u32) -> Assignment {
         epoch: 0,
         partition_epoch: 0,
         min_insync_replicas,
+        loss_epoch: None,
     }
 }
 

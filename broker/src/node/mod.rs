@@ -38,6 +38,7 @@ use crate::{
     },
     clock::Clock,
     cluster::Network,
+    copy_state::CopyState,
     error::{FetchError, NodeError, ProduceError},
     look::look_until,
     partition::Partition,
@@ -487,6 +488,17 @@ impl Broker for Node {
 
     fn holdings(&self, moving_only: bool) -> Answer<'_, Result<Holdings, FetchError>> {
         Box::pin(async move { Ok(self.all_held(moving_only)) })
+    }
+
+    fn copy(&self, id: PartitionId) -> Answer<'_, Result<CopyState, FetchError>> {
+        let partition = self.topics.existing(id);
+        let copy = partition.map(|partition| CopyState {
+            log_start: partition.log.log_start(),
+            end: partition.log.next_offset(),
+            epochs: partition.log.epochs(),
+        });
+        let copy = copy.ok_or(FetchError::UnknownPartition);
+        Box::pin(std::future::ready(copy))
     }
 
     fn topic_grew(&self, topic: TopicId) {

@@ -66,6 +66,9 @@ impl Partition {
         let mut roles = self.replica.lock();
         roles.replica.assume(row, &*self.log);
         roles.row = Some(row.clone());
+        // It falls where a loss was accepted.
+        self.committed
+            .store(roles.replica.high_watermark(), Ordering::Release);
         self.publish_role(&mut writer, &roles);
         let standing = match roles.replica.follows() {
             Some(leader) => Standing::Follows(leader),

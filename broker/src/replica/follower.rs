@@ -168,8 +168,11 @@ impl Replica {
                     .and_then(|epoch| log.end_offset_for(epoch))
                     .map_or(log.starts().local, |(_, own_end)| own_end);
                 let to = end.min(own_end);
-                if to < high_watermark || to < log.starts().local {
+                if to < high_watermark {
                     Step::Halt { to }
+                } else if to < log.starts().local {
+                    // Its watermark was lower than its start: a loss was accepted. Nothing is of use.
+                    Step::Restart(Beginning::default())
                 } else {
                     Step::Truncate(to)
                 }

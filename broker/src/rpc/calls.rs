@@ -7,12 +7,13 @@ use headwater_log::{PartitionId, TopicId};
 use headwater_record::Batch;
 use tonic::Status;
 
-use super::{FETCH_WAIT_MAX, hello, proto};
+use super::{FETCH_WAIT_MAX, frames, hello, proto};
 use crate::{
     broker::{
         Acks, Fetch, FetchPosition, Fetched, Held, Holdings, PartitionBatch, PartitionState,
         Produced,
     },
+    copy_state::CopyState,
     error::{FetchError, ProduceError},
 };
 
@@ -264,6 +265,30 @@ pub(super) fn holdings(response: proto::HoldingsResponse) -> Result<Holdings, Fe
     Ok(Holdings {
         bytes: response.bytes,
         led: led.collect::<Result<_, FetchError>>()?,
+    })
+}
+
+pub(super) fn copy_response(answer: Result<CopyState, FetchError>) -> proto::CopyResponse {
+    match answer {
+        Ok(copy) => proto::CopyResponse {
+            error: None,
+            log_start: copy.log_start,
+            end: copy.end,
+            epochs: frames::epoch_starts(copy.epochs),
+        },
+        Err(error) => proto::CopyResponse {
+            error: Some(fetch_error(error)),
+            ..proto::CopyResponse::default()
+        },
+    }
+}
+
+pub(super) fn copy(answer: proto::CopyResponse) -> Result<CopyState, FetchError> {
+    read(answer.error)?;
+    Ok(CopyState {
+        log_start: answer.log_start,
+        end: answer.end,
+        epochs: frames::epochs(&answer.epochs),
     })
 }
 

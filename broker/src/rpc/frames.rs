@@ -144,6 +144,18 @@ fn starts(log: u64, local: u64) -> Starts {
     Starts { log, local }
 }
 
+pub(super) fn epoch_starts(epochs: Vec<(i32, u64)>) -> Vec<proto::EpochStart> {
+    let epochs = epochs.into_iter();
+    epochs
+        .map(|(epoch, start)| proto::EpochStart { epoch, start })
+        .collect()
+}
+
+pub(super) fn epochs(starts: &[proto::EpochStart]) -> Vec<(i32, u64)> {
+    let starts = starts.iter();
+    starts.map(|entry| (entry.epoch, entry.start)).collect()
+}
+
 type Body = proto::replica_answer::Body;
 
 impl From<AnswerBody> for Body {
@@ -163,13 +175,10 @@ impl From<AnswerBody> for Body {
                 Self::Diverging(proto::Diverging { epoch, end })
             }
             AnswerBody::OutOfRange(Beginning { starts, epochs }) => {
-                let epochs = epochs.into_iter();
                 Self::OutOfRange(proto::OutOfRange {
                     log_start: starts.log,
                     local_start: starts.local,
-                    epochs: epochs
-                        .map(|(epoch, start)| proto::EpochStart { epoch, start })
-                        .collect(),
+                    epochs: epoch_starts(epochs),
                 })
             }
             AnswerBody::Refused(refusal) => Self::Refused(refused(refusal).into()),
@@ -190,11 +199,7 @@ impl TryFrom<Body> for AnswerBody {
             Body::Diverging(proto::Diverging { epoch, end }) => Self::Diverging { epoch, end },
             Body::OutOfRange(beginning) => Self::OutOfRange(Beginning {
                 starts: starts(beginning.log_start, beginning.local_start),
-                epochs: beginning
-                    .epochs
-                    .iter()
-                    .map(|entry| (entry.epoch, entry.start))
-                    .collect(),
+                epochs: epochs(&beginning.epochs),
             }),
             Body::Refused(number) => Self::Refused(refusal(number)?),
         })

@@ -11,10 +11,10 @@ use tonic::{Request, Response, Status, Streaming, async_trait};
 use super::{
     SESSION_MESSAGES, Service, calls, hello,
     proto::{
-        self, ConfirmRequest, ConfirmResponse, FetchRequest, FetchResponse, FollowerFrame, Hello,
-        HoldingsRequest, HoldingsResponse, LeaderFrame, OffsetForTimeRequest, OffsetResponse,
-        PartitionStatesRequest, PartitionStatesResponse, ProduceRequest, ProduceResponse,
-        TopicGrewRequest, TopicGrewResponse, TrimRequest,
+        self, ConfirmRequest, ConfirmResponse, CopyRequest, CopyResponse, FetchRequest,
+        FetchResponse, FollowerFrame, Hello, HoldingsRequest, HoldingsResponse, LeaderFrame,
+        OffsetForTimeRequest, OffsetResponse, PartitionStatesRequest, PartitionStatesResponse,
+        ProduceRequest, ProduceResponse, TopicGrewRequest, TopicGrewResponse, TrimRequest,
     },
     sessions::{Answering, Ends},
 };
@@ -135,6 +135,16 @@ impl proto::broker_server::Broker for Handlers {
         let holdings = self.service.broker.holdings(request.moving_only).await;
         let holdings = holdings.map_err(|error| Status::unavailable(error.to_string()))?;
         Ok(Response::new(calls::holdings_response(holdings)))
+    }
+
+    async fn copy(&self, request: Request<CopyRequest>) -> Result<Response<CopyResponse>, Status> {
+        let request = self.admit(request)?;
+        let id = PartitionId {
+            topic: calls::topic(&request.topic)?,
+            partition: request.partition,
+        };
+        let copy = self.service.broker.copy(id).await;
+        Ok(Response::new(calls::copy_response(copy)))
     }
 
     async fn topic_grew(

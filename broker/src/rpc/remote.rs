@@ -25,6 +25,7 @@ use crate::{
     broker::{
         Acks, Answer, Broker, Fetch, Fetched, Holdings, PartitionBatch, PartitionState, Produced,
     },
+    copy_state::CopyState,
     error::{FetchError, NodeError, ProduceError},
     placement::{BrokerId, Incarnation},
     session::{FollowerSession, Unreachable},
@@ -326,6 +327,18 @@ impl Broker for RemoteBroker {
             let (mut client, request) = self.prepare(message).await?;
             let call = client.holdings(request);
             calls::holdings(self.within(self.deadlines.other, call).await?)
+        })
+    }
+
+    fn copy(&self, id: PartitionId) -> Answer<'_, Result<CopyState, FetchError>> {
+        Box::pin(async move {
+            let message = proto::CopyRequest {
+                topic: calls::topic_bytes(id.topic),
+                partition: id.partition,
+            };
+            let (mut client, request) = self.prepare(message).await?;
+            let call = client.copy(request);
+            calls::copy(self.within(self.deadlines.other, call).await?)
         })
     }
 

@@ -5,6 +5,7 @@ mod brokers;
 mod cuts;
 mod failures;
 mod load;
+mod loss;
 mod members;
 mod moves;
 mod netns;
