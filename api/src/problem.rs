@@ -92,6 +92,10 @@ codes! {
         "The id is taken, or was: ids of organizations and projects are never given to somebody else.";
     BrokerInUse "broker_in_use" 409 false "Broker in use"
         "A broker is removed once it is stopped and holds no copies: drain it, wait until it has none, stop it.";
+    InSyncCopyLives "in_sync_copy_lives" 409 false "An in-sync copy lives"
+        "No loss has to be accepted: a broker lives that has everything that was acknowledged. The cluster has it lead by itself.";
+    CannotLead "cannot_lead" 409 false "Cannot lead"
+        "The broker has no copy of the partition, or is not heard of, or its copy ends before what the object store has. A dry run lists those that can.";
     LastOwner "last_owner" 409 false "Last owner"
         "An organization keeps at least one owner. Make somebody else one first.";
     PreconditionFailed "precondition_failed" 412 false "Precondition failed"
@@ -126,6 +130,8 @@ codes! {
         "The service has as much in flight as it can hold. Wait for `retry_after_ms`.";
     Unavailable "unavailable" 503 true "Unavailable"
         "The partition has no leader that can be reached now, or the service is stopping.";
+    NotConfirmed "not_confirmed" 503 true "Not confirmed"
+        "A strong read waits until the partition's leader is known to lead still, and nobody said so in time. Try again, or read with `consistency=committed`.";
     RecordCorrupt "record_corrupt" 503 false "Stored records are damaged"
         "The stored bytes of offsets `from` to `to` (exclusive) fail their checksum and are not served. Reading can go on at `to`.";
     OutcomeUnknown "outcome_unknown" 504 true "Outcome unknown"
@@ -192,7 +198,7 @@ impl Problem {
     /// A problem that left everything as it was.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         let retry_after_ms = match code {
-            Code::Overloaded | Code::Unavailable => Some(1_000),
+            Code::Overloaded | Code::Unavailable | Code::NotConfirmed => Some(1_000),
             Code::StorageFull => Some(5_000),
             _ => None,
         };

@@ -7,7 +7,10 @@ use bytes::Bytes;
 use headwater_log::{PartitionId, TopicId};
 use headwater_record::Batch;
 
-use crate::error::{FetchError, NodeError, ProduceError};
+use crate::{
+    copy_state::CopyState,
+    error::{FetchError, NodeError, ProduceError},
+};
 
 /// A boxed future: the calls go through a trait object.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -150,9 +153,21 @@ pub trait Broker: Send + Sync + 'static {
     /// Forgets records below `before_offset` for good and answers the new log start.
     fn trim(&self, id: PartitionId, before_offset: u64) -> Answer<'_, Result<u64, FetchError>>;
 
+    /// Waits until it is certain that the broker leads these partitions, each for itself: what it reads
+    /// of them from then on has everything that was acknowledged before the call. Fails where somebody who
+    /// may lead by now does not answer for two seconds.
+    fn confirm(
+        &self,
+        topic: TopicId,
+        partitions: Vec<u32>,
+    ) -> Answer<'_, Vec<Result<(), FetchError>>>;
+
     /// What the broker holds. Of the partitions that it leads all are listed, or only those of which
     /// copies move.
     fn holdings(&self, moving_only: bool) -> Answer<'_, Result<Holdings, FetchError>>;
+
+    /// The broker's copy of a partition, whatever it is to it now.
+    fn copy(&self, id: PartitionId) -> Answer<'_, Result<CopyState, FetchError>>;
 
     /// Lets the readers of a topic look again, because it has more partitions now.
     fn topic_grew(&self, topic: TopicId);

@@ -66,6 +66,8 @@ pub enum FetchError {
     Unavailable(String),
     /// The broker that was asked cannot be reached, or did not answer.
     Unreachable(String),
+    /// Another may lead by now: not everybody who could has said in time that they follow.
+    NotConfirmed,
 }
 
 impl fmt::Display for FetchError {
@@ -82,6 +84,7 @@ impl fmt::Display for FetchError {
             Self::Corrupt { from, to } => write!(f, "stored bytes of {from}..{to} are damaged"),
             Self::Unavailable(why) => write!(f, "the log cannot be read: {why}"),
             Self::Unreachable(why) => f.write_str(why),
+            Self::NotConfirmed => f.write_str("not confirmed to lead"),
         }
     }
 }

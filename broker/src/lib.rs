@@ -10,6 +10,7 @@ mod clock;
 mod cluster;
 pub mod cold;
 pub mod controller;
+mod copy_state;
 mod error;
 mod look;
 mod manifest;
@@ -29,6 +30,7 @@ pub use broker::{
 };
 pub use clock::{Clock, SystemClock};
 pub use cluster::{Cluster, Network, SingleNode};
+pub use copy_state::CopyState;
 pub use error::{FetchError, NodeError, ProduceError};
 pub use headwater_log::{PartitionId, TopicId};
 pub use manifest::{ColdSummary, Manifest, Place, Term, Written};

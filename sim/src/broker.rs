@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use headwater_broker::{
     BrokerId, Incarnation,
     cold::Cold,
-    replica::{Assignment, InSyncChange, Replica},
+    replica::{Assignment, InSyncChange, Replica, Round},
 };
 
 use crate::{log::LogFile, offload::Task, store::Micros};
@@ -97,6 +97,8 @@ pub struct Part {
     pub persisting: Option<Assignment>,
     /// Producers that wait for the high watermark.
     pub waiting: Vec<Waiting>,
+    /// Strong reads that wait to be confirmed, each with what had been acknowledged before it began.
+    pub strong_reads: Vec<(Round, u64)>,
     /// While it leads: the batches of each producer.
     pub window: BTreeMap<u64, Vec<(u64, u64, u64)>>,
     /// Fetches for which batches are being read.

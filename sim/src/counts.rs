@@ -59,6 +59,10 @@ counts! {
     abandoned: "producers that gave up",
     /// Reads that were answered.
     reads: "reads answered",
+    /// Strong reads that were answered,
+    strong_reads: "strong reads answered",
+    /// and those whose leader was none any more before they were confirmed.
+    strong_reads_refused: "strong reads refused",
     /// Moves that were begun.
     moves: "moves of copies begun",
     /// Moves that were done.

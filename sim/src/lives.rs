@@ -119,6 +119,7 @@ impl World {
                     row: None,
                     persisting: None,
                     waiting: Vec::new(),
+                    strong_reads: Vec::new(),
                     window: Default::default(),
                     reading: Default::default(),
                     patience: 0,

@@ -223,7 +223,13 @@ impl World {
             for id in self.ids() {
                 if self.broker(id).process.is_some() {
                     let after = self.dice.between(200, 3 * MILLI);
-                    self.later(id, after, Inside::Read(partition));
+                    let strong = self.dice.chance(3_000);
+                    let floor = self.truths[partition].acked_end();
+                    let read = match strong {
+                        true => Inside::StrongRead(partition, floor),
+                        false => Inside::Read(partition),
+                    };
+                    self.later(id, after, read);
                 }
             }
         }
@@ -241,6 +247,45 @@ impl World {
         self.counts.reads += 1;
         self.check(kept);
         self.read_record(id, partition, to);
+    }
+
+    /// A strong read came: it waits until its leader knows that it still leads.
+    pub(crate) fn strong_read(&mut self, id: BrokerId, partition: usize, floor: u64) {
+        let Some((part, _)) = self.broker(id).part(partition) else {
+            return;
+        };
+        if let Some(round) = part.replica.ask() {
+            part.strong_reads.push((round, floor));
+            self.settle(id, partition);
+        }
+    }
+
+    /// Strong reads that are confirmed are answered; those of a term that is over are refused.
+    pub(crate) fn answer_strong_reads(&mut self, id: BrokerId, partition: usize) {
+        let Some((part, _)) = self.broker(id).part(partition) else {
+            return;
+        };
+        let (confirmed, to) = (part.replica.confirmed(), part.replica.readable());
+        let all = std::mem::take(&mut part.strong_reads);
+        let asked = all.len();
+        let led = all
+            .into_iter()
+            .filter(|(round, _)| part.replica.leads_for(*round));
+        let (safe, waiting): (Vec<_>, Vec<_>) =
+            led.partition(|(round, _)| confirmed >= Some(*round));
+        let refused = asked - safe.len() - waiting.len();
+        part.strong_reads = waiting;
+        self.counts.strong_reads_refused += refused as u64;
+        for (_, floor) in safe {
+            self.counts.strong_reads += 1;
+            let to = to.unwrap_or(0);
+            if to < floor {
+                let what = format!(
+                    "b{id} p{partition} answers a strong read with {to}, {floor} had been acknowledged before"
+                );
+                self.check(Err(broken("a strong read has what was acknowledged", what)));
+            }
+        }
     }
 
     /// A replica has a role now that it had not: what waited for the old one is not known.

@@ -219,6 +219,11 @@ impl Profile {
                 &[]
             }
             Rule::IntentsAbandoned => &[Fault::KillUploader, Fault::Elect],
+            // A leader that hears late that it was replaced.
+            Rule::ConfirmedReads => {
+                profile.feed_late = 5_000;
+                &[Fault::Elect, Fault::CutFromStore, Fault::Isolate]
+            }
             Rule::ElectInSync => &[Fault::Fence, Fault::Isolate, Fault::Pause],
             _ => &[],
         };

@@ -22,6 +22,7 @@ impl World {
     pub(crate) fn settle(&mut self, id: BrokerId, partition: usize) {
         self.advance(id, partition);
         self.answer_waiting(id, partition);
+        self.answer_strong_reads(id, partition);
         self.feed_followers(id, partition);
         self.follow(id, partition);
         self.sync(id, partition);

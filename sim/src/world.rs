@@ -140,6 +140,8 @@ pub enum Inside {
     Produce(Attempt, Batch),
     /// A reader asks.
     Read(usize),
+    /// A reader asks for everything that was acknowledged, up to here at least.
+    StrongRead(usize, u64),
 }
 
 /// Something that happens.
@@ -402,6 +404,7 @@ impl World {
             Inside::NoReply(call) => self.replied(id, call, None),
             Inside::Produce(attempt, batch) => self.produce(id, attempt, batch),
             Inside::Read(partition) => self.read(id, partition),
+            Inside::StrongRead(partition, floor) => self.strong_read(id, partition, floor),
         }
     }
 
@@ -483,6 +486,7 @@ fn first_row(dice: &mut Dice, brokers: u32) -> Assignment {
         epoch: 0,
         partition_epoch: 0,
         min_insync_replicas,
+        loss_epoch: None,
     }
 }
 

@@ -213,6 +213,7 @@ permissions! {
     DrainBroker              "drainBroker"              OPERATOR      Wait  Never;
     RemoveBroker             "removeBroker"             OPERATOR      Wait  Never;
     RebalanceCluster         "rebalanceCluster"         OPERATOR      Wait  Never;
+    ElectLeader              "electLeader"              OPERATOR      Wait  Never;
     GetOrganizationUsage     "getOrganizationUsage"     VIEWER        Wait  Never;
     GetProjectUsage          "getProjectUsage"          VIEWER        Wait  Never;
 }

@@ -8,6 +8,7 @@ mod cursor;
 mod encode;
 mod fetch;
 mod keys;
+mod loss;
 mod notes;
 mod placing;
 mod positions;
@@ -44,6 +45,7 @@ pub use cluster::{BrokerLoad, ClusterState, PartitionMove, broker_not_found};
 pub use cursor::Cursor;
 pub use encode::{Encoded, Encoder, partition_out_of_range};
 pub use fetch::{FetchPage, JSON_PREFIX, OnOutOfRange, ReadLimits};
+pub use loss::{Candidate, LossyElection, Lost};
 pub use notes::{Note, Notes};
 pub use positions::{Position, Start, TimePoint};
 pub use produce::{IdempotencyKey, Written};
@@ -263,6 +265,10 @@ fn read_problem(error: FetchError) -> Problem {
             tracing::debug!(%why, "a partition's leader is not reached");
             no_leader()
         }
+        FetchError::NotConfirmed => Problem::new(
+            Code::NotConfirmed,
+            "the partition's leader does not hear whether it still leads",
+        ),
         FetchError::OutOfRange {
             log_start,
             high_watermark,

@@ -117,6 +117,7 @@ impl Room {
                 epoch: 1,
                 partition_epoch: 1,
                 min_insync_replicas: 1,
+                loss_epoch: None,
             };
             PartitionRow::new(PartitionId { topic, partition }, &place)
         };

@@ -3,7 +3,7 @@
 //! A leader that is just being replaced is waited for. What may have reached a log is never sent a
 //! second time.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, future::join_all, stream::FuturesUnordered};
 use headwater_broker::{
@@ -138,6 +138,41 @@ impl Gateway {
             };
             if !patience.again().await {
                 return Err(error);
+            }
+        }
+    }
+
+    /// Waits until the leaders of some partitions are known to lead. What is read by the topic that it
+    /// answers, the newest that is known, has everything that was acknowledged before the call.
+    ///
+    /// # Errors
+    /// 404 without such a partition, 503 without a leader, or one that does not know.
+    pub async fn confirmed(
+        &self,
+        topic: &Topic,
+        partitions: Range<u32>,
+    ) -> Result<Arc<Topic>, Problem> {
+        let mut patience = self.patience();
+        loop {
+            let current = self.catalog.topic_of(topic.id);
+            let current = current.ok_or_else(topic_not_found)?;
+            if partitions.end > current.partitions() {
+                return Err(partition_not_found(&current));
+            }
+            let groups = by_leader(&current, partitions.clone());
+            let calls = groups.into_iter().filter_map(|(leader, places)| {
+                let broker = self.cluster.broker(leader?)?;
+                let asked = places.iter().map(|place| partitions.start + *place as u32);
+                let asked = asked.collect();
+                Some(async move { (places, broker.confirm(topic.id, asked).await) })
+            });
+            let nobody = Err(FetchError::NotLeader);
+            let answers = gathered(partitions.len(), nobody, calls.collect()).await;
+            let Some(error) = answers.into_iter().find_map(Result::err) else {
+                return Ok(current);
+            };
+            if !is_elsewhere(&error) || !patience.again().await {
+                return Err(read_problem(not_found(error)));
             }
         }
     }

@@ -22,12 +22,13 @@ use crate::{
     quota::{Layers, Resource, Turn},
 };
 
-const LIMITS: [&str; 5] = [
+const LIMITS: [&str; 6] = [
     "max_records",
     "max_bytes",
     "wait_ms",
     "on_out_of_range",
     "encoding",
+    "consistency",
 ];
 
 /// Read one partition.
@@ -46,7 +47,7 @@ const LIMITS: [&str; 5] = [
 )]
 pub async fn fetch_partition(
     State(app): State<App>,
-    May { call, .. }: May<FetchPartition, InTopic>,
+    May { mut call, .. }: May<FetchPartition, InTopic>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let known = ["offset", "at", "from"]
@@ -59,10 +60,14 @@ pub async fn fetch_partition(
         .unwrap_or(Position::Start(Start::Earliest));
     let limits = params.read_limits()?;
     let partition = call.partition()?;
+    let gateway = &app.gateway;
     let layers = call.access.layers();
     layers.check(Resource::EgressBytesPerSecond)?;
+    if params.is_strong()? {
+        let partitions = partition..partition.saturating_add(1);
+        call.topic = gateway.confirmed(&call.topic, partitions).await?;
+    }
     let turn = turn(layers, &limits).await?;
-    let gateway = &app.gateway;
     let offset = gateway.offset_of(&call.topic, partition, position).await?;
     let fetched = gateway.fetch_partition(&call.topic, partition, offset, &limits);
     let page = turn.work(while_allowed(&app, &call, fetched)).await?;
@@ -87,7 +92,7 @@ pub async fn fetch_partition(
 )]
 pub async fn fetch_topic(
     State(app): State<App>,
-    May { call, .. }: May<FetchTopic, InTopic>,
+    May { mut call, .. }: May<FetchTopic, InTopic>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let known = ["cursor", "at", "from"]
@@ -99,12 +104,16 @@ pub async fn fetch_topic(
     let position = params
         .position()?
         .unwrap_or(Position::Start(Start::Earliest));
+    let gateway = &app.gateway;
     let layers = call.access.layers();
     layers.check(Resource::EgressBytesPerSecond)?;
+    if params.is_strong()? {
+        let partitions = 0..call.topic.partitions();
+        call.topic = gateway.confirmed(&call.topic, partitions).await?;
+    }
     let turn = turn(layers, &limits).await?;
     let mut cursor = start(&app, &call, params.text("cursor"), position).await?;
     let project = &call.access.project;
-    let gateway = &app.gateway;
     let fetched = gateway.fetch_topic(&call.topic, project, &mut cursor, &limits);
     let page = turn.work(while_allowed(&app, &call, fetched)).await?;
     count(&app, &call, &page);

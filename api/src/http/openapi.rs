@@ -434,6 +434,10 @@ pub struct FetchParams {
     /// `base64`: keys, values and headers as bytes.
     #[param(inline)]
     encoding: Option<EncodingParam>,
+    /// `strong`: everything that was acknowledged before the call began is in the answer's view. Its
+    /// leader asks the other copies first. `committed` may be of a moment ago.
+    #[param(inline)]
+    consistency: Option<ConsistencyParam>,
 }
 
 /// What a tail may say.
@@ -467,6 +471,17 @@ pub enum OutOfRangeParam {
     Earliest,
     /// Go on at the end.
     Latest,
+}
+
+/// `consistency`
+#[derive(ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(dead_code)]
+pub enum ConsistencyParam {
+    /// What the leader knows to be committed.
+    Committed,
+    /// Everything that was acknowledged before the call.
+    Strong,
 }
 
 /// `encoding`

@@ -213,6 +213,15 @@ impl<'a> Params<'a> {
         Ok(self.get::<Start>("from")?.map(Position::Start))
     }
 
+    /// `consistency`: whether the read is to have everything that was acknowledged before it.
+    ///
+    /// # Errors
+    /// 400 if it is another word.
+    pub fn is_strong(&self) -> Result<bool, Problem> {
+        let words = [("committed", false), ("strong", true)];
+        Ok(self.word("consistency", &words)?.unwrap_or(false))
+    }
+
     /// `max_records`, `max_bytes`, `wait_ms`, `on_out_of_range` and `encoding`.
     ///
     /// # Errors

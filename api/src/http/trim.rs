@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::{
     body::json_body,
     call::{InTopic, May},
-    openapi::{OffsetList, PartitionOffset, ReadProblems, TrimProblems, Trimmed},
+    openapi::{ConsistencyParam, OffsetList, PartitionOffset, ReadProblems, TrimProblems, Trimmed},
     params::Params,
     router::App,
 };
@@ -76,16 +76,21 @@ pub async fn trim_partition(
     params(
         ("topic" = String, Path, description = "Topic name", example = "orders"),
         ("at" = Option<String>, Query, description = "RFC 3339, or milliseconds since the epoch", example = "2026-01-01T00:00:00Z"),
+        ("consistency" = inline(Option<ConsistencyParam>), Query, description = "`strong`: what was acknowledged before the call began is below the end"),
     ),
     responses((status = 200, description = "An offset for each partition", body = OffsetList), ReadProblems),
 )]
 pub async fn list_offsets(
     State(app): State<App>,
-    May { call, .. }: May<ListOffsets, InTopic>,
+    May { mut call, .. }: May<ListOffsets, InTopic>,
     request: Request<Body>,
 ) -> Result<Json<OffsetList>, Problem> {
-    let params = Params::parse(request.uri(), &["at"])?;
+    let params = Params::parse(request.uri(), &["at", "consistency"])?;
     let position = params.position()?.unwrap_or(Position::Start(Start::Latest));
+    if params.is_strong()? {
+        let partitions = 0..call.topic.partitions();
+        call.topic = app.gateway.confirmed(&call.topic, partitions).await?;
+    }
     let offsets = app.gateway.offsets_of(&call.topic, position).await?;
     let offsets = (0..)
         .zip(offsets)

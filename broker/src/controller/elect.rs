@@ -158,6 +158,7 @@ mod tests {
             in_sync: in_sync.to_vec(),
             partition_epoch: 20,
             min_insync_replicas: 2,
+            loss_epoch: None,
         }
     }
 

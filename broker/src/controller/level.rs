@@ -204,6 +204,7 @@ mod tests {
             in_sync: replicas.to_vec(),
             partition_epoch: 1,
             min_insync_replicas: 1,
+            loss_epoch: None,
         }
     }
 

@@ -4,10 +4,12 @@
 
 mod elect;
 mod level;
+mod loss;
 mod place;
 mod relocate;
 
 pub use elect::{away, home, next, onward};
+pub use loss::{is_lost, led_with_loss};
 pub use place::{BrokerLoad, TooFewBrokers, place};
 pub use relocate::{Spread, relocate};
 

@@ -194,10 +194,14 @@ async fn listen(node: &Node, following: &Following, mut incoming: mpsc::Receiver
             }
         }
         for (id, watermark) in message.watermarks {
-            if let Some(partition) = node.topics.existing(id)
-                && let Some(to) = partition.on_watermark(watermark)
-            {
+            let Some(partition) = node.topics.existing(id) else {
+                continue;
+            };
+            if let Some(to) = partition.on_watermark(watermark) {
                 trim(&partition, to, outbox);
+            }
+            if watermark.asks.is_some() {
+                outbox.mark(id);
             }
         }
     }

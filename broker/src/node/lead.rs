@@ -162,11 +162,12 @@ async fn send(
             let Some(partition) = node.topics.existing(id) else {
                 continue;
             };
-            if let Some(due) = partition.due(follower) {
-                if let Some(answer) = answer(&partition, follower, due, &mut bytes).await {
-                    message.answers.push((id, answer));
-                }
-            } else if let Some(watermark) = partition.watermark_for(follower) {
+            if let Some(due) = partition.due(follower)
+                && let Some(answer) = answer(&partition, follower, due, &mut bytes).await
+            {
+                message.answers.push((id, answer));
+            }
+            if let Some(watermark) = partition.watermark_for(follower) {
                 message.watermarks.push((id, watermark));
             }
             if bytes >= MESSAGE_BYTES_MAX {

@@ -26,6 +26,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use headwater_log::{
     AppendError, Disk, Failure, Listener, Log, LogOptions, LogStats, PartitionId, Recovery, TopicId,
 };
@@ -40,6 +41,7 @@ use crate::{
     },
     clock::Clock,
     cluster::Network,
+    copy_state::CopyState,
     error::{FetchError, NodeError, ProduceError},
     look::look_until,
     partition::Partition,
@@ -55,6 +57,9 @@ use topics::Topics;
 
 /// How long a call waits for this broker to take a role that the metadata gives it already.
 const ROLE_WAIT: Duration = Duration::from_secs(2);
+
+/// How long a strong read waits for whoever may lead by now.
+const CONFIRM_WAIT: Duration = Duration::from_secs(2);
 
 /// What a node is made of.
 pub struct NodeOptions {
@@ -478,8 +483,32 @@ impl Broker for Node {
         })
     }
 
+    fn confirm(
+        &self,
+        topic: TopicId,
+        partitions: Vec<u32>,
+    ) -> Answer<'_, Vec<Result<(), FetchError>>> {
+        Box::pin(join_all(partitions.into_iter().map(
+            move |partition| async move {
+                let partition = self.led(PartitionId { topic, partition }).await?;
+                partition.confirm(CONFIRM_WAIT).await
+            },
+        )))
+    }
+
     fn holdings(&self, moving_only: bool) -> Answer<'_, Result<Holdings, FetchError>> {
         Box::pin(async move { Ok(self.all_held(moving_only)) })
+    }
+
+    fn copy(&self, id: PartitionId) -> Answer<'_, Result<CopyState, FetchError>> {
+        let partition = self.topics.existing(id);
+        let copy = partition.map(|partition| CopyState {
+            log_start: partition.log.log_start(),
+            end: partition.log.next_offset(),
+            epochs: partition.log.epochs(),
+        });
+        let copy = copy.ok_or(FetchError::UnknownPartition);
+        Box::pin(std::future::ready(copy))
     }
 
     fn topic_grew(&self, topic: TopicId) {

@@ -69,7 +69,7 @@ impl Partition {
         verdict
     }
 
-    /// Takes in what became durable on a follower.
+    /// Takes in what became durable on a follower, or that it follows.
     pub fn on_progress(&self, from: BrokerId, incarnation: Incarnation, progress: Progress) {
         let mut roles = self.replica.lock();
         roles.replica.on_progress(from, incarnation, progress);
@@ -116,7 +116,7 @@ impl Partition {
     /// How far the copies have come that are to be in sync once a move is done: the last of them, as
     /// an offset. `None` if this broker does not lead, or nothing moves.
     pub fn copied(&self) -> Option<u64> {
-        let Roles { replica, row } = &*self.replica.lock();
+        let Roles { replica, row, .. } = &*self.replica.lock();
         let row = row.as_ref().filter(|_| replica.leads_in().is_some())?;
         let coming = row.target.iter().flatten();
         let coming = coming.filter(|broker| !row.in_sync.contains(broker));
@@ -127,7 +127,7 @@ impl Partition {
 
     /// What this broker's copy is to a move that is not done.
     pub fn arrival(&self) -> Arrival {
-        let Roles { replica, row } = &*self.replica.lock();
+        let Roles { replica, row, .. } = &*self.replica.lock();
         match row
             .as_ref()
             .and_then(|row| Some((row, row.target.as_ref()?)))
@@ -149,11 +149,8 @@ impl Partition {
             true => replica.fetch(&*self.log),
             false => None,
         };
-        // A fetch says what is durable too.
-        let progress = match fetch {
-            Some(_) => None,
-            None => replica.progress(&*self.log),
-        };
+        // After the fetch, which says what is durable too.
+        let progress = replica.progress(&*self.log);
         (fetch, progress)
     }
 

@@ -64,6 +64,8 @@ pub(crate) struct Partition {
     replica: Mutex<Roles>,
     /// Held while the producer window is read from the log.
     loading: tokio::sync::Mutex<()>,
+    /// Told when followers have confirmed that they follow, and when the role changes.
+    confirmations: Notify,
     committed_waiters: Mutex<Waiters>,
     durable_waiters: Mutex<Waiters>,
     /// Told at every advance of `committed`; shared by the topic's partitions, so that a reader of
@@ -129,6 +131,7 @@ impl Partition {
             }),
             replica: Mutex::new(roles),
             loading: tokio::sync::Mutex::default(),
+            confirmations: Notify::new(),
             committed_waiters: Mutex::default(),
             durable_waiters: Mutex::default(),
             readers,
@@ -173,6 +176,23 @@ impl Partition {
             None => (!self.leads()).then_some(None),
         };
         look_until(&self.readers, wait, readable).await.flatten()
+    }
+
+    /// Waits until everybody who may lead by now has said that they follow: what is read from then on has
+    /// everything that was acknowledged before the call.
+    pub async fn confirm(&self, wait: Duration) -> Result<(), FetchError> {
+        let asked = self.replica.lock().replica.ask();
+        let round = asked.ok_or(FetchError::NotLeader)?;
+        self.tell_sessions();
+        let confirmed = || {
+            let roles = self.replica.lock();
+            match roles.replica.leads_for(round) {
+                false => Some(Err(FetchError::NotLeader)),
+                true => (roles.replica.confirmed() >= Some(round)).then_some(Ok(())),
+            }
+        };
+        let answer = look_until(&self.confirmations, wait, confirmed).await;
+        answer.unwrap_or(Err(FetchError::NotConfirmed))
     }
 
     /// Whether a reader at `offset` can be told something.

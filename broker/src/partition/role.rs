@@ -5,7 +5,7 @@ use std::sync::{Arc, atomic::Ordering};
 use super::{Outbox, Partition, UNREADABLE, Writer};
 use crate::{
     placement::BrokerId,
-    replica::{Assignment, Learned, NotAppendable, Replica},
+    replica::{Assignment, Learned, NotAppendable, Replica, Round},
 };
 
 /// A replica, and the row of the metadata that it acts by.
@@ -13,6 +13,8 @@ use crate::{
 pub(crate) struct Roles {
     pub(super) replica: Replica,
     pub(super) row: Option<Arc<Assignment>>,
+    /// The last round of which those who wait have been told.
+    confirmed: Option<Round>,
 }
 
 /// What a broker is to a partition now.
@@ -25,7 +27,11 @@ pub(crate) enum Standing {
 
 impl Roles {
     pub fn new(replica: Replica) -> Self {
-        Self { replica, row: None }
+        Self {
+            replica,
+            row: None,
+            confirmed: None,
+        }
     }
 
     pub fn high_watermark(&self) -> u64 {
@@ -60,6 +66,9 @@ impl Partition {
         let mut roles = self.replica.lock();
         roles.replica.assume(row, &*self.log);
         roles.row = Some(row.clone());
+        // It falls where a loss was accepted.
+        self.committed
+            .store(roles.replica.high_watermark(), Ordering::Release);
         self.publish_role(&mut writer, &roles);
         let standing = match roles.replica.follows() {
             Some(leader) => Standing::Follows(leader),
@@ -91,6 +100,7 @@ impl Partition {
         if self.publish_readable(roles) {
             self.readers.notify_waiters();
         }
+        self.confirmations.notify_waiters();
     }
 
     fn publish_readable(&self, roles: &Roles) -> bool {
@@ -112,6 +122,10 @@ impl Partition {
         if let Some(high_watermark) = moved {
             // Only a leader has any: a term ends under the replica's lock.
             self.committed_waiters.lock().reached(high_watermark);
+        }
+        let confirmed = roles.replica.confirmed();
+        if std::mem::replace(&mut roles.confirmed, confirmed) != confirmed {
+            self.confirmations.notify_waiters();
         }
         let (leads, follows) = (
             roles.replica.leads_in().is_some(),

@@ -24,6 +24,8 @@ pub(super) struct Follower {
     trimmed_to: Starts,
     /// The durable end that the leader was told last.
     reported: u64,
+    /// The round that the leader waits to have confirmed.
+    to_confirm: Option<u64>,
 }
 
 /// What a follower does next, by its leader's word.
@@ -59,6 +61,7 @@ impl Follower {
             leaders_starts: Starts::default(),
             trimmed_to: Starts::default(),
             reported: 0,
+            to_confirm: None,
         }
     }
 
@@ -165,8 +168,11 @@ impl Replica {
                     .and_then(|epoch| log.end_offset_for(epoch))
                     .map_or(log.starts().local, |(_, own_end)| own_end);
                 let to = end.min(own_end);
-                if to < high_watermark || to < log.starts().local {
+                if to < high_watermark {
                     Step::Halt { to }
+                } else if to < log.starts().local {
+                    // Its watermark was lower than its start: a loss was accepted. Nothing is of use.
+                    Step::Restart(Beginning::default())
                 } else {
                     Step::Truncate(to)
                 }
@@ -189,6 +195,7 @@ impl Replica {
             && (watermark.epoch == follower.epoch || any_epoch)
         {
             follower.hear(watermark.high_watermark, watermark.starts);
+            follower.to_confirm = follower.to_confirm.max(watermark.asks);
         }
     }
 
@@ -211,19 +218,25 @@ impl Replica {
         Some(to)
     }
 
-    /// What the leader is to be told of what became durable since it heard last.
+    /// What the leader is to be told of what became durable since it heard last, and that this replica
+    /// follows it, if it asked. Whoever has heard of a later term has no such role any more.
     pub fn progress(&mut self, log: &impl ReplicaLog) -> Option<Progress> {
         let Role::Follower(follower) = &mut self.role else {
             return None;
         };
-        let durable = log.durable_end();
-        if !follower.agreed || durable <= follower.reported {
+        let durable = match follower.agreed {
+            true => log.durable_end(),
+            false => 0,
+        };
+        let confirms = follower.to_confirm.take();
+        if durable <= follower.reported && confirms.is_none() {
             return None;
         }
-        follower.reported = durable;
+        follower.reported = follower.reported.max(durable);
         Some(Progress {
             epoch: follower.epoch,
             durable,
+            confirms,
         })
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     Answer, AnswerBody, Assignment, Beginning, FollowerFetch, Progress, Refusal, Replica,
-    ReplicaLog, Role, Rule, Rules, Starts, Watermark,
+    ReplicaLog, Role, Rule, Rules, Starts, Watermark, confirm::Rounds,
 };
 use crate::placement::{BrokerId, Incarnation};
 
@@ -27,12 +27,14 @@ pub(super) struct Leader {
     unresolved: bool,
     /// For the ablation of [`Rule::RemovalsOnceSeen`] alone.
     removing: Vec<BrokerId>,
-    followers: Vec<FollowerState>,
+    pub followers: Vec<FollowerState>,
+    /// For strong reads.
+    pub rounds: Rounds,
 }
 
 /// What a leader knows of one of its followers, in its term.
 #[derive(Debug)]
-struct FollowerState {
+pub(super) struct FollowerState {
     broker: BrokerId,
     /// The life in which it fetched last.
     incarnation: Option<Incarnation>,
@@ -46,6 +48,9 @@ struct FollowerState {
     durable: Option<u64>,
     told_watermark: u64,
     told_starts: Starts,
+    /// The round that it was asked to confirm last, and the one that it confirmed.
+    pub asked_round: u64,
+    pub confirmed_round: u64,
     /// Since when it has not had what the log had then, and how much that was.
     behind: Option<(Duration, u64)>,
 }
@@ -107,6 +112,7 @@ impl Leader {
             unresolved: false,
             removing: Vec::new(),
             followers: Vec::new(),
+            rounds: Rounds::default(),
         };
         leader.adopt(row);
         leader
@@ -148,25 +154,29 @@ impl Leader {
             true => log.durable_end(),
             false => log.end(),
         };
-        let adding = self
-            .adding
-            .iter()
-            .filter(|_| rules.hold(Rule::PendingAdditions));
-        let counted = self.in_sync.iter().chain(adding);
-        let counted = counted
-            .filter(|broker| rules.hold(Rule::RemovalsOnceSeen) || !self.removing.contains(broker));
         let mut end = own;
-        for broker in counted.filter(|broker| **broker != me) {
-            end = end.min(self.follower(*broker)?.durable?);
+        for broker in self.members(rules).filter(|broker| *broker != me) {
+            end = end.min(self.follower(broker)?.durable?);
         }
         Some(end)
     }
 
-    fn follower(&self, broker: BrokerId) -> Option<&FollowerState> {
+    /// Everybody who is, or may be, in the in-sync set.
+    pub fn members(&self, rules: &Rules) -> impl Iterator<Item = BrokerId> {
+        let (adds, removes) = (
+            rules.hold(Rule::PendingAdditions),
+            rules.hold(Rule::RemovalsOnceSeen),
+        );
+        let adding = self.adding.iter().filter(move |_| adds);
+        let counted = self.in_sync.iter().chain(adding).copied();
+        counted.filter(move |broker| removes || !self.removing.contains(broker))
+    }
+
+    pub fn follower(&self, broker: BrokerId) -> Option<&FollowerState> {
         self.followers.iter().find(|f| f.broker == broker)
     }
 
-    fn follower_mut(&mut self, broker: BrokerId) -> Option<&mut FollowerState> {
+    pub fn follower_mut(&mut self, broker: BrokerId) -> Option<&mut FollowerState> {
         self.followers.iter_mut().find(|f| f.broker == broker)
     }
 }
@@ -183,6 +193,8 @@ impl FollowerState {
             durable: None,
             told_watermark: 0,
             told_starts: Starts::default(),
+            asked_round: 0,
+            confirmed_round: 0,
             behind: None,
         }
     }
@@ -314,7 +326,7 @@ impl Replica {
         )
     }
 
-    /// A follower's log has become durable further.
+    /// A follower's log has become durable further, or it confirms that it follows.
     pub fn on_progress(&mut self, from: BrokerId, incarnation: Incarnation, progress: Progress) {
         let rules = self.rules;
         let Role::Leader(leader) = &mut self.role else {
@@ -332,6 +344,9 @@ impl Replica {
         }
         if let Some(durable) = &mut follower.durable {
             *durable = (*durable).max(progress.durable.min(follower.sent_end));
+        }
+        if let Some(round) = progress.confirms {
+            follower.confirmed_round = follower.confirmed_round.max(round);
         }
     }
 
@@ -382,8 +397,8 @@ impl Replica {
         })
     }
 
-    /// The high watermark and where the log starts, if a follower has not been told one of them yet and has
-    /// everything else.
+    /// The high watermark and where the log starts, if a follower has not been told one of them yet, or is
+    /// to be asked whether it follows.
     pub fn watermark_for(
         &mut self,
         follower: BrokerId,
@@ -393,21 +408,25 @@ impl Replica {
         let Role::Leader(leader) = &mut self.role else {
             return None;
         };
-        let epoch = leader.epoch;
+        let (epoch, round) = (leader.epoch, leader.rounds.asked);
         let follower = leader.follower_mut(follower)?;
         let (starts, told) = (log.starts(), follower.told_starts);
         let knows = follower.told_watermark >= high_watermark
             && told.log >= starts.log
             && told.local >= starts.local;
-        if !follower.told || knows {
+        let asks = (follower.asked_round < round).then_some(round);
+        if !follower.told || (knows && asks.is_none()) {
             return None;
         }
+        follower.asked_round = round;
         follower.told_watermark = high_watermark;
         follower.told_starts = starts;
+        leader.rounds.sent |= asks.is_some();
         Some(Watermark {
             epoch,
             high_watermark,
             starts,
+            asks,
         })
     }
 
@@ -418,6 +437,7 @@ impl Replica {
         {
             follower.standing = None;
             follower.told = false;
+            follower.asked_round = follower.confirmed_round;
         }
     }
 

@@ -19,13 +19,16 @@ pub struct FollowerFetch {
     pub durable: u64,
 }
 
-/// A follower's log has become durable further, while its fetch stands.
+/// A follower's log has become durable further, while its fetch stands, or its leader has asked whom it
+/// follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     /// The term of the records.
     pub epoch: i32,
-    /// The end of what is durable.
+    /// The end of what is durable; 0 while the logs are not known to agree.
     pub durable: u64,
+    /// The [`Watermark::asks`] that this answers: by then the follower had heard of no later term.
+    pub confirms: Option<u64>,
 }
 
 /// A leader's answer to one fetch, whose position it repeats: it counts only while that still fits.
@@ -112,7 +115,8 @@ pub enum Refusal {
     OldIncarnation,
 }
 
-/// A leader's high watermark or log start has moved, and there are no records to tell it with.
+/// A leader's high watermark or log start has moved, and there are no records to tell it with; or it has
+/// to know who follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Watermark {
     /// The leader's term.
@@ -121,4 +125,6 @@ pub struct Watermark {
     pub high_watermark: u64,
     /// Where its log starts.
     pub starts: Starts,
+    /// The number of a [`Round`](super::Round) that the follower is to confirm.
+    pub asks: Option<u64>,
 }

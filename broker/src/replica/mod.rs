@@ -12,16 +12,19 @@
 //! - A follower reports what is durable on it. The high watermark is the least durable end over the
 //!   in-sync set, additions that are under way included, and moves only while that set has
 //!   `min_insync_replicas`.
+//! - A strong read is served once every member has [confirmed](Replica::ask) that it still follows.
 //! - Leases and time-outs decide who is asked to leave; no promise rests on a clock.
 //!
 //! The sources are Kafka's KIP-101, 279, 320, 497, 903 and 966 and their TLA+ models. Each rule that
 //! a promise rests on is a [`Rule`], which a simulation can switch off to see that it notices.
 
+mod confirm;
 mod follower;
 mod leader;
 mod messages;
 mod rules;
 
+pub use confirm::Round;
 pub use follower::Step;
 pub use leader::{Due, FetchVerdict, InSyncChange, InSyncOutcome};
 pub use messages::{
@@ -52,6 +55,9 @@ pub struct Assignment {
     pub partition_epoch: i64,
     /// How many in-sync copies an acknowledgement needs, at most as many as there are replicas.
     pub min_insync_replicas: usize,
+    /// The last term in which a copy leads that may lack what was acknowledged before: somebody has
+    /// accepted that.
+    pub loss_epoch: Option<i32>,
 }
 
 /// One life of one broker as a leader.
@@ -219,6 +225,11 @@ impl Replica {
         }
         self.seen_epoch = row.epoch;
         self.partition_epoch = row.partition_epoch;
+        if log.last_epoch() < row.loss_epoch {
+            // What was committed before may not be any more. By the log, so that it is seen after a
+            // restart too: once it has a batch of that term, or a later one, all of it is of after.
+            self.high_watermark = 0;
+        }
         self.role = match row.leader {
             _ if !row.replicas.contains(&self.me) => Role::Idle,
             Some(leader) if leader.broker == self.me => {

@@ -35,6 +35,8 @@ pub enum Rule {
     SeenEpoch,
     /// A new leader answers no read before everything of earlier terms is committed.
     ReadAtEpochStart,
+    /// A strong read waits until all who may lead by now have confirmed that they follow.
+    ConfirmedReads,
     /// Only a member of the in-sync set is elected.
     ElectInSync,
     /// A broker whose disk is another, or an older copy, leaves all in-sync sets when it registers.
@@ -61,7 +63,7 @@ pub enum Rule {
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Divergence,
         Self::Epoch,
         Self::Echo,
@@ -76,6 +78,7 @@ impl Rule {
         Self::LeaderIncarnation,
         Self::SeenEpoch,
         Self::ReadAtEpochStart,
+        Self::ConfirmedReads,
         Self::ElectInSync,
         Self::LostDisk,
         Self::SyncOnRecovery,

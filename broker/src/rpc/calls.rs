@@ -7,12 +7,13 @@ use headwater_log::{PartitionId, TopicId};
 use headwater_record::Batch;
 use tonic::Status;
 
-use super::{FETCH_WAIT_MAX, hello, proto};
+use super::{FETCH_WAIT_MAX, frames, hello, proto};
 use crate::{
     broker::{
         Acks, Fetch, FetchPosition, Fetched, Held, Holdings, PartitionBatch, PartitionState,
         Produced,
     },
+    copy_state::CopyState,
     error::{FetchError, ProduceError},
 };
 
@@ -221,6 +222,19 @@ pub(super) fn state(answer: proto::PartitionState) -> Result<PartitionState, Fet
     })
 }
 
+pub(super) fn confirm_response(answers: Vec<Result<(), FetchError>>) -> proto::ConfirmResponse {
+    let partitions = answers.into_iter().map(|answer| proto::PartitionConfirmed {
+        error: answer.err().map(fetch_error),
+    });
+    proto::ConfirmResponse {
+        partitions: partitions.collect(),
+    }
+}
+
+pub(super) fn confirmed(answer: proto::PartitionConfirmed) -> Result<(), FetchError> {
+    read(answer.error)
+}
+
 pub(super) fn holdings_response(holdings: Holdings) -> proto::HoldingsResponse {
     let led = holdings.led.into_iter().map(|held| proto::Held {
         topic: topic_bytes(held.id.topic),
@@ -251,6 +265,30 @@ pub(super) fn holdings(response: proto::HoldingsResponse) -> Result<Holdings, Fe
     Ok(Holdings {
         bytes: response.bytes,
         led: led.collect::<Result<_, FetchError>>()?,
+    })
+}
+
+pub(super) fn copy_response(answer: Result<CopyState, FetchError>) -> proto::CopyResponse {
+    match answer {
+        Ok(copy) => proto::CopyResponse {
+            error: None,
+            log_start: copy.log_start,
+            end: copy.end,
+            epochs: frames::epoch_starts(copy.epochs),
+        },
+        Err(error) => proto::CopyResponse {
+            error: Some(fetch_error(error)),
+            ..proto::CopyResponse::default()
+        },
+    }
+}
+
+pub(super) fn copy(answer: proto::CopyResponse) -> Result<CopyState, FetchError> {
+    read(answer.error)?;
+    Ok(CopyState {
+        log_start: answer.log_start,
+        end: answer.end,
+        epochs: frames::epochs(&answer.epochs),
     })
 }
 
@@ -315,6 +353,7 @@ fn fetch_error(error: FetchError) -> proto::FetchError {
         },
         FetchError::Unavailable(why) => of(Kind::Unavailable, why),
         FetchError::Unreachable(why) => of(Kind::Unreachable, why),
+        FetchError::NotConfirmed => of(Kind::NotConfirmed, String::new()),
     }
 }
 
@@ -336,5 +375,6 @@ fn read(error: Option<proto::FetchError>) -> Result<(), FetchError> {
             to: error.to,
         },
         Kind::Unreachable => FetchError::Unreachable(error.why),
+        Kind::NotConfirmed => FetchError::NotConfirmed,
     })
 }

@@ -37,6 +37,7 @@ impl From<FollowerMessage> for proto::FollowerFrame {
                     partition: id.partition,
                     epoch: progress.epoch,
                     durable: progress.durable,
+                    confirms: progress.confirms,
                 })
                 .collect(),
         }
@@ -63,6 +64,7 @@ impl TryFrom<proto::FollowerFrame> for FollowerMessage {
             let progress = Progress {
                 epoch: progress.epoch,
                 durable: progress.durable,
+                confirms: progress.confirms,
             };
             Ok((id, progress))
         });
@@ -97,6 +99,7 @@ impl From<LeaderMessage> for proto::LeaderFrame {
                     high_watermark: watermark.high_watermark,
                     log_start: watermark.starts.log,
                     local_start: watermark.starts.local,
+                    asks: watermark.asks,
                 })
                 .collect(),
         }
@@ -124,6 +127,7 @@ impl TryFrom<proto::LeaderFrame> for LeaderMessage {
                 epoch: watermark.epoch,
                 high_watermark: watermark.high_watermark,
                 starts: starts(watermark.log_start, watermark.local_start),
+                asks: watermark.asks,
             };
             Ok((id, watermark))
         });
@@ -138,6 +142,18 @@ impl TryFrom<proto::LeaderFrame> for LeaderMessage {
 fn starts(log: u64, local: u64) -> Starts {
     let local = local.max(log);
     Starts { log, local }
+}
+
+pub(super) fn epoch_starts(epochs: Vec<(i32, u64)>) -> Vec<proto::EpochStart> {
+    let epochs = epochs.into_iter();
+    epochs
+        .map(|(epoch, start)| proto::EpochStart { epoch, start })
+        .collect()
+}
+
+pub(super) fn epochs(starts: &[proto::EpochStart]) -> Vec<(i32, u64)> {
+    let starts = starts.iter();
+    starts.map(|entry| (entry.epoch, entry.start)).collect()
 }
 
 type Body = proto::replica_answer::Body;
@@ -159,13 +175,10 @@ impl From<AnswerBody> for Body {
                 Self::Diverging(proto::Diverging { epoch, end })
             }
             AnswerBody::OutOfRange(Beginning { starts, epochs }) => {
-                let epochs = epochs.into_iter();
                 Self::OutOfRange(proto::OutOfRange {
                     log_start: starts.log,
                     local_start: starts.local,
-                    epochs: epochs
-                        .map(|(epoch, start)| proto::EpochStart { epoch, start })
-                        .collect(),
+                    epochs: epoch_starts(epochs),
                 })
             }
             AnswerBody::Refused(refusal) => Self::Refused(refused(refusal).into()),
@@ -186,11 +199,7 @@ impl TryFrom<Body> for AnswerBody {
             Body::Diverging(proto::Diverging { epoch, end }) => Self::Diverging { epoch, end },
             Body::OutOfRange(beginning) => Self::OutOfRange(Beginning {
                 starts: starts(beginning.log_start, beginning.local_start),
-                epochs: beginning
-                    .epochs
-                    .iter()
-                    .map(|entry| (entry.epoch, entry.start))
-                    .collect(),
+                epochs: epochs(&beginning.epochs),
             }),
             Body::Refused(number) => Self::Refused(refusal(number)?),
         })

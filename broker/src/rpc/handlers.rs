@@ -11,8 +11,9 @@ use tonic::{Request, Response, Status, Streaming, async_trait};
 use super::{
     SESSION_MESSAGES, Service, calls, hello,
     proto::{
-        self, FetchRequest, FetchResponse, FindKeyRequest, FindKeyResponse, FollowerFrame, Hello,
-        HoldingsRequest, HoldingsResponse, LeaderFrame, OffsetForTimeRequest, OffsetResponse,
+        self, ConfirmRequest, ConfirmResponse, CopyRequest, CopyResponse, FetchRequest,
+        FetchResponse, FindKeyRequest, FindKeyResponse, FollowerFrame, Hello, HoldingsRequest,
+        HoldingsResponse, LeaderFrame, OffsetForTimeRequest, OffsetResponse,
         PartitionStatesRequest, PartitionStatesResponse, ProduceRequest, ProduceResponse,
         TopicGrewRequest, TopicGrewResponse, TrimRequest,
     },
@@ -130,6 +131,16 @@ impl proto::broker_server::Broker for Handlers {
         Ok(Response::new(calls::offset_response(trimmed)))
     }
 
+    async fn confirm(
+        &self,
+        request: Request<ConfirmRequest>,
+    ) -> Result<Response<ConfirmResponse>, Status> {
+        let request = self.admit(request)?;
+        let topic = calls::topic(&request.topic)?;
+        let answers = self.service.broker.confirm(topic, request.partitions).await;
+        Ok(Response::new(calls::confirm_response(answers)))
+    }
+
     async fn holdings(
         &self,
         request: Request<HoldingsRequest>,
@@ -138,6 +149,16 @@ impl proto::broker_server::Broker for Handlers {
         let holdings = self.service.broker.holdings(request.moving_only).await;
         let holdings = holdings.map_err(|error| Status::unavailable(error.to_string()))?;
         Ok(Response::new(calls::holdings_response(holdings)))
+    }
+
+    async fn copy(&self, request: Request<CopyRequest>) -> Result<Response<CopyResponse>, Status> {
+        let request = self.admit(request)?;
+        let id = PartitionId {
+            topic: calls::topic(&request.topic)?,
+            partition: request.partition,
+        };
+        let copy = self.service.broker.copy(id).await;
+        Ok(Response::new(calls::copy_response(copy)))
     }
 
     async fn topic_grew(

@@ -26,6 +26,7 @@ use crate::{
     broker::{
         Acks, Answer, Broker, Fetch, Fetched, Holdings, PartitionBatch, PartitionState, Produced,
     },
+    copy_state::CopyState,
     error::{FetchError, NodeError, ProduceError},
     placement::{BrokerId, Incarnation},
     session::{FollowerSession, Unreachable},
@@ -183,6 +184,23 @@ impl RemoteBroker {
         self.complete(states.collect(), expected)
     }
 
+    async fn try_confirm(
+        &self,
+        topic: TopicId,
+        partitions: Vec<u32>,
+    ) -> Result<Vec<Result<(), FetchError>>, FetchError> {
+        let expected = partitions.len();
+        let message = proto::ConfirmRequest {
+            topic: calls::topic_bytes(topic),
+            partitions,
+        };
+        let (mut client, request) = self.prepare(message).await?;
+        let call = client.confirm(request);
+        let response = self.within(self.deadlines.other, call).await?;
+        let confirmed = response.partitions.into_iter().map(calls::confirmed);
+        self.complete(confirmed.collect(), expected)
+    }
+
     fn complete<T>(&self, answers: Vec<T>, expected: usize) -> Result<Vec<T>, FetchError> {
         if answers.len() == expected {
             return Ok(answers);
@@ -305,12 +323,36 @@ impl Broker for RemoteBroker {
         })
     }
 
+    fn confirm(
+        &self,
+        topic: TopicId,
+        partitions: Vec<u32>,
+    ) -> Answer<'_, Vec<Result<(), FetchError>>> {
+        Box::pin(async move {
+            let count = partitions.len();
+            let answers = self.try_confirm(topic, partitions).await;
+            answers.unwrap_or_else(|error| vec![Err(error); count])
+        })
+    }
+
     fn holdings(&self, moving_only: bool) -> Answer<'_, Result<Holdings, FetchError>> {
         Box::pin(async move {
             let message = proto::HoldingsRequest { moving_only };
             let (mut client, request) = self.prepare(message).await?;
             let call = client.holdings(request);
             calls::holdings(self.within(self.deadlines.other, call).await?)
+        })
+    }
+
+    fn copy(&self, id: PartitionId) -> Answer<'_, Result<CopyState, FetchError>> {
+        Box::pin(async move {
+            let message = proto::CopyRequest {
+                topic: calls::topic_bytes(id.topic),
+                partition: id.partition,
+            };
+            let (mut client, request) = self.prepare(message).await?;
+            let call = client.copy(request);
+            calls::copy(self.within(self.deadlines.other, call).await?)
         })
     }
 

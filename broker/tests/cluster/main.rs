@@ -2,13 +2,14 @@
 //! metadata is in memory.
 
 mod brokers;
+mod loss;
 mod metadata;
 mod moves;
 
 use std::time::Duration;
 
 use brokers::{Brokers, batch, keyed, partition, produce};
-use headwater_broker::{Acks, Broker, BrokerId, ProduceError};
+use headwater_broker::{Acks, Broker, BrokerId, FetchError, ProduceError};
 use headwater_record::Producer;
 
 fn numbered(range: std::ops::Range<u32>) -> Vec<String> {
@@ -85,6 +86,34 @@ async fn a_leader_that_is_cut_off_acknowledges_nothing_and_loses_what_it_took() 
     brokers.heal();
     brokers.until_in_sync(id, 2).await;
     assert_values(&brokers, 2, &numbered(0..40)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_is_confirmed_by_everybody_who_may_lead_by_now() {
+    let brokers = Brokers::start(&[1, 2, 3]).await;
+    let (id, single) = (partition(1, 0), partition(2, 0));
+    brokers.metadata.create(id, &[1, 2, 3], 2);
+    brokers.metadata.create(single, &[1], 1);
+    write(&brokers, 1, 0..5).await;
+    brokers.write(1, single, "alone").await;
+    let node = brokers.node(1);
+    let calls = (0..100).map(|_| node.confirm(id.topic, vec![0, 1]));
+    for answers in futures_util::future::join_all(calls).await {
+        assert_eq!(answers, [Ok(()), Err(FetchError::UnknownPartition)]);
+    }
+    let follower = brokers.node(2).confirm(id.topic, vec![0]).await;
+    assert_eq!(follower, [Err(FetchError::NotLeader)]);
+    // Those who are away may lead by now.
+    brokers.cut_off(1).await;
+    assert_eq!(brokers.state(1, id).await.high_watermark, 5);
+    let answers = node.confirm(id.topic, vec![0]).await;
+    assert_eq!(answers, [Err(FetchError::NotConfirmed)]);
+    assert_eq!(node.confirm(single.topic, vec![0]).await, [Ok(())]);
+    brokers.metadata.fence(1);
+    write(&brokers, 2, 5..10).await;
+    assert_eq!(brokers.node(2).confirm(id.topic, vec![0]).await, [Ok(())]);
+    let answers = node.confirm(id.topic, vec![0]).await;
+    assert_eq!(answers, [Err(FetchError::NotLeader)]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,7 +10,7 @@ use headwater_broker::{
     Answer, BrokerDirectory, BrokerId, Incarnation, PartitionId, Placement, Proposal, Registered,
     Registration, Registry, RegistryError, Renewal, Renewed, TopicDescription, TopicId,
     TopicPlacement, TopicSettings,
-    controller::{BrokerState, BrokerView, relocate},
+    controller::{BrokerState, BrokerView, led_with_loss, relocate},
     replica::{Assignment, Leadership},
 };
 use parking_lot::Mutex;
@@ -65,6 +65,7 @@ impl Metadata {
             in_sync: replicas.to_vec(),
             partition_epoch: 1,
             min_insync_replicas,
+            loss_epoch: None,
         };
         state.rows.insert(id, Arc::new(row));
         drop(state);
@@ -110,7 +111,18 @@ impl Metadata {
             in_sync: Vec::new(),
             partition_epoch: state.rows[&id].partition_epoch + 1,
             min_insync_replicas: 1,
+            loss_epoch: None,
         };
+        state.rows.insert(id, Arc::new(row));
+        drop(state);
+        self.changed.send_replace(());
+    }
+
+    /// What an operator does when nobody who has everything will come back.
+    pub fn accept_loss(&self, id: PartitionId, leader: BrokerId) {
+        let mut state = self.state.lock();
+        let brokers = &state.directory.views;
+        let row = led_with_loss(&state.rows[&id], leader, brokers).expect("lost");
         state.rows.insert(id, Arc::new(row));
         drop(state);
         self.changed.send_replace(());

@@ -2,7 +2,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use bytes::Bytes;
 use headwater_broker::{
-    Acks, Fetch, FetchError, FetchPosition, Network, PartitionId, ProduceError,
+    Acks, Broker, Fetch, FetchError, FetchPosition, Network, PartitionId, ProduceError,
 };
 
 use crate::world::{Caller, Server, TOPIC, batch};
@@ -97,6 +97,10 @@ async fn the_other_calls_arrive() {
     assert_eq!(state.cold_bytes, 9);
     assert_eq!(states[1], Err(FetchError::UnknownPartition));
     assert_eq!(broker.offset_for_time(id, -3).await, Ok(7));
+    assert_eq!(broker.confirm(TOPIC, vec![3]).await, [Ok(())]);
+    let copy = broker.copy(id).await;
+    assert_eq!(copy, server.broker.copy(id).await);
+    assert_eq!(copy.expect("a copy").log_start, 3);
     assert_eq!(broker.trim(id, 1 << 50).await, Ok(1 << 50));
     broker.topic_grew(TOPIC);
     server.broker.grown.notified().await;
@@ -147,6 +151,7 @@ async fn every_error_of_the_other_broker_is_told_as_it_is() {
         FetchError::Corrupt { from: 3, to: 8 },
         FetchError::Unavailable("it is so".into()),
         FetchError::Unreachable("it is far".into()),
+        FetchError::NotConfirmed,
     ];
     let id = PartitionId {
         topic: TOPIC,
@@ -157,6 +162,9 @@ async fn every_error_of_the_other_broker_is_told_as_it_is() {
         let fetched = broker.fetch(fetch_of(0, Duration::ZERO)).await;
         assert_eq!(fetched[0].as_ref().err(), Some(&error));
         assert_eq!(broker.trim(id, 0).await, Err(error.clone()));
+        assert_eq!(broker.copy(id).await, Err(error.clone()));
+        let confirmed = broker.confirm(TOPIC, vec![3, 4]).await;
+        assert_eq!(confirmed, vec![Err(error.clone()); 2]);
         assert_eq!(broker.offset_for_time(id, 0).await, Err(error));
     }
 }

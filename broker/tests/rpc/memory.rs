@@ -7,8 +7,9 @@ use std::{
 
 use bytes::Bytes;
 use headwater_broker::{
-    Acks, Answer, Broker, Fetch, FetchError, Fetched, Held, Holdings, LeaderSession, NodeError,
-    PartitionBatch, PartitionId, PartitionState, ProduceError, Produced, SessionHost, TopicId,
+    Acks, Answer, Broker, CopyState, Fetch, FetchError, Fetched, Held, Holdings, LeaderSession,
+    NodeError, PartitionBatch, PartitionId, PartitionState, ProduceError, Produced, SessionHost,
+    TopicId,
 };
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
@@ -146,6 +147,17 @@ impl Broker for Memory {
         Box::pin(std::future::ready(answer))
     }
 
+    fn confirm(
+        &self,
+        _topic: TopicId,
+        partitions: Vec<u32>,
+    ) -> Answer<'_, Vec<Result<(), FetchError>>> {
+        let refused = self.refused();
+        let answer = |_| refused.clone().map_or(Ok(()), Err);
+        let answers = partitions.into_iter().map(answer).collect();
+        Box::pin(std::future::ready(answers))
+    }
+
     fn holdings(&self, moving_only: bool) -> Answer<'_, Result<Holdings, FetchError>> {
         let logs = self.partitions.lock();
         let held = |(id, log): (&PartitionId, &Vec<Bytes>)| Held {
@@ -158,6 +170,18 @@ impl Broker for Memory {
         let bytes = led.iter().map(|held| held.bytes).sum();
         let holdings = self.refused().map_or(Ok(Holdings { bytes, led }), Err);
         Box::pin(std::future::ready(holdings))
+    }
+
+    fn copy(&self, id: PartitionId) -> Answer<'_, Result<CopyState, FetchError>> {
+        let copy = match self.refused() {
+            Some(error) => Err(error),
+            None => Ok(CopyState {
+                log_start: u64::from(id.partition),
+                end: 1 << 50,
+                epochs: vec![(1, 3), (i32::MAX, 1 << 49)],
+            }),
+        };
+        Box::pin(std::future::ready(copy))
     }
 
     fn topic_grew(&self, _: TopicId) {

@@ -56,6 +56,7 @@ async fn a_hundred_thousand_messages_arrive_in_order_both_ways() {
             let progress = Progress {
                 epoch: 3,
                 durable: request,
+                confirms: request.is_multiple_of(3).then_some(request),
             };
             let message = FollowerMessage {
                 fetches: vec![(ID, fetch(request))],
@@ -143,6 +144,7 @@ async fn every_message_arrives_as_it_was() {
         epoch: 4,
         high_watermark: 6,
         starts: Starts { log: 3, local: 4 },
+        asks: Some(5),
     };
     let message = LeaderMessage {
         answers: bodies.map(|body| (ID, answer(8, body))).collect(),

@@ -3,6 +3,7 @@
 mod audit;
 mod cluster;
 mod document;
+mod elect;
 mod issuers;
 mod keys;
 mod me;
@@ -81,6 +82,7 @@ pub fn management() -> OpenApiRouter<App> {
         .routes(routes!(cluster::remove_broker))
         .routes(routes!(cluster::drain_broker))
         .routes(routes!(cluster::rebalance_cluster))
+        .routes(routes!(elect::elect_leader))
         .routes(routes!(usage::get_project_usage))
         .routes(routes!(usage::get_organization_usage))
 }

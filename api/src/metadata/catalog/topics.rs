@@ -173,5 +173,6 @@ fn nowhere() -> Assignment {
         in_sync: Vec::new(),
         partition_epoch: 0,
         min_insync_replicas: 1,
+        loss_epoch: None,
     }
 }

@@ -110,6 +110,7 @@ async fn adopt(change: &mut Change, broker: BrokerId, incarnation: Incarnation) 
         in_sync: vec![broker],
         partition_epoch: 1,
         min_insync_replicas: 1,
+        loss_epoch: None,
     };
     for topic in TopicRow::without_partitions(change).await? {
         let Ok(id) = topic.id.parse() else {

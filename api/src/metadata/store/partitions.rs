@@ -32,10 +32,12 @@ pub struct PartitionRow {
     pub in_sync: String,
     /// Grows with every change of the row.
     pub partition_epoch: i64,
+    /// The last term that began with a loss that was accepted.
+    pub loss_epoch: Option<i64>,
 }
 
 /// The columns, as a table of given rows has them.
-pub(super) const GIVEN: [(&str, &str); 9] = [
+pub(super) const GIVEN: [(&str, &str); 10] = [
     ("topic_id", "TEXT"),
     ("partition", "BIGINT"),
     ("replicas", "TEXT"),
@@ -45,10 +47,11 @@ pub(super) const GIVEN: [(&str, &str); 9] = [
     ("leader_epoch", "BIGINT"),
     ("in_sync", "TEXT"),
     ("partition_epoch", "BIGINT"),
+    ("loss_epoch", "BIGINT"),
 ];
 
 pub(super) const COLUMNS: &str = "topic_id, partition, replicas, target, leader, leader_incarnation, \
-                       leader_epoch, in_sync, partition_epoch";
+                       leader_epoch, in_sync, partition_epoch, loss_epoch";
 
 /// Which partition.
 #[derive(Serialize)]
@@ -82,6 +85,7 @@ impl PartitionRow {
             leader_epoch: i64::from(place.epoch),
             in_sync: list(&place.in_sync),
             partition_epoch: place.partition_epoch,
+            loss_epoch: place.loss_epoch.map(i64::from),
         }
     }
 
@@ -113,6 +117,7 @@ impl PartitionRow {
                 epoch: i32::try_from(self.leader_epoch).ok()?,
                 in_sync: numbers(&self.in_sync)?,
                 partition_epoch: self.partition_epoch,
+                loss_epoch: self.loss_epoch.map(i32::try_from).transpose().ok()?,
             };
             Some((PartitionId { topic, partition }, place))
         };

@@ -161,6 +161,7 @@ fn place(replicas: &[BrokerId]) -> Assignment {
         in_sync: replicas.to_vec(),
         partition_epoch: 1,
         min_insync_replicas: replicas.len() / 2 + 1,
+        loss_epoch: None,
     }
 }
 
