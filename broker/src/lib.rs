@@ -30,7 +30,7 @@ pub use clock::{Clock, SystemClock};
 pub use cluster::{Cluster, Network, SingleNode};
 pub use error::{FetchError, NodeError, ProduceError};
 pub use headwater_log::{PartitionId, TopicId};
-pub use manifest::{ColdSummary, Manifest, Term, Written};
+pub use manifest::{ColdSummary, Manifest, Term, Unbegun, Written};
 pub use node::{Node, NodeGauges, NodeOptions};
 pub use placement::{
     BrokerDirectory, BrokerId, Incarnation, Placement, Proposal, Registered, Registration,

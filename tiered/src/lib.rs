@@ -25,6 +25,6 @@ pub use format::{Descriptor, Footer, Measured, Named, ProducerBatch, TopicId};
 pub use key::SegmentKey;
 pub use read::{ColdReader, ColdReaderOptions, ColdStats, ReadError};
 pub use segment_ref::SegmentRef;
-pub use store::{Bounds, Inspected, Listed, Store, StoreOptions};
+pub use store::{Bounds, CLAIM_KEY, Inspected, Listed, Store, StoreOptions};
 pub use upload::UploadError;
 pub use verify::VerifyError;

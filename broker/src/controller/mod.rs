@@ -2,11 +2,13 @@
 //! time runs them, the one that holds the controller's lease; as every change is a compare-and-set on
 //! a partition's row, two that think they hold it do no harm.
 
+mod begin;
 mod elect;
 mod level;
 mod place;
 mod relocate;
 
+pub use begin::{Homes, is_homeless};
 pub use elect::{away, home, next, onward};
 pub use place::{BrokerLoad, TooFewBrokers, place};
 pub use relocate::{Spread, relocate};

@@ -140,6 +140,7 @@ impl Offload<'_> {
             project,
             topic,
             partitions,
+            replication_factor,
             settings,
             settings_version,
         } = self.description.clone();
@@ -150,6 +151,7 @@ impl Offload<'_> {
             topic: named(topic),
             topic_id: TopicId(self.term.id.topic.0),
             partitions,
+            replication_factor,
             settings,
             settings_version,
             partition: self.term.id.partition,
