@@ -9,5 +9,6 @@ mod members;
 mod moves;
 mod netns;
 mod readers;
+mod rebuild;
 mod tiers;
 mod trial;
