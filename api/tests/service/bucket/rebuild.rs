@@ -119,8 +119,8 @@ async fn everything_in_the_bucket_is_served_again_and_written_on() {
         let at = 1_700_000_000_000 + value["n"].as_u64().expect("a number");
         let url = format!("{path}/partitions/0/records?at={at}&max_records=1");
         assert!(api.get(&url).await.expect(200).rows()[0] == *one, "by time");
-        let tail = api.get(&format!("{path}/records?from=tail-1")).await;
-        assert_eq!(tail.expect(200).rows().len(), *partitions as usize);
+        let tail = api.get(&format!("{path}/records?from=tail-5")).await;
+        assert_eq!(tail.expect(200).rows().len(), 5);
         // It goes on where the objects end.
         write(&api, &path, 5_000, 600).await;
         let rows = all_rows(&api, &path, *partitions).await;

@@ -96,7 +96,7 @@ async fn a_lost_cluster_is_made_again_from_its_bucket() {
     }
     let ends = cluster.api(0).high_watermarks(PATH).await;
     let expected = below(&before, &ends);
-    let mut load = Load::start_padded(&cluster, "orders", 6, 4_000);
+    let mut load = Load::start_from(1_000_000, &cluster, "orders", 6, 4_000);
     load.each(20).await;
     let leader = cluster.leader(0);
     cluster.brokers[leader].kill9();
