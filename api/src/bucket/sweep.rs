@@ -81,6 +81,13 @@ pub(super) async fn run(args: &SweepArgs) -> Done<()> {
     Ok(())
 }
 
+/// Whether an object that was asked for by its name is the one of the listing. Servers tell such askers
+/// whole seconds only.
+fn is_same(found: &Listed, listed: &Listed) -> bool {
+    found.size_bytes == listed.size_bytes
+        && found.last_modified_ms / 1000 == listed.last_modified_ms / 1000
+}
+
 impl Sweep {
     async fn part(&mut self, part: Vec<Listed>) -> Done<()> {
         self.summary.listed += part.len() as u64;
@@ -135,10 +142,10 @@ impl Sweep {
         let before = StrayRow::of(&mut connection, engine, &keys).await?;
         let rows = strays.iter().map(|listed| {
             let size_bytes = i64::try_from(listed.size_bytes).unwrap_or(i64::MAX);
-            let is_same = |row: &&StrayRow| {
+            let is_unchanged = |row: &&StrayRow| {
                 row.size_bytes == size_bytes && row.last_modified == listed.last_modified_ms
             };
-            let before = before.get(&listed.key).filter(is_same);
+            let before = before.get(&listed.key).filter(is_unchanged);
             StrayRow {
                 object_key: listed.key.clone(),
                 size_bytes,
@@ -162,7 +169,8 @@ impl Sweep {
         self.keep_unknown(&mut due).await?;
         let mut same = Vec::with_capacity(due.len());
         for listed in due {
-            if self.objects.find(&listed.key).await?.as_ref() == Some(&listed) {
+            let found = self.objects.find(&listed.key).await?;
+            if found.is_some_and(|found| is_same(&found, &listed)) {
                 same.push(listed);
             }
         }

@@ -84,7 +84,7 @@ impl Places {
     pub fn run(&self, verb: &str, flags: &[&str]) -> Said {
         let output = self.command(verb, flags).output().expect("it starts");
         let text = String::from_utf8(output.stdout).expect("UTF-8");
-        let lines = text.lines().map(|line| serde_json::from_str(line));
+        let lines = text.lines().map(serde_json::from_str);
         let mut findings: Vec<Value> = lines.map(|line| line.expect("JSON")).collect();
         let last = findings.pop().unwrap_or_default();
         Said {
