@@ -2,6 +2,7 @@
 
 mod auth;
 mod bench;
+mod bucket;
 mod cli;
 mod client;
 mod gateway;

@@ -33,7 +33,7 @@ pub use cluster::{Cluster, Network, SingleNode};
 pub use copy_state::CopyState;
 pub use error::{FetchError, NodeError, ProduceError};
 pub use headwater_log::{PartitionId, TopicId};
-pub use manifest::{ColdSummary, Manifest, Place, Term, Written};
+pub use manifest::{ColdSummary, Manifest, Place, Term, Unbegun, Written};
 pub use node::{Node, NodeGauges, NodeOptions};
 pub use placement::{
     BrokerDirectory, BrokerId, Incarnation, Placement, Proposal, Registered, Registration,

@@ -9,7 +9,7 @@ use std::{ops::Range, time::Duration};
 use headwater_log::PartitionId;
 use headwater_tiered::SegmentRef;
 
-use crate::{broker::Answer, placement::RegistryError};
+use crate::{broker::Answer, placement::RegistryError, replica::Beginning};
 
 /// The rows of segments. Every call may be slow, or hang until its bound; after an error nobody knows
 /// whether it was done.
@@ -86,6 +86,22 @@ pub trait Manifest: Send + Sync + 'static {
 
     /// Forgets rows whose objects are deleted.
     fn forget(&self, keys: Vec<String>) -> Answer<'_, Result<(), RegistryError>>;
+
+    /// Those of these partitions that were made from the bucket and have had no leader yet. With its
+    /// first leader a partition is like any other, for ever.
+    fn unbegun(&self, ids: Vec<PartitionId>) -> Answer<'_, Result<Vec<Unbegun>, RegistryError>>;
+}
+
+/// A partition of which there are objects, and no broker has ever had anything: its first leader begins
+/// with an empty log where they end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unbegun {
+    /// The partition.
+    pub id: PartitionId,
+    /// Where its log begins.
+    pub beginning: Beginning,
+    /// How many copies it is to have.
+    pub copies: usize,
 }
 
 /// Where a segment is to go.

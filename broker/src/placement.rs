@@ -47,6 +47,8 @@ pub struct TopicDescription {
     pub topic: (String, String),
     /// How many partitions it has.
     pub partitions: u32,
+    /// How many copies each of them has.
+    pub replication_factor: u32,
     /// Its settings, as text that means something to those who made it.
     pub settings: String,
     /// Counts changes of the settings.

@@ -175,6 +175,7 @@ fn descriptor(base_offset: u64, end_offset: u64) -> Descriptor {
         topic: named("bench"),
         topic_id: TopicId([1; 16]),
         partitions: 1,
+        replication_factor: 3,
         settings: "{}".to_owned(),
         settings_version: 1,
         partition: 0,

@@ -47,6 +47,11 @@ impl SegmentKey {
         }
     }
 
+    /// The folder that a partition's names are in.
+    pub(crate) fn folder(topic_id: TopicId, partition: u32) -> String {
+        format!("{FOLDER}/{topic_id}/{partition:05}")
+    }
+
     /// Reads a name; `None` for everything that [`SegmentKey`]'s `Display` does not write.
     pub fn parse(key: &str) -> Option<Self> {
         let mut parts = key.split('/');
@@ -70,9 +75,8 @@ impl fmt::Display for SegmentKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{FOLDER}/{}/{:05}/{:020}-{:020}-{:010}-{:016x}{SUFFIX}",
-            self.topic_id,
-            self.partition,
+            "{}/{:020}-{:020}-{:010}-{:016x}{SUFFIX}",
+            Self::folder(self.topic_id, self.partition),
             self.base_offset,
             self.end_offset,
             self.leader_epoch,

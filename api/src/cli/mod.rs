@@ -1,6 +1,7 @@
 //! The command line.
 
 mod admin;
+mod bucket;
 mod cluster;
 mod exit;
 mod node;
@@ -11,6 +12,8 @@ mod tenant;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+pub use settings::database_url;
 
 use crate::{bench, client, http};
 
@@ -39,6 +42,9 @@ enum Command {
     /// Manage tenants on the metadata database
     #[command(subcommand)]
     Admin(admin::Verb),
+    /// Check, clean or read anew what is in the object store
+    #[command(subcommand)]
+    Bucket(crate::bucket::Verb),
     #[command(flatten)]
     Client(client::Verb),
     /// Measure throughput and latency of a running service
@@ -61,6 +67,7 @@ pub fn main() -> ExitCode {
             Err(error) => exit::usage(&error),
         },
         Command::Admin(verb) => on_runtime(admin::run(verb)),
+        Command::Bucket(verb) => on_runtime(bucket::run(verb)),
         Command::Client(verb) => on_runtime(client::run(verb)),
         Command::Bench(args) => on_runtime(bench::run(args)),
         Command::Openapi { document } => print_openapi(document.as_deref()),

@@ -3,13 +3,13 @@
 
 use std::{ops::Range, time::Duration};
 
-use headwater_broker::{Answer, ColdSummary, Manifest, PartitionId, Place, Term, Written};
+use headwater_broker::{Answer, ColdSummary, Manifest, PartitionId, Place, Term, Unbegun, Written};
 use headwater_tiered::SegmentRef;
 
 use super::{
     Store,
     registry::{Answered, bounded},
-    store::SegmentRow,
+    store::{SegmentRow, UnbegunRow},
 };
 
 impl Manifest for Store {
@@ -128,6 +128,13 @@ impl Manifest for Store {
         Box::pin(bounded(async move {
             let mut connection = self.connection().await?;
             Ok(SegmentRow::forget(&mut connection, self.engine, &keys).await?)
+        }))
+    }
+
+    fn unbegun(&self, ids: Vec<PartitionId>) -> Answer<'_, Answered<Vec<Unbegun>>> {
+        Box::pin(bounded(async move {
+            let mut connection = self.connection().await?;
+            Ok(UnbegunRow::of(&mut connection, self.engine, &ids).await?)
         }))
     }
 }

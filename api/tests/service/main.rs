@@ -14,6 +14,7 @@
 mod attacks;
 mod auth;
 mod bad_input;
+mod bucket;
 mod cli;
 mod client;
 mod cluster;

@@ -17,7 +17,7 @@ fn eager() -> Server {
 }
 
 /// A topic of small segments, of which no more than one stays on the disk once it is in the store.
-async fn small_segments(api: &Api, name: &str, partitions: u32) -> String {
+pub async fn small_segments(api: &Api, name: &str, partitions: u32) -> String {
     let path = format!("/topics/{name}");
     let body = json!({"partitions": partitions, "config": {
         "segment_bytes": 65536, "local_retention_bytes": 65536, "retention_ms": null}});
@@ -26,7 +26,7 @@ async fn small_segments(api: &Api, name: &str, partitions: u32) -> String {
 }
 
 /// Writes so many records of a kilobyte, numbered from `from`.
-async fn write(api: &Api, path: &str, from: usize, count: usize) {
+pub async fn write(api: &Api, path: &str, from: usize, count: usize) {
     for chunk in (from..from + count).collect::<Vec<_>>().chunks(50) {
         let records: Vec<_> = chunk
             .iter()
@@ -41,7 +41,7 @@ async fn write(api: &Api, path: &str, from: usize, count: usize) {
 }
 
 /// Waits until most of the topic is in the store alone.
-async fn until_cold(api: &Api, path: &str) -> Value {
+pub async fn until_cold(api: &Api, path: &str) -> Value {
     let mut state = Value::Null;
     eventually("segments are in the store and off the disk", async || {
         let partitions = api.get(&format!("{path}/partitions")).await.expect(200);
@@ -68,7 +68,7 @@ fn numbers(rows: &[Row]) -> Vec<u64> {
     numbers
 }
 
-fn objects(directory: &Path) -> usize {
+pub fn objects(directory: &Path) -> usize {
     let mut count = 0;
     let mut left = vec![directory.to_owned()];
     while let Some(directory) = left.pop() {

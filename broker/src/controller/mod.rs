@@ -2,12 +2,14 @@
 //! time runs them, the one that holds the controller's lease; as every change is a compare-and-set on
 //! a partition's row, two that think they hold it do no harm.
 
+mod begin;
 mod elect;
 mod level;
 mod loss;
 mod place;
 mod relocate;
 
+pub use begin::{Homes, is_homeless};
 pub use elect::{away, home, next, onward};
 pub use loss::{is_lost, led_with_loss};
 pub use place::{BrokerLoad, TooFewBrokers, place};

@@ -7,7 +7,8 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::{Contact, LEASE};
 use crate::{
-    controller::{self, Spread, relocate},
+    controller::{self, Homes, Spread, is_homeless, relocate},
+    manifest::Unbegun,
     node::Node,
     placement::{Incarnation, Proposal, Registry, RegistryError},
     replica::Assignment,
@@ -102,22 +103,69 @@ async fn look(
 /// Brings every partition's row to what it should be.
 async fn plan(node: &Node, registry: &dyn Registry) -> Result<(), RegistryError> {
     let started = Instant::now();
-    let Plan {
-        mut proposals,
-        moved,
-    } = Plan::of(node);
-    if proposals.is_empty() {
-        return Ok(());
-    }
+    let Plan { proposals, moved } = Plan::of(node);
     let elected = proposals.len() - moved;
+    write(registry, proposals).await?;
+    let proposals = places(node).await?;
+    let placed = proposals.len();
+    write(registry, proposals).await?;
+    if elected + moved + placed > 0 {
+        let elapsed_ms = started.elapsed().as_millis() as u64;
+        tracing::info!(
+            elected,
+            moved,
+            placed,
+            elapsed_ms,
+            "partitions' rows were set"
+        );
+    }
+    Ok(())
+}
+
+async fn write(registry: &dyn Registry, mut proposals: Vec<Proposal>) -> Result<(), RegistryError> {
     while !proposals.is_empty() {
         let rest = proposals.split_off(proposals.len().min(PROPOSALS_MAX));
         registry.propose(proposals).await?;
         proposals = rest;
     }
-    let elapsed_ms = started.elapsed().as_millis() as u64;
-    tracing::info!(elected, moved, elapsed_ms, "partitions' rows were set");
     Ok(())
+}
+
+/// Gives brokers to partitions that were made from the bucket.
+async fn places(node: &Node) -> Result<Vec<Proposal>, RegistryError> {
+    let (brokers, topics) = (node.placement().brokers(), node.placement().topics());
+    let rows = || {
+        let rows = topics.iter().flat_map(|topic| topic.rows());
+        rows.map(|(id, row)| (id, &**row))
+    };
+    let homeless: BTreeMap<_, _> = rows()
+        .filter(|(_, row)| is_homeless(row, &brokers.views))
+        .collect();
+    let Some(tier) = node.tier().filter(|_| !homeless.is_empty()) else {
+        return Ok(Vec::new());
+    };
+    let ids: Vec<_> = homeless.keys().copied().collect();
+    let mut homes = Homes::new(&brokers.views, rows());
+    let (mut proposals, mut waiting) = (Vec::new(), 0);
+    for part in ids.chunks(PROPOSALS_MAX) {
+        for Unbegun { id, copies, .. } in tier.manifest().unbegun(part.to_vec()).await? {
+            let Some(row) = homeless.get(&id) else {
+                continue;
+            };
+            match homes.place(row, copies) {
+                Ok(new) => proposals.extend(new.map(|new| proposal(id, row, new))),
+                Err(_) => waiting += 1,
+            }
+        }
+    }
+    if waiting > 0 {
+        tracing::warn!(
+            partitions = waiting,
+            brokers = brokers.views.len(),
+            "partitions that were made from the bucket wait for more brokers to hold their copies"
+        );
+    }
+    Ok(proposals)
 }
 
 /// What rows should be written.

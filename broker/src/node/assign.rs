@@ -66,6 +66,9 @@ impl Node {
             match partition.assume(&row) {
                 Standing::Follows(leader) => followed.entry(leader).or_default().push(partition),
                 Standing::Leads if row.replicas.len() > 1 => self.look_after(&partition),
+                Standing::Neither if self.may_begin(&row) => {
+                    self.to_begin.lock().insert(partition.id);
+                }
                 Standing::Leads | Standing::Neither => {}
             }
         }
@@ -122,7 +125,8 @@ impl Node {
     }
 
     /// Waits until this broker leads every partition of which it has the only copy: after a start it
-    /// has to be elected anew. Gives up after `wait`.
+    /// has to be elected anew. One that was made from the bucket may still become so, and is waited for
+    /// as well. Gives up after `wait`.
     pub async fn until_it_leads(&self, wait: Duration) {
         let led = || self.leads_sole_copies().then_some(());
         if look_until(&self.roles_taken, wait, led).await.is_none() {
@@ -134,7 +138,8 @@ impl Node {
         self.placement.topics().iter().all(|topic| {
             topic.rows().all(|(id, row)| {
                 let led = || self.topics.existing(id);
-                row.replicas != [self.id] || led().is_some_and(|partition| partition.leads())
+                let may_be_sole = row.replicas.is_empty() || row.replicas == [self.id];
+                !may_be_sole || led().is_some_and(|partition| partition.leads())
             })
         })
     }

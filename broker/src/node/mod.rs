@@ -2,6 +2,7 @@
 
 mod arrivals;
 mod assign;
+mod begin;
 mod compact;
 mod fetch;
 mod follow;
@@ -106,6 +107,8 @@ pub struct Node {
     heard: Mutex<HashMap<BrokerId, Duration>>,
     /// Partitions whose in-sync set is looked after.
     unsettled: Mutex<HashSet<PartitionId>>,
+    /// Partitions that this broker may have to begin.
+    to_begin: Mutex<HashSet<PartitionId>>,
     resignations: Mutex<Resignations>,
     stopped: AtomicBool,
     leaving: AtomicBool,
@@ -174,6 +177,7 @@ impl Node {
             serving: Mutex::default(),
             heard: Mutex::default(),
             unsettled: Mutex::default(),
+            to_begin: Mutex::default(),
             resignations: Mutex::default(),
             stopped: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
@@ -188,6 +192,7 @@ impl Node {
     pub fn use_tier(&self, tier: Tier) {
         let tier = Arc::new(tier);
         if self.tier.set(tier.clone()).is_ok() {
+            begin::start(&self.me, tier.clone());
             offload::start(&self.me, tier, self.maintenance_interval);
         }
     }
@@ -210,6 +215,11 @@ impl Node {
         if self.joined.set(joined).is_ok() {
             review::start(&self.me);
         }
+    }
+
+    /// The object store, if there is one.
+    pub(crate) fn tier(&self) -> Option<&Tier> {
+        self.tier.get().map(|tier| &**tier)
     }
 
     /// The metadata.

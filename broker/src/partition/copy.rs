@@ -242,6 +242,35 @@ impl Partition {
         Ok(())
     }
 
+    /// Begins the empty log of a partition that was made from the bucket, before anybody leads it. Answers
+    /// whether it begins there now: a log with records is somebody's, and stays as it is. Blocks.
+    pub fn begin(&self, beginning: &Beginning) -> Result<bool, AppendError> {
+        // Held to the end of the reset: no role is taken, and nothing appended, meanwhile.
+        let _writer = self.writer.lock();
+        {
+            let roles = self.replica.lock();
+            if roles.replica.leads_in().is_some() || roles.replica.follows().is_some() {
+                return Ok(false);
+            }
+        }
+        let Beginning { starts, epochs } = beginning;
+        let (local_start, end) = (self.log.local_start(), self.log.next_offset());
+        if end > local_start || end > starts.local {
+            tracing::error!(
+                partition = %self.id,
+                local_start,
+                end,
+                "this disk has a log of a partition that was made anew from the bucket: it is kept, and \
+                 the partition waits for a broker with an empty data directory"
+            );
+            return Ok(false);
+        }
+        self.log
+            .reset_with_history(starts.log, starts.local, epochs)?;
+        tracing::info!(partition = %self.id, ?starts, "a partition begins where its objects end");
+        Ok(true)
+    }
+
     /// Looks after the in-sync set; answers another row to ask for, and what it is for.
     pub fn review(
         &self,

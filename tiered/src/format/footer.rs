@@ -10,7 +10,7 @@ use super::{Cleaning, FORMAT};
 pub(crate) const FOOTER_BYTES_MAX: u64 = 1 << 20;
 
 /// A topic's id. Written as 32 hexadecimal digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct TopicId(pub [u8; 16]);
 
@@ -68,6 +68,9 @@ pub struct Descriptor {
     pub topic_id: TopicId,
     /// Partitions of the topic.
     pub partitions: u32,
+    /// Copies of each of its partitions on brokers; 0 in objects from before this was said.
+    #[serde(default)]
+    pub replication_factor: u32,
     /// The topic's settings, as text that is JSON to those who wrote it.
     pub settings: String,
     /// Counts changes of the settings.

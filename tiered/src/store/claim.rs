@@ -7,7 +7,8 @@ use super::Store;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::format::FORMAT;
 
-const KEY: &str = "headwater.json";
+/// The object that says whose the store is.
+pub const CLAIM_KEY: &str = "headwater.json";
 /// What is there can be anything; so much of it is looked at.
 const BYTES_MAX: u64 = 64 << 10;
 
@@ -35,7 +36,7 @@ impl Store {
             self.write_claim(text.into()).await?;
         }
         let claim = self.read_claim().await?.ok_or_else(|| {
-            StoreError::unavailable(format!("{KEY} was written and is not there"))
+            StoreError::unavailable(format!("{CLAIM_KEY} was written and is not there"))
         })?;
         if claim.cluster_id != cluster_id {
             return Err(StoreError::invalid(format!(
@@ -46,19 +47,30 @@ impl Store {
         Ok(())
     }
 
+    /// The cluster whose store it is, if it is anybody's. Claims nothing.
+    ///
+    /// # Errors
+    /// As [`claim`](Self::claim).
+    pub async fn claimed_by(&self) -> Result<Option<String>, StoreError> {
+        let claim = self.read_claim().await?;
+        Ok(claim.map(|claim| claim.cluster_id))
+    }
+
     async fn read_claim(&self) -> Result<Option<Claim>, StoreError> {
         let bounds = &self.options().background;
-        let size_bytes = match self.size_bytes(KEY, bounds).await {
+        let size_bytes = match self.size_bytes(CLAIM_KEY, bounds).await {
             Err(error) if error.kind() == StoreErrorKind::NotFound => return Ok(None),
             size_bytes => size_bytes?,
         };
         let unreadable = |why: &dyn std::fmt::Display| {
-            StoreError::invalid(format!("{KEY} in {self} is not one of Headwater's: {why}"))
+            StoreError::invalid(format!(
+                "{CLAIM_KEY} in {self} is not one of Headwater's: {why}"
+            ))
         };
         if !(1..=BYTES_MAX).contains(&size_bytes) {
             return Err(unreadable(&format_args!("it has {size_bytes} bytes")));
         }
-        let (text, _) = self.get_range(KEY, 0..size_bytes, bounds).await?;
+        let (text, _) = self.get_range(CLAIM_KEY, 0..size_bytes, bounds).await?;
         let claim: Claim = serde_json::from_slice(&text).map_err(|error| unreadable(&error))?;
         if claim.format > FORMAT {
             return Err(StoreError::invalid(format!(
@@ -72,7 +84,7 @@ impl Store {
     /// Creates the file. Where it came into being in the meantime, or where the store cannot tell,
     /// reading it back decides.
     async fn write_claim(&self, text: PutPayload) -> Result<(), StoreError> {
-        let path = self.path(KEY)?;
+        let path = self.path(CLAIM_KEY)?;
         let create = || async {
             use object_store::Error;
             let objects = &self.0.objects;
@@ -89,6 +101,6 @@ impl Store {
             }
         };
         let bounds = &self.options().background;
-        bounds.call(&format!("writing {KEY}"), create).await
+        bounds.call(&format!("writing {CLAIM_KEY}"), create).await
     }
 }

@@ -9,6 +9,7 @@ use super::Store;
 use super::backend::MultipartBackend;
 use super::call::Tries;
 use crate::error::{StoreError, StoreErrorKind};
+use crate::format::TopicId;
 use crate::key::SegmentKey;
 
 /// Deletions under way at once.
@@ -30,8 +31,39 @@ pub struct Listed {
 impl Store {
     /// Every object of the store, whoever put it there. The first error is the last item.
     pub fn list(&self) -> BoxStream<'static, Result<Listed, StoreError>> {
+        self.list_below(self.0.prefix.clone())
+    }
+
+    /// The same of what is in the folder of one partition.
+    pub fn list_partition(
+        &self,
+        topic_id: TopicId,
+        partition: u32,
+    ) -> BoxStream<'static, Result<Listed, StoreError>> {
+        let folder = Path::from(SegmentKey::folder(topic_id, partition));
+        self.list_below(self.0.prefix.parts().chain(folder.parts()).collect())
+    }
+
+    /// The object of that name, if there is one.
+    ///
+    /// # Errors
+    /// What calls to the store fail with.
+    pub async fn find(&self, key: &str) -> Result<Option<Listed>, StoreError> {
+        let path = self.path(key)?;
+        let head = || async { self.0.objects.head(&path).await };
+        let bounds = &self.options().background;
+        match bounds.call(&format!("looking at {key}"), head).await {
+            Ok(meta) => Ok(self.listed(&meta)),
+            Err(error) if error.kind() == StoreErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn list_below(&self, folder: Path) -> BoxStream<'static, Result<Listed, StoreError>> {
+        let folder = Some(folder).filter(|folder| !folder.as_ref().is_empty());
         let listing = Listing {
-            objects: self.0.objects.list(self.prefix()),
+            objects: self.0.objects.list(folder.as_ref()),
+            folder,
             last: None,
             store: self.clone(),
         };
@@ -42,8 +74,15 @@ impl Store {
         .boxed()
     }
 
-    fn prefix(&self) -> Option<&Path> {
-        Some(&self.0.prefix).filter(|prefix| !prefix.as_ref().is_empty())
+    fn listed(&self, meta: &ObjectMeta) -> Option<Listed> {
+        let below = meta.location.prefix_match(&self.0.prefix)?;
+        let key = below.collect::<Path>().to_string();
+        Some(Listed {
+            segment: SegmentKey::parse(&key),
+            key,
+            size_bytes: meta.size,
+            last_modified_ms: meta.last_modified.timestamp_millis(),
+        })
     }
 
     /// Deletes objects; those that are not there are fine. All are tried, whatever happens to one.
@@ -74,6 +113,7 @@ impl Store {
 /// A listing that goes on where it broke off.
 struct Listing {
     store: Store,
+    folder: Option<Path>,
     objects: BoxStream<'static, Result<ObjectMeta, object_store::Error>>,
     last: Option<Path>,
 }
@@ -85,7 +125,7 @@ impl Listing {
             let error = match tries.within(self.objects.next()).await {
                 Ok(None) => return Ok(None),
                 Ok(Some(Ok(meta))) => {
-                    if let Some(listed) = self.listed(&meta) {
+                    if let Some(listed) = self.store.listed(&meta) {
                         self.last = Some(meta.location);
                         return Ok(Some(listed));
                     }
@@ -100,22 +140,11 @@ impl Listing {
                 return Err(error);
             }
             tries.pause(error).await?;
-            let (objects, prefix) = (&self.store.0.objects, self.store.prefix());
+            let (objects, prefix) = (&self.store.0.objects, self.folder.as_ref());
             self.objects = match &self.last {
                 Some(last) => objects.list_with_offset(prefix, last),
                 None => objects.list(prefix),
             };
         }
-    }
-
-    fn listed(&self, meta: &ObjectMeta) -> Option<Listed> {
-        let below = meta.location.prefix_match(&self.store.0.prefix)?;
-        let key = below.collect::<Path>().to_string();
-        Some(Listed {
-            segment: SegmentKey::parse(&key),
-            key,
-            size_bytes: meta.size,
-            last_modified_ms: meta.last_modified.timestamp_millis(),
-        })
     }
 }

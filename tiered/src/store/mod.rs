@@ -20,6 +20,7 @@ use object_store::{
 use crate::error::StoreError;
 use backend::Backend;
 pub use call::{Bounds, StoreOptions};
+pub use claim::CLAIM_KEY;
 pub use inspect::Inspected;
 pub use list::Listed;
 pub(crate) use multipart::Multipart;

@@ -60,6 +60,7 @@ pub fn descriptor(base_offset: u64, end_offset: u64) -> Descriptor {
         topic: named("orders"),
         topic_id: TopicId([7; 16]),
         partitions: 12,
+        replication_factor: 3,
         settings: r#"{"retention_ms":1000}"#.to_owned(),
         settings_version: 3,
         partition: 4,

@@ -448,6 +448,7 @@ impl Placement for Catalog {
             project: (project.id.clone(), project.name.clone()),
             topic: (topic.id.to_string(), topic.name.clone()),
             partitions: topic.partitions(),
+            replication_factor: topic.replication_factor,
             settings,
             settings_version: u64::try_from(topic.version).unwrap_or(0),
             is_compacted: topic.settings.is_compacted(),

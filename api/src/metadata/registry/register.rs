@@ -17,6 +17,13 @@ use crate::{
 impl Store {
     pub(super) async fn register_broker(&self, broker: Registration) -> Answered<Registered> {
         let mut change = self.change_now().await?;
+        if ControllerRow::is_rebuilding(&mut change).await? {
+            return Err(RegistryError::Unavailable(
+                "it is being rebuilt from the bucket: wait for `headwater bucket rebuild`, or start \
+                 it again if it was interrupted"
+                    .into(),
+            ));
+        }
         let known = BrokerRow::lock(&mut change, broker.id).await?;
         if let Some(known) = &known {
             self.check_free(&mut change, known, &broker).await?;

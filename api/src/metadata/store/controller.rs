@@ -56,6 +56,14 @@ impl ControllerRow {
         Ok(known.map(|(cluster_id,)| cluster_id))
     }
 
+    /// Whether the rows are being made anew from the bucket: what there is may be a part of them.
+    pub(in crate::metadata) async fn is_rebuilding(connection: &mut AnyConnection) -> Result<bool> {
+        let rebuilding = sqlx::query("SELECT 1 FROM cluster WHERE rebuilding = 1")
+            .fetch_optional(connection)
+            .await?;
+        Ok(rebuilding.is_some())
+    }
+
     /// Names the cluster.
     pub(in crate::metadata) async fn name_cluster(change: &mut Change) -> Result<String> {
         let cluster_id = uuid::Uuid::now_v7().simple().to_string();

@@ -4,6 +4,7 @@
 
 mod audit;
 mod brokers;
+mod bucket;
 mod change;
 mod controller;
 mod engine;
@@ -16,10 +17,13 @@ mod people;
 mod placing;
 mod projects;
 mod quotas;
+mod rebuild;
 mod segments;
 mod sessions;
+mod strays;
 mod term;
 mod topics;
+mod unbegun;
 mod usage;
 
 use std::{str::FromStr, sync::Arc, time::Duration};
@@ -33,9 +37,10 @@ use tokio::sync::Semaphore;
 
 pub use audit::{AuditFilter, AuditRow};
 pub use brokers::BrokerRow;
+pub use bucket::{HeldRow, TopicNames};
 pub use change::{Change, ChangeRow, Kind};
 pub use controller::ControllerRow;
-pub(super) use engine::Engine;
+pub use engine::Engine;
 pub use issuers::IssuerRow;
 pub use keys::KeyRow;
 pub use organizations::OrganizationRow;
@@ -43,9 +48,12 @@ pub use partitions::{PartitionRow, PlacedRow};
 pub use people::{InvitationRow, MembershipRow, UserRow};
 pub use projects::{Buried, ProjectRow};
 pub use quotas::{Layer, QuotaRow};
+pub use rebuild::{Begun, RebuiltPartition, RebuiltTopic};
 pub use segments::SegmentRow;
 pub use sessions::{RefreshRow, SigningKeyRow};
+pub use strays::StrayRow;
 pub use topics::TopicRow;
+pub use unbegun::UnbegunRow;
 pub use usage::{StoredNote, UsagePoint, UsageQuery, UsageRow};
 
 /// How long a call waits for a connection to the database.
@@ -189,6 +197,11 @@ impl Store {
     pub async fn cluster_id(&self) -> Result<Option<String>> {
         let mut connection = self.connection().await?;
         ControllerRow::cluster_id(&mut connection).await
+    }
+
+    /// What it runs on.
+    pub fn engine(&self) -> Engine {
+        self.engine
     }
 
     /// Whether other nodes may use the database too.

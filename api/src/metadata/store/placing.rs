@@ -29,7 +29,8 @@ impl PartitionRow {
         all_written(inserted.rows_affected(), rows)
     }
 
-    /// Writes these rows over older ones.
+    /// Writes these rows over older ones. One that names a leader is begun with that: see
+    /// [`UnbegunRow`](super::UnbegunRow).
     pub(in crate::metadata) async fn update(change: &mut Change, rows: &[Self]) -> Result<()> {
         let given = change.engine.rows_of_json(&GIVEN);
         let set = GIVEN[2..].iter();
@@ -37,7 +38,9 @@ impl PartitionRow {
             .map(|(name, _)| format!("{name} = given.{name}"))
             .collect();
         let sql = format!(
-            "UPDATE partitions SET {}, changed = $2 FROM {given} AS given \
+            "UPDATE partitions SET {}, changed = $2, \
+             beginning = CASE WHEN given.leader IS NULL THEN partitions.beginning END \
+             FROM {given} AS given \
              WHERE partitions.topic_id = given.topic_id \
              AND partitions.partition = given.partition \
              AND partitions.partition_epoch < given.partition_epoch",

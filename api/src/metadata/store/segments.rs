@@ -210,7 +210,7 @@ impl SegmentRow {
 }
 
 /// Whether the topic of a table's row is deleted or forgotten.
-fn of_dead_topic(table: &str) -> String {
+pub(super) fn of_dead_topic(table: &str) -> String {
     format!(
         "NOT EXISTS (SELECT 1 FROM topics WHERE topics.id = {table}.topic_id \
          AND topics.deleted_at IS NULL)"

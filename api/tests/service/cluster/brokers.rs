@@ -118,6 +118,29 @@ impl Cluster {
             )
     }
 
+    /// Stops all brokers, and loses their disks.
+    pub async fn lose_disks(&mut self) {
+        for mut broker in std::mem::take(&mut self.brokers) {
+            broker.stop().await;
+        }
+    }
+
+    /// Goes on with another database, whose project gets an owner and a key.
+    pub async fn go_on_with(&mut self, database: String) {
+        let made = bootstrap_on(&database, "acme", "orders", "ada@example.com").await;
+        let text = |name: &str| made[name].as_str().expect(name).to_owned();
+        (self.key, self.password) = (text("api_key"), text("password"));
+        self.database = database;
+    }
+
+    /// Starts so many more brokers, with empty disks.
+    pub async fn start_brokers(&mut self, count: usize) {
+        for _ in 0..count {
+            let broker = self.broker(self.brokers.len() + 1).started().await;
+            self.brokers.push(broker);
+        }
+    }
+
     /// The network of its own.
     pub fn network(&self) -> &Network {
         self.network.as_ref().expect("it has one")

@@ -52,6 +52,17 @@ impl Load {
 
     /// The same, with so many bytes more in each record.
     pub fn start_padded(cluster: &Cluster, topic: &str, writers: usize, bytes: usize) -> Self {
+        Self::start_from(0, cluster, topic, writers, bytes)
+    }
+
+    /// The same with records from this number on: lower ones are known by their keys already.
+    pub fn start_from(
+        first: u64,
+        cluster: &Cluster,
+        topic: &str,
+        writers: usize,
+        bytes: usize,
+    ) -> Self {
         let mut load = Self {
             stop: Arc::default(),
             writers: Vec::new(),
@@ -63,7 +74,7 @@ impl Load {
             load.writers.push(tokio::spawn(write(
                 apis,
                 topic.to_owned(),
-                (writer, bytes),
+                (writer, bytes, first),
                 load.stop.clone(),
                 load.acknowledged.clone(),
                 load.outcomes.clone(),
@@ -143,14 +154,14 @@ impl Load {
 async fn write(
     apis: Vec<Api>,
     topic: String,
-    (writer, bytes): (usize, usize),
+    (writer, bytes, first): (usize, usize, u64),
     stop: Arc<AtomicBool>,
     acknowledged: Arc<Mutex<Acknowledged>>,
     outcomes: Arc<Outcomes>,
 ) {
     let path = format!("/topics/{topic}/records");
     let mut gateway = writer;
-    let mut number = 0;
+    let mut number = first;
     while !stop.load(Ordering::Relaxed) {
         let value = json!({"writer": writer, "n": number, "pad": "x".repeat(bytes)});
         let record = json!({"key": format!("writer-{writer}"), "value": value});

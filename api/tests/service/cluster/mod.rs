@@ -10,6 +10,7 @@ mod members;
 mod moves;
 mod netns;
 mod readers;
+mod rebuild;
 mod strong;
 mod tiers;
 mod trial;

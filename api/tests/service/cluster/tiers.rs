@@ -27,7 +27,7 @@ async fn sums(api: &Api, path: &str) -> (u64, u64) {
     (sum("hot_bytes"), sum("cold_bytes"))
 }
 
-async fn until_cold(api: &Api, path: &str) {
+pub async fn until_cold(api: &Api, path: &str) {
     eventually("most is in the store alone", async || {
         let (hot, cold) = sums(api, path).await;
         cold > 3 * hot && cold > 0
@@ -83,10 +83,10 @@ async fn leaders_change_and_disks_are_lost_while_segments_move() {
 }
 
 /// An S3-compatible server on a directory, that ends with this.
-struct ObjectServer(Child);
+pub struct ObjectServer(Child);
 
 impl ObjectServer {
-    fn start(directory: &Path, port: u16) -> Self {
+    pub fn start(directory: &Path, port: u16) -> Self {
         let program = repository().join("target/tools/bin/s3s-fs");
         assert!(program.exists(), "run `make object-stores` first");
         let mut command = Command::new(program);
@@ -98,6 +98,22 @@ impl ObjectServer {
             .stderr(Stdio::null());
         Self(command.spawn().expect("it starts"))
     }
+}
+
+/// What brokers are told to use it, and to look at their segments all the time.
+pub fn s3_settings(port: u16) -> Vec<(String, String)> {
+    let endpoint = format!("http://127.0.0.1:{port}");
+    let settings = [
+        ("HEADWATER_OBJECT_STORE", "s3://bucket/here"),
+        ("HEADWATER_MAINTENANCE_INTERVAL", "100ms"),
+        ("AWS_ENDPOINT", &endpoint),
+        ("AWS_ALLOW_HTTP", "true"),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "a-key"),
+        ("AWS_SECRET_ACCESS_KEY", "a-secret"),
+    ];
+    let own = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    own.into()
 }
 
 impl Drop for ObjectServer {
@@ -113,20 +129,9 @@ async fn a_store_that_dies_stops_cold_reads_alone() {
     fs::create_dir(directory.path().join("bucket")).expect("made");
     let port = free_port();
     let store = ObjectServer::start(directory.path(), port);
-    let mut cluster = Cluster::start_with(
-        None,
-        1,
-        &[
-            ("HEADWATER_OBJECT_STORE", "s3://bucket/here"),
-            ("HEADWATER_MAINTENANCE_INTERVAL", "100ms"),
-            ("AWS_ENDPOINT", &format!("http://127.0.0.1:{port}")),
-            ("AWS_ALLOW_HTTP", "true"),
-            ("AWS_REGION", "us-east-1"),
-            ("AWS_ACCESS_KEY_ID", "a-key"),
-            ("AWS_SECRET_ACCESS_KEY", "a-secret"),
-        ],
-    )
-    .await;
+    let settings = s3_settings(port);
+    let settings: Vec<_> = settings.iter().map(|(n, v)| (&**n, &**v)).collect();
+    let mut cluster = Cluster::start_with(None, 1, &settings).await;
     let path = "/topics/orders";
     let body = json!({"config": {"segment_bytes": 65536, "local_retention_bytes": 65536}});
     let made = cluster.api(0).send("PUT", path, body.to_string()).await;

@@ -25,7 +25,7 @@ mod quota_rates;
 mod quotas;
 mod revocation;
 mod roles;
-mod schema;
+pub mod schema;
 mod scopes;
 mod secrets;
 mod sessions;

@@ -10,22 +10,22 @@ use crate::postgres::Postgres;
 use super::people::sign_in;
 
 /// The database itself, for what no call shows.
-pub(super) struct Database(AnyPool);
+pub struct Database(AnyPool);
 
 impl Database {
-    pub(super) async fn open(url: &str) -> Self {
+    pub async fn open(url: &str) -> Self {
         sqlx::any::install_default_drivers();
         Self(AnyPool::connect(url).await.expect("the database opens"))
     }
 
-    pub(super) async fn run(&self, sql: &str) {
+    pub async fn run(&self, sql: &str) {
         sqlx::query(sqlx::AssertSqlSafe(sql))
             .execute(&self.0)
             .await
             .expect(sql);
     }
 
-    pub(super) async fn text(&self, sql: &str) -> Vec<String> {
+    pub async fn text(&self, sql: &str) -> Vec<String> {
         sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
             .fetch_all(&self.0)
             .await
