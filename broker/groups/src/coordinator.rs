@@ -8,7 +8,7 @@ use crate::call::{Action, Call, Reply};
 use crate::config::{GroupId, check_name};
 use crate::error::{CorruptEvent, GroupError};
 use crate::event::{Change, Event};
-use crate::group::Group;
+use crate::group::{Group, Handled};
 use crate::limits::{EXPIRED_GROUPS_MAX, GROUPS_MAX, PAGE_MAX};
 use crate::topics::Topics;
 
@@ -95,40 +95,26 @@ impl Coordinator {
         }
     }
 
-    fn handle_group(
-        &mut self,
-        id: GroupId,
-        action: Action,
-        topics: &dyn Topics,
-    ) -> Result<(Vec<Event>, Reply), GroupError> {
+    fn handle_group(&mut self, id: GroupId, action: Action, topics: &dyn Topics) -> Handled {
         let now_ms = self.now_ms;
-        let (change, reply) = match (self.groups.get_mut(&id), action) {
-            (None, Action::Ensure { config, offsets }) => {
-                check_name("project", &id.project)?;
-                check_name("group", &id.name)?;
-                if self.groups.len() >= GROUPS_MAX {
-                    return Err(GroupError::TooMany {
-                        what: "groups",
-                        max: GROUPS_MAX,
-                    });
-                }
-                Group::create(&id, self.epoch_floor, now_ms, config, &offsets, topics)?
-            }
-            (None, _) => return Err(GroupError::NoGroup),
-            (Some(group), Action::Delete) => {
-                let floor = group.deletable()?.max(self.epoch_floor);
-                let events = vec![Event::EpochFloor(floor), Event::Deleted(id)];
-                return Ok((events, Reply::Deleted));
-            }
-            (Some(group), action) => {
-                let due_ms = group.due_ms();
-                let handled = group.handle(&id, now_ms, action, topics)?;
-                self.reschedule(&id, due_ms);
-                handled
-            }
+        if let Some(group) = self.groups.get_mut(&id) {
+            let due_ms = group.due_ms();
+            let handled = group.handle(&id, now_ms, action, topics);
+            self.reschedule(&id, due_ms);
+            return handled;
+        }
+        let Action::Ensure { config, offsets } = action else {
+            return Err(GroupError::NoGroup);
         };
-        let event = change.map(|change| Event::Changed(id, change));
-        Ok((event.into_iter().collect(), reply))
+        check_name("project", &id.project)?;
+        check_name("group", &id.name)?;
+        if self.groups.len() >= GROUPS_MAX {
+            return Err(GroupError::TooMany {
+                what: "groups",
+                max: GROUPS_MAX,
+            });
+        }
+        Group::create(&id, self.epoch_floor, now_ms, config, &offsets, topics)
     }
 
     fn list(&self, project: String, after: Option<String>, max: usize) -> Reply {

@@ -5,7 +5,7 @@ use headwater_log::{PartitionId, TopicId};
 use crate::call::{Action, Description, Ensured, Position, Reply, Summary};
 use crate::config::{Config, GroupId, Kind};
 use crate::error::GroupError;
-use crate::event::{BodyChange, Change};
+use crate::event::{BodyChange, Change, Event};
 use crate::partitioned::{Partitioned, Rows};
 use crate::topics::Topics;
 
@@ -29,7 +29,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) topics: &'a dyn Topics,
 }
 
-type Handled = Result<(Option<Change>, Reply), GroupError>;
+/// The events of a call, and its answer.
+pub(crate) type Handled = Result<(Vec<Event>, Reply), GroupError>;
 
 impl Group {
     /// A group as a whole change has it.
@@ -63,7 +64,7 @@ impl Group {
             body.apply(&rows, false, now_ms);
         }
         let reply = Reply::Ensured(Ensured::Created, group.describe(id));
-        Ok((Some(group.whole()), reply))
+        Ok((changed(id, Some(group.whole())), reply))
     }
 
     /// What a call would change, and its answer.
@@ -74,9 +75,6 @@ impl Group {
         action: Action,
         topics: &dyn Topics,
     ) -> Handled {
-        if let Action::Ensure { config, offsets } = action {
-            return self.ensure(id, now_ms, config, &offsets, topics);
-        }
         let around = Surroundings {
             now_ms,
             config: &self.config,
@@ -84,19 +82,50 @@ impl Group {
         };
         let Body::Partitioned(body) = &mut self.body;
         let (rows, reply) = match action {
+            Action::Ensure { config, offsets } => {
+                return self.ensure(id, now_ms, config, &offsets, topics);
+            }
+            Action::Delete => {
+                if body.member_count() > 0 {
+                    return Err(GroupError::MembersActive);
+                }
+                let events = vec![Event::EpochFloor(body.epoch()), Event::Deleted(id.clone())];
+                return Ok((events, Reply::Deleted));
+            }
             Action::Describe => {
                 let change = body.sync(&around).map(Change::of_rows);
-                let reply = self.with(change.as_ref(), |after| after.describe(id));
-                return Ok((change, Reply::Described(reply)));
+                let description = self.with(change.as_ref(), |after| after.describe(id));
+                return Ok((changed(id, change), Reply::Described(description)));
             }
             Action::Positions => {
                 let change = body.sync(&around).map(Change::of_rows);
-                let reply = self.with(change.as_ref(), Self::positions);
-                return Ok((change, Reply::Positions(reply)));
+                let positions = self.with(change.as_ref(), Self::positions);
+                return Ok((changed(id, change), Reply::Positions(positions)));
             }
-            action => body.handle(&around, action)?,
-        };
-        Ok((rows.map(Change::of_rows), reply))
+            Action::Join {
+                member,
+                instance,
+                lease_ms,
+            } => body.join(&around, &member, instance.as_deref(), lease_ms),
+            Action::Leave { member, epoch } => body.leave(&around, &member, epoch),
+            Action::Poll {
+                member,
+                epoch,
+                commit,
+            } => body.poll(&around, &member, epoch, &commit),
+            Action::Renew { member, epoch } => body.renew(&around, &member, epoch),
+            Action::Commit {
+                member,
+                epoch,
+                commit,
+            } => body.commit(&around, &member, epoch, &commit),
+            Action::Reset {
+                offsets,
+                force,
+                dry_run,
+            } => body.reset(&around, &offsets, force, dry_run),
+        }?;
+        Ok((changed(id, rows.map(Change::of_rows)), reply))
     }
 
     fn ensure(
@@ -135,7 +164,7 @@ impl Group {
             false => Ensured::Changed,
         };
         let description = self.with(change.as_ref(), |after| after.describe(id));
-        Ok((change, Reply::Ensured(ensured, description)))
+        Ok((changed(id, change), Reply::Ensured(ensured, description)))
     }
 
     /// Looks at the group as it will be with a change that is not applied yet.
@@ -196,15 +225,6 @@ impl Group {
         }
     }
 
-    /// The epoch that it has come to, if it may be deleted.
-    pub(crate) fn deletable(&self) -> Result<u64, GroupError> {
-        let Body::Partitioned(body) = &self.body;
-        match body.member_count() {
-            0 => Ok(body.epoch()),
-            _ => Err(GroupError::MembersActive),
-        }
-    }
-
     /// When [`Group::expire`] next has something to do.
     pub(crate) fn due_ms(&self) -> Option<i64> {
         let Body::Partitioned(body) = &self.body;
@@ -232,6 +252,11 @@ impl Change {
             body: BodyChange::Partitioned(rows),
         }
     }
+}
+
+fn changed(id: &GroupId, change: Option<Change>) -> Vec<Event> {
+    let event = change.map(|change| Event::Changed(id.clone(), change));
+    event.into_iter().collect()
 }
 
 /// Whether none of these, that a group is to begin to read, is deleted.

@@ -7,7 +7,7 @@ use headwater_log::PartitionId;
 use super::Partitioned;
 use super::rows::Rows;
 use super::trial::Trial;
-use crate::call::{Action, Mark, Owned, Polled, Reply};
+use crate::call::{Mark, Owned, Polled, Reply};
 use crate::config::{check_lease, check_name};
 use crate::error::GroupError;
 use crate::group::Surroundings;
@@ -17,39 +17,6 @@ use crate::limits::PARTITIONS_MAX;
 pub(crate) type Attempt<T> = Result<(Option<Rows>, T), GroupError>;
 
 impl Partitioned {
-    pub(crate) fn handle(&mut self, around: &Surroundings, action: Action) -> Attempt<Reply> {
-        match action {
-            Action::Join {
-                member,
-                instance,
-                lease_ms,
-            } => self.join(around, &member, instance.as_deref(), lease_ms),
-            Action::Leave { member, epoch } => self.leave(around, &member, epoch),
-            Action::Poll {
-                member,
-                epoch,
-                commit,
-            } => self.poll(around, &member, epoch, &commit),
-            Action::Renew { member, epoch } => self.renew(around, &member, epoch),
-            Action::Commit {
-                member,
-                epoch,
-                commit,
-            } => self.commit(around, &member, epoch, &commit),
-            Action::Reset {
-                offsets,
-                force,
-                dry_run,
-            } => {
-                let (rows, moved) = self.attempt(around, |trial| trial.reset(&offsets, force))?;
-                Ok((rows.filter(|_| !dry_run), Reply::Reset(moved)))
-            }
-            Action::Ensure { .. } | Action::Delete | Action::Describe | Action::Positions => {
-                unreachable!("groups of all kinds answer these alike")
-            }
-        }
-    }
-
     /// Tries a call out, after what became of the topics.
     fn attempt<T>(
         &mut self,
@@ -98,7 +65,7 @@ impl Partitioned {
         answer.map(|()| rows)
     }
 
-    fn join(
+    pub(crate) fn join(
         &mut self,
         around: &Surroundings,
         name: &str,
@@ -128,7 +95,12 @@ impl Partitioned {
         Ok((rows, reply))
     }
 
-    fn leave(&mut self, around: &Surroundings, name: &str, epoch: Option<u64>) -> Attempt<Reply> {
+    pub(crate) fn leave(
+        &mut self,
+        around: &Surroundings,
+        name: &str,
+        epoch: Option<u64>,
+    ) -> Attempt<Reply> {
         self.attempt(around, |trial| {
             let Some(member) = trial.members().get(name) else {
                 return Ok(Reply::Left);
@@ -140,7 +112,7 @@ impl Partitioned {
         })
     }
 
-    fn poll(
+    pub(crate) fn poll(
         &mut self,
         around: &Surroundings,
         name: &str,
@@ -181,7 +153,12 @@ impl Partitioned {
         Ok((rows, Reply::Polled(polled)))
     }
 
-    fn renew(&mut self, around: &Surroundings, name: &str, epoch: u64) -> Attempt<Reply> {
+    pub(crate) fn renew(
+        &mut self,
+        around: &Surroundings,
+        name: &str,
+        epoch: u64,
+    ) -> Attempt<Reply> {
         let (rows, (joined, lease_ms, epoch, must_give_up)) = self.attempt(around, |trial| {
             let (joined, lease_ms) = trial.member(name, epoch)?;
             Ok((joined, lease_ms, trial.epoch, trial.excess(joined) > 0))
@@ -194,7 +171,7 @@ impl Partitioned {
         Ok((rows, reply))
     }
 
-    fn commit(
+    pub(crate) fn commit(
         &mut self,
         around: &Surroundings,
         name: &str,
@@ -210,5 +187,16 @@ impl Partitioned {
             expires_at_ms: self.sessions.begin(joined, lease_ms, around.now_ms),
         };
         Ok((rows, reply))
+    }
+
+    pub(crate) fn reset(
+        &mut self,
+        around: &Surroundings,
+        offsets: &[(PartitionId, u64)],
+        force: bool,
+        dry_run: bool,
+    ) -> Attempt<Reply> {
+        let (rows, moved) = self.attempt(around, |trial| trial.reset(offsets, force))?;
+        Ok((rows.filter(|_| !dry_run), Reply::Reset(moved)))
     }
 }

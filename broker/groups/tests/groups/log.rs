@@ -2,7 +2,7 @@
 
 use headwater_groups::{Action, Call, Coordinator, CorruptEvent, Event, GroupError, Reply};
 
-use crate::support::{Fixture, ORDERS, config, group, mark, record, replayed, snapshot};
+use crate::support::{Fixture, ORDERS, PAYMENTS, config, group, mark, record, replayed, snapshot};
 
 #[test]
 fn bytes_that_are_no_event_are_an_error_and_change_nothing() {
@@ -117,6 +117,22 @@ fn a_snapshot_between_other_events_and_what_follows_are_the_state() {
     for start in 0..=from {
         assert_eq!(replayed(&f.log[start..]), f.coordinator, "from {start}");
     }
+}
+
+#[test]
+fn a_whole_group_stands_for_all_that_came_before_it() {
+    let mut f = Fixture::new(3);
+    f.topics.0.insert(PAYMENTS, 2);
+    f.ensure(config(&[ORDERS, PAYMENTS]), &[]).unwrap();
+    f.join("a");
+    let with_member = f.log.len();
+    let mut log: Vec<_> = snapshot(&f.coordinator).iter().map(record).collect();
+    f.leave("a", None).unwrap();
+    f.ensure(config(&[PAYMENTS]), &[]).unwrap();
+    assert!(f.log.len() > with_member);
+    // As if the log had been compacted by key.
+    log.extend(snapshot(&f.coordinator).iter().map(record));
+    assert_eq!(replayed(&log), f.coordinator);
 }
 
 #[test]

@@ -71,8 +71,14 @@ impl World {
                 continue;
             }
             assert!(owned.contains(&id), "{id} is committed by its owner");
-            let is_marked = |mark: &Mark| mark.partition == id && mark.next_offset == position;
-            assert!(marks.iter().any(is_marked), "{id} was committed");
+            let newest = self.newest_stint.get(&id).copied().unwrap_or(0);
+            let is_marked = |mark: &Mark| {
+                (mark.partition, mark.next_offset) == (id, position) && mark.stint >= newest
+            };
+            assert!(
+                marks.iter().any(is_marked),
+                "{id} was committed, of this stint"
+            );
             self.seen.commits += 1;
         }
     }
@@ -98,6 +104,12 @@ impl World {
         }
     }
 
+    /// Nothing of an older stint may be committed from now on.
+    pub fn is_newest(&mut self, id: PartitionId, stint: u64) {
+        let newest = self.newest_stint.entry(id).or_default();
+        *newest = stint.max(*newest);
+    }
+
     fn answer_poll(&mut self, client: usize, polled: &Polled) {
         self.seen.moved += polled.revoked.len() as u64;
         self.seen.ignored += polled.ignored.len() as u64;
@@ -106,6 +118,7 @@ impl World {
             let id = owned.partition;
             let owner = *self.stints.entry((id, owned.stint)).or_insert(client);
             assert_eq!(owner, client, "a stint is of one client alone");
+            self.is_newest(id, owned.stint);
             if let Some(committed) = owned.committed {
                 self.acknowledge(id, committed);
             }

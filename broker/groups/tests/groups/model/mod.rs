@@ -33,6 +33,6 @@ fn every_history_keeps_the_promises() {
             }
         }
     }
-    println!("{seen:?}");
+    eprintln!("{seen:?}");
     seen.all_happened();
 }

@@ -1,6 +1,6 @@
 //! What can happen next.
 
-use headwater_groups::{Action, Config, GroupError, Mark, Polled, Reply, TopicId};
+use headwater_groups::{Action, GroupError, Mark, Polled, Reply, TopicId};
 
 use super::checks::positions;
 use super::client::Client;
@@ -211,7 +211,7 @@ impl World {
             &[ORDERS]
         };
         let is_new = self.look().is_none();
-        let config = Config { ..config(topics) };
+        let config = config(topics);
         let offsets = Vec::new();
         self.act(Action::Ensure { config, offsets })
             .expect("a group");
@@ -240,9 +240,13 @@ impl World {
             Err(GroupError::MembersActive) => assert!(!force && !group.members.is_empty()),
             Err(other) => panic!("{other}"),
             Ok(_) => {
-                let now = positions(&self.look().expect("the group is there"));
+                self.committed = self.log.len();
+                self.answer();
+                let after = self.look().expect("the group is there");
+                let now = positions(&after);
                 for (id, offset) in offsets {
                     assert_eq!(now.get(&id), Some(&offset));
+                    self.is_newest(id, after.epoch);
                     self.acknowledged.remove(&id);
                     let delivered = self.delivered.entry(id).or_default();
                     *delivered = offset.max(*delivered);

@@ -38,6 +38,8 @@ pub struct World {
     pub pending: Vec<Pending>,
     /// Whose a stint is, by all that was answered in this history.
     pub stints: BTreeMap<(PartitionId, u64), usize>,
+    /// The newest stint of each, by what was answered, and by resets.
+    pub newest_stint: BTreeMap<PartitionId, u64>,
     /// Up to where records were given to members or skipped by a reset.
     pub delivered: BTreeMap<PartitionId, u64>,
     /// Commits that were acknowledged, and not reset since.
@@ -110,6 +112,7 @@ impl World {
             clients: Vec::new(),
             pending: Vec::new(),
             stints: BTreeMap::new(),
+            newest_stint: BTreeMap::new(),
             delivered: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
             seen: Seen::default(),
@@ -148,6 +151,14 @@ impl World {
 
     /// Lets those go whose leases are over.
     pub fn expire(&mut self) {
+        let names = |world: &mut Self| {
+            let members = world.look().map_or(Vec::new(), |group| group.members);
+            let live = members
+                .into_iter()
+                .filter(|m| m.expires_at_ms > world.now_ms);
+            live.map(|member| member.name).collect::<Vec<_>>()
+        };
+        let live = names(self);
         while let Some(due_ms) = self.coordinator.due_ms()
             && due_ms <= self.now_ms
         {
@@ -156,10 +167,9 @@ impl World {
             self.append(events);
             self.seen.expired += 1;
         }
-        let members = self.look().map_or(Vec::new(), |group| group.members);
-        for member in members {
-            assert!(member.expires_at_ms > self.now_ms, "who stays has a lease");
-        }
+        let members = self.look().map_or(0, |group| group.members.len());
+        assert_eq!(names(self), live, "who has a lease stays");
+        assert_eq!(members, live.len(), "and nobody else");
     }
 
     /// The leader dies. What was not committed is lost, from somewhere on.
