@@ -32,9 +32,8 @@ struct Session {
 
 impl Session {
     fn note(&mut self, epoch: u64, stints: Stints) {
-        if self.told.last().is_some_and(|last| last.epoch == epoch) {
-            return;
-        }
+        // What the log refused to make so was not told either, and its epoch is another's.
+        self.told.retain(|telling| telling.epoch < epoch);
         if self.told.len() == TELLINGS_MAX {
             // The first one stays: it is what the member is known to know.
             self.told.remove(1);
@@ -67,7 +66,7 @@ impl Sessions {
         Some(self.sessions.get(&joined)?.ends_ms)
     }
 
-    /// Begins a lease of who is a member; gives its end.
+    /// Begins the lease of a member again; gives its end.
     pub(super) fn begin(&mut self, joined: u64, lease_ms: u32, now_ms: i64) -> i64 {
         let session = self.sessions.entry(joined).or_default();
         self.ends.remove(&(session.ends_ms, joined));

@@ -1,8 +1,8 @@
 //! Joining, being fenced, being late, and what polls are told.
 
-use headwater_groups::{Action, GroupError, Reply, State};
+use headwater_groups::{Action, Call, GroupError, Reply, State};
 
-use crate::support::{Fixture, LEASE_MS, mark, orders};
+use crate::support::{Fixture, LEASE_MS, group, mark, orders};
 
 #[test]
 fn the_first_member_owns_everything() {
@@ -143,6 +143,29 @@ fn a_poll_whose_answer_was_lost_is_told_the_same_again() {
     assert_eq!(again, lost);
     let heard = f.poll("a", again.epoch);
     assert_eq!((heard.assigned, heard.revoked), (vec![], vec![]));
+}
+
+#[test]
+fn an_answer_that_the_log_refused_was_never_told() {
+    let mut f = Fixture::new(4);
+    let joined = f.join("a");
+    let first = f.poll("a", joined);
+    f.join("b");
+    let action = Action::Poll {
+        member: "a".to_owned(),
+        epoch: first.epoch,
+        commit: Vec::new(),
+    };
+    let call = Call::Group(group("g"), action);
+    let refused = f.coordinator.handle(f.now_ms, call, &f.topics).unwrap();
+    let refused_epoch = match refused.1 {
+        Reply::Polled(polled) => polled.epoch,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(f.join("c"), refused_epoch, "that epoch is another's");
+    assert_eq!(f.join("a"), refused_epoch);
+    let polled = f.poll("a", refused_epoch);
+    assert_eq!(polled.revoked, [orders(2), orders(3)]);
 }
 
 #[test]
