@@ -80,6 +80,7 @@ mod tests {
             in_sync: Vec::new(),
             partition_epoch: 1,
             min_insync_replicas: 1,
+            loss_epoch: None,
         }
     }
 
