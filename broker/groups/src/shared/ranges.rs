@@ -74,7 +74,9 @@ mod tests {
     fn ranges_that_touch_or_overlap_become_one() {
         let all = |of: &[Range<u64>]| {
             let all = ranges(of);
-            all.iter().map(|range| (range.start, range.end)).collect::<Vec<_>>()
+            all.iter()
+                .map(|range| (range.start, range.end))
+                .collect::<Vec<_>>()
         };
         assert_eq!(all(&[5..7, 9..10]), [(5, 7), (9, 10)]);
         assert_eq!(all(&[5..7, 9..10, 7..9]), [(5, 10)]);

@@ -84,29 +84,29 @@ impl SharedGroup {
             return Standing::Unknown;
         }
         let progress = &share.progress;
-        if progress.settled_until(token.offset).is_some() {
+        let change = draft.get(token.partition, token.offset);
+        let is_settled = matches!(change, Some(Change::Settle | Change::Drop))
+            || progress.settled_until(token.offset).is_some();
+        if is_settled {
             return Standing::Settled;
         }
         let Some(tried) = progress.tried.get(&token.offset) else {
             return Standing::Unknown;
         };
-        match tried.lease.cmp(&token.lease) {
-            std::cmp::Ordering::Less => return Standing::Unknown,
-            std::cmp::Ordering::Greater => return Standing::Outdated,
-            std::cmp::Ordering::Equal => {}
+        if tried.lease != token.lease {
+            return match token.lease < tried.lease {
+                true => Standing::Outdated,
+                false => Standing::Unknown,
+            };
         }
-        let attempts = tried.attempts;
-        match draft.get(token.partition, token.offset) {
-            Some(Change::Settle | Change::Drop) => return Standing::Settled,
-            Some(Change::Nack { .. }) => return Standing::Nacked,
-            Some(Change::Extend { .. }) => return Standing::Good { attempts },
-            Some(Change::Bury { .. }) => return Standing::Dead { by_worker: true },
-            None => {}
-        }
-        match &tried.state {
-            State::Leased { .. } => Standing::Good { attempts },
-            State::Nacked { .. } => Standing::Nacked,
-            State::Dead { cause, .. } => Standing::Dead {
+        match (change, &tried.state) {
+            (Some(Change::Nack { .. }), _) => Standing::Nacked,
+            (Some(Change::Bury { .. }), _) => Standing::Dead { by_worker: true },
+            (_, State::Leased { .. }) => Standing::Good {
+                attempts: tried.attempts,
+            },
+            (_, State::Nacked { .. }) => Standing::Nacked,
+            (_, State::Dead { cause, .. }) => Standing::Dead {
                 by_worker: *cause != Cause::Expired,
             },
         }

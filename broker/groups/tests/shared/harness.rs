@@ -87,7 +87,9 @@ impl Coordinator {
     /// The offsets and attempts of a lease of all there is.
     pub fn lease_all(&mut self, now_ms: i64) -> Vec<(u64, u32)> {
         let leased = self.lease(now_ms, usize::MAX);
-        let what = leased.iter().map(|leased| (leased.token.offset, leased.attempt));
+        let what = leased
+            .iter()
+            .map(|leased| (leased.token.offset, leased.attempt));
         what.collect()
     }
 

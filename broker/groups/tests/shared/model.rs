@@ -196,12 +196,15 @@ impl Model {
     }
 
     pub fn dead_letters(&self) -> Vec<(u32, u64, u32, Cause)> {
-        let dead = self.records.iter().filter_map(|((partition, offset), record)| {
-            let State::Dead(cause) = record.state else {
-                return None;
-            };
-            Some((*partition, *offset, record.attempts, cause))
-        });
+        let dead = self
+            .records
+            .iter()
+            .filter_map(|((partition, offset), record)| {
+                let State::Dead(cause) = record.state else {
+                    return None;
+                };
+                Some((*partition, *offset, record.attempts, cause))
+            });
         dead.collect()
     }
 
