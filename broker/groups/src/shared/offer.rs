@@ -10,9 +10,9 @@ const AVAILABLE_ENOUGH: usize = 1_000;
 const ASKED_MS: i64 = 1_000;
 /// The most partitions that one call asks for.
 const WANTS_MAX: usize = 100;
-/// How many times the free room of the group one partition may take: the fullest leaves a fifth to
-/// the others, and whatever they all take, some is left for the next one.
-const ROOM_FACTOR: usize = 4;
+/// So much of the window is kept for the partitions in equal parts, whatever the others take: a key
+/// that is stuck stops its own partition at most.
+const RESERVED_RECORDS: usize = WINDOW_RECORDS_MAX / 5;
 
 impl SharedGroup {
     /// What to fetch and [offer](SharedGroup::offer): the partitions that have few available records,
@@ -20,10 +20,11 @@ impl SharedGroup {
     /// second, so that not everybody fetches the same.
     pub fn wants(&mut self, now_ms: i64) -> Vec<Want> {
         let mut wants = Vec::new();
+        let partitions = self.partitions.len();
         for (partition, share) in &mut self.partitions {
             let window = &mut share.window;
             let asked = window.asked_ms.map(|asked_ms| now_ms - asked_ms);
-            let room = room(self.known, window.len());
+            let room = room(self.known, window.len(), partitions);
             if window.available().len() >= AVAILABLE_ENOUGH
                 || room == 0
                 || asked.is_some_and(|ago_ms| (0..ASKED_MS).contains(&ago_ms))
@@ -56,6 +57,7 @@ impl SharedGroup {
         records: impl IntoIterator<Item = (u64, Option<u64>)>,
         end: u64,
     ) -> Option<SharedEvent> {
+        let partitions = self.partitions.len();
         let share = self.partitions.get_mut(&partition)?;
         let (progress, window) = (&share.progress, &mut share.window);
         let next = window.next_wanted(progress);
@@ -70,7 +72,7 @@ impl SharedGroup {
             if offset < next || progress.settled_until(offset).is_some() {
                 continue;
             }
-            if room(self.known, window.len()) == 0 {
+            if room(self.known, window.len(), partitions) == 0 {
                 until = offset;
                 break;
             }
@@ -109,8 +111,10 @@ impl SharedGroup {
     }
 }
 
-/// How many records a partition that has `own` of all known ones may take.
-fn room(known: usize, own: usize) -> usize {
+/// How many records a partition may take that has `own` of the `known` ones.
+fn room(known: usize, own: usize, partitions: usize) -> usize {
     let free = WINDOW_RECORDS_MAX.saturating_sub(known);
-    (ROOM_FACTOR * free).saturating_sub(own) / (ROOM_FACTOR + 1)
+    let shared = free.saturating_sub(RESERVED_RECORDS);
+    let reserved = (RESERVED_RECORDS / partitions).max(1).saturating_sub(own);
+    shared.max(reserved).min(free)
 }
