@@ -93,20 +93,27 @@ impl SharedGroup {
         self.note_available(partition);
     }
 
+    fn settled(&mut self, partition: Partition, range: Range<u64>) {
+        let Some(share) = self.partitions.get_mut(&partition) else {
+            return;
+        };
+        for (offset, mut tried) in share.progress.settle(range.clone()) {
+            self.timers.set((partition, offset), &mut tried, None);
+            self.dead.remove(&(partition, offset));
+        }
+        self.known -= share.window.len();
+        share.window.remove(range, &share.progress);
+        self.known += share.window.len();
+    }
+
     fn changed(&mut self, at_ms: i64, partition: Partition, changes: &Changes) {
+        for range in &changes.settled {
+            self.settled(partition, range.clone());
+        }
         let Some(share) = self.partitions.get_mut(&partition) else {
             return;
         };
         let (progress, window) = (&mut share.progress, &mut share.window);
-        for range in &changes.settled {
-            for (offset, mut tried) in progress.settle(range.clone()) {
-                self.timers.set((partition, offset), &mut tried, None);
-                self.dead.remove(&(partition, offset));
-            }
-            self.known -= window.len();
-            window.remove(range.clone(), progress);
-            self.known += window.len();
-        }
         for (offset, delay_ms) in &changes.nacked {
             if let Some(tried) = progress.tried.get_mut(offset) {
                 let until_ms = at_ms.saturating_add((*delay_ms).into());
@@ -141,13 +148,15 @@ impl SharedGroup {
     }
 
     fn known_state(&mut self, piece: &Piece) {
-        let share = self
-            .partitions
-            .entry(piece.partition)
-            .or_insert_with(|| Share::starting_at(piece.floor));
+        let begin = || Share::starting_at(piece.floor);
+        self.partitions.entry(piece.partition).or_insert_with(begin);
+        self.settled(piece.partition, 0..piece.floor);
         for range in &piece.settled {
-            share.progress.settle(range.clone());
+            self.settled(piece.partition, range.clone());
         }
+        let Some(share) = self.partitions.get_mut(&piece.partition) else {
+            return;
+        };
         for (offset, known) in &piece.tried {
             let tried = share.progress.tried.entry(*offset);
             let tried = tried.or_insert_with(|| known.clone());

@@ -29,10 +29,18 @@
 //! settled: attempts, the last lease, a delay, a death. All else (the window itself, deadlines, what
 //! is available) is built again from offers and [`SharedGroup::resume`]. A call does not change
 //! durable state: it gives the event that [`SharedGroup::apply`] changes it by, here and in every
-//! replay of the log. **The event of a call is applied before the next call.** If it cannot be
-//! appended, the whole state is thrown away.
+//! replay of the log.
 //!
-//! Times are milliseconds since the Unix epoch: a delay outlives the machine that began it.
+//! What the caller promises:
+//!
+//! - The event of a call is applied before the next call. If it cannot be appended, the whole state
+//!   is thrown away.
+//! - A reply, with an event or without, rests on all events before it, and goes out when they are
+//!   committed: what a repeated acknowledgement finds settled may be settled by one that is not.
+//! - [`SharedGroup::expire`] is called when [`SharedGroup::due_ms`] is past.
+//! - Times are milliseconds since the Unix epoch: a delay outlives the machine that began it.
+//! - Numbers of leases begin again with a new group: what a worker holds names the group's
+//!   generation, too.
 
 mod apply;
 mod codec;

@@ -33,7 +33,7 @@ struct History {
     after: Vec<Model>,
     /// So many events are committed.
     committed: usize,
-    /// Where the log begins that a new leader reads.
+    /// A new leader reads a log that begins here, or before.
     log_start: usize,
     /// Leases that were answered, and that will be when so many events are committed.
     tokens: Vec<Token>,
@@ -333,7 +333,8 @@ impl History {
         self.now_ms += self.random.below(30_000) as i64;
 
         let whole = Coordinator::replay(config, &self.coordinator.log);
-        let mut group = Coordinator::replay(config, &self.coordinator.log[self.log_start..]);
+        let begin = self.random.below(self.log_start as u64 + 1) as usize;
+        let mut group = Coordinator::replay(config, &self.coordinator.log[begin..]);
         assert!(
             group.snapshot() == whole.snapshot(),
             "a cut log tells the same"

@@ -82,3 +82,34 @@ fn speed_behind_one_hot_key() {
     let each = begun.elapsed().as_nanos() / 40_000;
     println!("{each} ns a record, with up to 40000 of its key behind it");
 }
+
+#[test]
+#[ignore = "prints how much it takes, on Linux"]
+#[expect(clippy::print_stdout, reason = "that is what it is for")]
+fn speed_is_not_bought_with_memory() {
+    const PAGE_BYTES: u64 = 4_096;
+    let resident_bytes = || {
+        let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+        let pages: u64 = statm.split(' ').nth(1).unwrap().parse().unwrap();
+        pages * PAGE_BYTES
+    };
+    let before = resident_bytes();
+    let mut groups: Vec<Coordinator> = (0..20).map(|_| Coordinator::new(RULES, 1)).collect();
+    for group in &mut groups {
+        let records =
+            (0..40_000u64).map(|offset| (offset, Some(offset.wrapping_mul(1 << 40 | 77))));
+        group.group.offer(partition(0), 0, records, 40_000);
+    }
+    let records = 20 * 40_000;
+    let waiting = resident_bytes() - before;
+    println!("{} bytes a waiting record", waiting / records);
+    for group in &mut groups {
+        for _ in 0..40 {
+            group.lease(0, usize::MAX);
+        }
+    }
+    println!(
+        "{} bytes more a leased one",
+        (resident_bytes() - before - waiting) / records
+    );
+}
