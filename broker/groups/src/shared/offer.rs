@@ -94,7 +94,7 @@ impl SharedGroup {
     pub fn trim(&self, partition: Partition, log_start: u64) -> Option<SharedEvent> {
         let floor = self.partitions.get(&partition)?.progress.floor;
         let changes = Changes {
-            settled: vec![floor..log_start],
+            settled: std::iter::once(floor..log_start).collect(),
             ..Changes::default()
         };
         (log_start > floor).then_some(SharedEvent(Event::Changed {
