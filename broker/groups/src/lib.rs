@@ -4,6 +4,9 @@
 //! without IO, clock or threads: a [`Call`] goes in with the time, [`Event`]s to append and a
 //! [`Reply`] come out. Only [`Coordinator::apply`] changes what a group is; a leader that takes over
 //! applies the same events from the log. The README says what the caller must do around it.
+//!
+//! [`shared`] is a group whose workers lease single records; no coordinator holds one yet.
+#![deny(unsafe_code)]
 
 mod call;
 mod config;
@@ -13,6 +16,7 @@ mod event;
 mod group;
 pub mod limits;
 mod partitioned;
+pub mod shared;
 mod topics;
 mod wire;
 

@@ -1,0 +1,77 @@
+//! What one call is going to change, record by record.
+
+use std::collections::BTreeMap;
+
+use super::event::{Changes, Event};
+use super::ranges::push_range;
+use super::types::{Cause, Partition};
+use super::{REASON_BYTES_MAX, SharedEvent, SharedGroup};
+
+/// The changes of one call; each record changes once.
+#[derive(Default)]
+pub(super) struct Draft(BTreeMap<(Partition, u64), Change>);
+
+pub(super) enum Change {
+    Settle,
+    /// Settles it, and counts it as dropped.
+    Drop,
+    Nack {
+        delay_ms: u32,
+    },
+    Extend {
+        lease_ms: u32,
+    },
+    Bury {
+        cause: Cause,
+        reason: Box<str>,
+    },
+}
+
+impl Draft {
+    pub fn get(&self, partition: Partition, offset: u64) -> Option<&Change> {
+        self.0.get(&(partition, offset))
+    }
+
+    pub fn set(&mut self, partition: Partition, offset: u64, change: Change) {
+        self.0.insert((partition, offset), change);
+    }
+
+    /// The event that makes the changes; `None` if there are none.
+    pub fn into_event(self, at_ms: i64, group: &SharedGroup) -> Option<SharedEvent> {
+        let mut dropped = 0;
+        let mut partitions: BTreeMap<Partition, Changes> = BTreeMap::new();
+        for ((partition, offset), change) in self.0 {
+            let Some(share) = group.partitions.get(&partition) else {
+                continue;
+            };
+            let changes = partitions.entry(partition).or_default();
+            match change {
+                Change::Settle | Change::Drop => {
+                    dropped += u64::from(matches!(change, Change::Drop));
+                    let span = share.window.span(offset, &share.progress);
+                    push_range(&mut changes.settled, span);
+                }
+                Change::Nack { delay_ms } => changes.nacked.push((offset, delay_ms)),
+                Change::Extend { lease_ms } => changes.extended.push((offset, lease_ms)),
+                Change::Bury { cause, reason } => changes.dead.push((offset, cause, reason)),
+            }
+        }
+        (!partitions.is_empty()).then_some(SharedEvent(Event::Changed {
+            at_ms,
+            dropped,
+            partitions: partitions.into_iter().collect(),
+        }))
+    }
+}
+
+impl SharedGroup {
+    /// What becomes of a record that is given up.
+    pub(super) fn give_up(&self, cause: Cause, reason: &str) -> Change {
+        if !self.config.dead_letters {
+            return Change::Drop;
+        }
+        let reason = &reason[..reason.floor_char_boundary(REASON_BYTES_MAX)];
+        let reason = reason.into();
+        Change::Bury { cause, reason }
+    }
+}
