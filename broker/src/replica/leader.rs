@@ -27,7 +27,7 @@ pub(super) struct Leader {
     unresolved: bool,
     /// For the ablation of [`Rule::RemovalsOnceSeen`] alone.
     removing: Vec<BrokerId>,
-    pub followers: Vec<FollowerState>,
+    followers: Vec<FollowerState>,
     /// For strong reads.
     pub rounds: Rounds,
 }
@@ -176,7 +176,7 @@ impl Leader {
         self.followers.iter().find(|f| f.broker == broker)
     }
 
-    pub fn follower_mut(&mut self, broker: BrokerId) -> Option<&mut FollowerState> {
+    fn follower_mut(&mut self, broker: BrokerId) -> Option<&mut FollowerState> {
         self.followers.iter_mut().find(|f| f.broker == broker)
     }
 }

@@ -140,7 +140,7 @@ pub fn management() -> Vec<Operation> {
         row("POST /cluster/brokers/{}/drain", "/cluster/brokers/1/drain?dry_run=true", none.clone(), Operator, Never),
         row("DELETE /cluster/brokers/{}", "/cluster/brokers/1", none.clone(), Operator, Never),
         row("POST /cluster/rebalance", "/cluster/rebalance?dry_run=true", none.clone(), Operator, Never),
-        row("POST /cluster/partitions/{}/{}/elect", "/cluster/partitions/00/0/elect?dry_run=true", none, Operator, Never),
+        row("POST /cluster/partitions/{}/{}/elect", "/cluster/partitions/00000000000000000000000000000000/0/elect", none, Operator, Never),
     ]
 }
 
