@@ -376,6 +376,12 @@ impl History {
                     "{number}/{offset}"
                 );
             }
+            let begin = self.begins[number as usize];
+            for (offset, _) in self.topics[number as usize].run(begin, next_wanted) {
+                let record = self.model.records.get(&(number, offset));
+                let is_seen = record.is_some_and(|record| record.known || !record.is_unsettled());
+                assert!(is_seen, "{number}/{offset} is skipped");
+            }
         }
         let letters = self.coordinator.group.dead_letters(usize::MAX).into_iter();
         let letters = letters.map(|of| (of.partition.number, of.offset, of.attempts, of.cause));

@@ -274,6 +274,18 @@ fn after_a_failover_a_lease_has_its_whole_time_and_its_worker_settles_it() {
 }
 
 #[test]
+fn a_live_lease_holds_its_record_also_when_keys_are_hashed_in_another_way() {
+    let mut group = with(&[A, B]);
+    let leased = group.lease(0, 2);
+    group.fail_over(RULES, 0);
+    group.offer(0, &[A, A]);
+    assert_eq!(group.ack(leased[0].token), Outcome::Ok);
+    assert_eq!(group.lease_all(0), []);
+    group.expire(LEASE_END_MS);
+    assert_eq!(group.lease_all(LEASE_END_MS), [(1, 2)]);
+}
+
+#[test]
 fn attempts_delays_and_deaths_outlive_a_failover() {
     let mut group = with(&[None, None, None]);
     let tokens: Vec<Token> = group
