@@ -4,6 +4,7 @@ mod body;
 mod bulk;
 mod call;
 mod fetch;
+mod grpc;
 mod management;
 mod observe;
 mod ops;
