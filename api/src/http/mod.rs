@@ -22,6 +22,7 @@ mod unbuilt;
 pub mod openapi;
 
 pub use body::Object;
+pub use grpc::pb;
 pub use management::management_document;
 pub use observe::Metrics;
 pub use router::{App, internal_router, router};
