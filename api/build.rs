@@ -34,8 +34,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let configured = tonic_prost_build::configure()
             // Connections are our own: tonic's would need its whole transport.
             .build_transport(false)
-            // Keys and values are slices of the message that brought them.
-            .bytes(".")
             // There is one result a record, and seldom an error.
             .boxed(".headwater.v1.RecordResult.error")
             .out_dir(out);
@@ -44,6 +42,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     part("messages")?
         .build_client(false)
         .build_server(false)
+        // Keys and values are slices of the message that brought them.
+        .bytes(".")
         .compile_fds(files.clone())?;
     // For tests.
     part("client")?

@@ -20,6 +20,7 @@ mod cluster;
 mod contract;
 mod durability;
 mod flights;
+mod grpc;
 mod harness;
 mod idempotency;
 mod json;

@@ -134,19 +134,34 @@ impl Call {
         outcome: Outcome,
         work: impl Future<Output = Result<T, Problem>>,
     ) -> Answer<T> {
-        let done = match self.deadline {
-            None => work.await,
-            Some(deadline) => tokio::time::timeout_at(deadline, work)
-                .await
-                .unwrap_or_else(|_| Err(too_late(outcome))),
+        let in_time = async {
+            self.check_deadline()?;
+            tokio::select! {
+                biased;
+                done = work => done,
+                () = self.expired() => Err(too_late(outcome)),
+            }
         };
-        done.map(Response::new)
+        in_time
+            .await
+            .map(Response::new)
             .map_err(|problem| self.status(&problem))
     }
 
     /// A problem as this call is told.
     pub fn status(&self, problem: &Problem) -> Status {
         to_status(problem, &self.asked.request_id)
+    }
+
+    /// Whether anything is to begin at all.
+    ///
+    /// # Errors
+    /// The client has given up already.
+    pub fn check_deadline(&self) -> Result<(), Problem> {
+        match self.deadline {
+            Some(deadline) if deadline <= Instant::now() => Err(too_late(Outcome::NotApplied)),
+            _ => Ok(()),
+        }
     }
 
     /// Resolves when the client gives up.

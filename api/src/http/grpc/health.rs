@@ -57,6 +57,7 @@ impl Health for HealthMethods {
             let problem = Problem::new(Code::Overloaded, "too many watch the service's health");
             call.status(&problem)
         })?;
+        drop(call.in_memory.take_first());
         let told = stream::unfold(None, move |told| {
             let (app, service) = (call.app.clone(), asked.service.clone());
             // For as long as somebody listens.

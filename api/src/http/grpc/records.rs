@@ -161,6 +161,8 @@ impl RecordService for RecordMethods {
             follow(&call.app, caller, cursor, position, limits).await
         });
         let tail = opened.await?.into_inner();
+        // The message is read: the tail lives on without it.
+        drop(call.in_memory.take_first());
         Ok(Response::new(tailed(call, tail)))
     }
 }

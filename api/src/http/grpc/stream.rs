@@ -105,6 +105,7 @@ impl ProduceStream {
             Err(call.status(&problem))
         })?;
         let opened = async {
+            call.check_deadline()?;
             let message: Raw = first.ok_or_else(|| out_of_order("the stream has no message"))?;
             let Part::Open(open) = Part::of(&message.0)? else {
                 return Err(out_of_order("the first message must open the stream"));
@@ -149,6 +150,19 @@ impl ProduceStream {
                 && stream.bytes_under_way < PRODUCE_STREAM_BYTES_MAX;
             tokio::select! {
                 biased;
+                // What ends it comes first: a busy stream would never see it.
+                () = stream.call.expired() => {
+                    let late = stream.call.status(&too_late(Outcome::Unknown));
+                    return Some((Err(late), None));
+                }
+                () = stopping(&mut stream.draining), if stream.ended.is_none() => {
+                    let stopping = Problem::new(Code::Unavailable, "the service is stopping");
+                    stream.end_if(Err(stopping));
+                }
+                Ok(()) = stream.changes.changed(), if stream.ended.is_none() => {
+                    let checked = stream.caller.check(&stream.call.app);
+                    stream.end_if(checked);
+                }
                 Some(appended) = stream.under_way.next() => {
                     stream.bytes_under_way -= appended.bytes;
                     return Some((Ok(appended.answer), Some(stream)));
@@ -162,18 +176,6 @@ impl ProduceStream {
                         Ok(None) => stream.ended = Some(Ok(())),
                         Err(status) => stream.ended = Some(Err(status)),
                     }
-                }
-                Ok(()) = stream.changes.changed(), if stream.ended.is_none() => {
-                    let checked = stream.caller.check(&stream.call.app);
-                    stream.end_if(checked);
-                }
-                () = stopping(&mut stream.draining), if stream.ended.is_none() => {
-                    let stopping = Problem::new(Code::Unavailable, "the service is stopping");
-                    stream.end_if(Err(stopping));
-                }
-                () = stream.call.expired() => {
-                    let late = stream.call.status(&too_late(Outcome::Unknown));
-                    return Some((Err(late), None));
                 }
             }
         }
