@@ -9,6 +9,8 @@
 mod cluster;
 #[path = "ratios/contender.rs"]
 mod contender;
+#[path = "ratios/grpc.rs"]
+mod grpc;
 #[path = "ratios/life.rs"]
 mod life;
 #[path = "ratios/neighbour.rs"]

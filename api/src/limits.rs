@@ -45,6 +45,18 @@ pub const BULK_RUN_BYTES_MAX: usize = 512 << 10;
 /// Lines of one run of a bulk load with an `Idempotency-Key`: there, runs are cut by lines and bytes
 /// alone, never by what happens to have come, so that a repeat is cut alike.
 pub const BULK_KEYED_RUN_RECORDS: usize = 500;
+/// Batches of one produce stream that wait for the log at the same time.
+pub const PRODUCE_STREAM_BATCHES_MAX: usize = 64;
+/// Bytes of batches of one produce stream above which no more is read until some are answered.
+pub const PRODUCE_STREAM_BYTES_MAX: usize = 4 << 20;
+/// A partition's number in a request, whether or not the topic has it.
+pub const PARTITION_NUMBER_MAX: u64 = i32::MAX as u64;
+/// A record's timestamp in milliseconds since the epoch: the last that RFC 3339 can write.
+pub const TIMESTAMP_MS_MAX: u64 = 253_402_300_799_999;
+/// How often a health check that watches looks again.
+pub const HEALTH_WATCH: Duration = Duration::from_secs(5);
+/// Health checks that watch at the same time.
+pub const HEALTH_WATCHERS_MAX: usize = 64;
 /// Request bytes in memory over all connections; more wait, then are told 503.
 pub const IN_FLIGHT_BYTES_MAX: usize = 64 << 20;
 /// Bytes of pages that are being sent, over all connections.

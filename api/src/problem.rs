@@ -23,6 +23,17 @@ pub enum Outcome {
     Unknown,
 }
 
+impl Outcome {
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NotApplied => "not_applied",
+            Self::Applied => "applied",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 macro_rules! codes {
     ($($name:ident $code:literal $status:literal $retryable:literal $title:literal $help:literal;)*) => {
         /// The stable `code` of a problem.
@@ -134,6 +145,8 @@ codes! {
         "A strong read waits until the partition's leader is known to lead still, and nobody said so in time. Try again, or read with `consistency=committed`.";
     RecordCorrupt "record_corrupt" 503 false "Stored records are damaged"
         "The stored bytes of offsets `from` to `to` (exclusive) fail their checksum and are not served. Reading can go on at `to`.";
+    DeadlineExceeded "deadline_exceeded" 504 true "Deadline exceeded"
+        "The call took longer than the client gave it with `grpc-timeout`. `outcome` says whether it may stand.";
     OutcomeUnknown "outcome_unknown" 504 true "Outcome unknown"
         "The service stopped between the append and its acknowledgement. Repeat with the same Idempotency-Key.";
     StorageFull "storage_full" 507 true "Storage full"
@@ -262,6 +275,13 @@ impl Problem {
     pub fn internal(what: &str, error: impl std::fmt::Display) -> Self {
         tracing::error!(%error, "{what}");
         Self::new(Code::Internal, format!("{what}; the log has the details"))
+    }
+
+    /// Tells the operator of what is not the client's doing.
+    pub fn log(&self, request_id: &str) {
+        if self.code.status() >= 500 {
+            tracing::warn!(request_id, code = self.code.as_str(), detail = %self.detail, "problem");
+        }
     }
 
     /// The problem as JSON, on one line.

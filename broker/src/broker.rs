@@ -130,6 +130,18 @@ pub trait Broker: Send + Sync + 'static {
         acks: Acks,
     ) -> Answer<'_, Vec<Result<Produced, ProduceError>>>;
 
+    /// As [`produce`](Self::produce). A broker that can tell calls `placed` as soon as all batches have
+    /// their offsets: what is sent to it from then on stands behind them. Others just answer.
+    fn produce_placed<'a>(
+        &'a self,
+        topic: TopicId,
+        batches: Vec<PartitionBatch>,
+        acks: Acks,
+        _placed: &'a mut (dyn FnMut() + Send),
+    ) -> Answer<'a, Vec<Result<Produced, ProduceError>>> {
+        self.produce(topic, batches, acks)
+    }
+
     /// Reads committed batches, waiting for the first when there are none yet.
     fn fetch(&self, fetch: Fetch) -> Answer<'_, Vec<Result<Fetched, FetchError>>>;
 

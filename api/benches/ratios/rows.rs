@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::Outcome;
 use crate::cluster;
 use crate::contender::{Contender, Setup};
+use crate::grpc;
 use crate::life;
 use crate::neighbour;
 use crate::table::{Line, Target, median};
@@ -134,6 +135,7 @@ pub const ROWS: &[Row] = &[
         name: "spread-2000",
         kind: Kind::Spread,
     },
+    other!("grpc-100x1k-16", grpc::beside_rest),
     other!("neighbour", neighbour::beside),
     other!("cluster", cluster::of_three),
     other!("idle", life::idle),
@@ -274,7 +276,7 @@ impl Row {
 }
 
 /// One run on a fresh server.
-fn measure(setup: &Setup, contender: Contender, bench: &[&str]) -> Outcome<Value> {
+pub fn measure(setup: &Setup, contender: Contender, bench: &[&str]) -> Outcome<Value> {
     let server = setup.start(contender)?;
     let seconds = format!("{}s", setup.duration.as_secs());
     let (pid, duration) = (

@@ -37,7 +37,7 @@ impl Body {
                 text.push(b',');
             }
             text.push(b'{');
-            let seed = mix(number * 10_007 + index as u64);
+            let seed = seed_of(number, index);
             if shape.partition {
                 text.extend_from_slice(b"\"partition\":");
                 slots.push(text.len());
@@ -45,7 +45,7 @@ impl Body {
                 text.push(b',');
             }
             if shape.keys > 0 {
-                let key = format!("\"key\":\"user-{:07}\",", seed % u64::from(shape.keys));
+                let key = format!("\"key\":\"{}\",", key_of(seed, shape.keys));
                 text.extend_from_slice(key.as_bytes());
             }
             text.extend_from_slice(b"\"value\":");
@@ -69,6 +69,16 @@ impl Body {
             out[*slot..*slot + SLOT.len()].copy_from_slice(digits.as_bytes());
         }
     }
+}
+
+/// What a record of a body is made from.
+pub fn seed_of(body: u64, record: usize) -> u64 {
+    mix(body * 10_007 + record as u64)
+}
+
+/// One of so many keys.
+pub fn key_of(seed: u64, keys: u32) -> String {
+    format!("user-{:07}", seed % u64::from(keys))
 }
 
 const TYPES: [&str; 4] = [

@@ -73,18 +73,78 @@ pub fn counts_from(due: Instant, free: Instant, now: Instant) -> Instant {
 
 /// The times of one run.
 #[derive(Debug, Clone, Copy)]
-struct Window {
-    origin: Instant,
-    from: Instant,
-    to: Instant,
+pub struct Window {
+    /// When connections begin to send.
+    pub origin: Instant,
+    /// When what is measured begins.
+    pub from: Instant,
+    /// When it ends.
+    pub to: Instant,
 }
 
-/// Runs the load. Blocks; `job` makes what connection `n` sends.
+/// What all connections do.
+pub trait Load: Sync {
+    /// A connection.
+    type Opened;
+
+    /// Opens connection `number`.
+    fn open(&self, number: u32) -> impl Future<Output = io::Result<Self::Opened>>;
+
+    /// Uses it until the window's end, and counts.
+    fn run(
+        &self,
+        opened: Self::Opened,
+        window: Window,
+        tally: Rc<RefCell<Tally>>,
+    ) -> impl Future<Output = ()>;
+}
+
+/// One request after the other on each connection.
+struct Requests<'a, F> {
+    args: &'a LoadArgs,
+    address: &'a str,
+    job: F,
+}
+
+impl<J: Job, F: Fn(u32) -> J + Sync> Load for Requests<'_, F> {
+    type Opened = (u32, Connection);
+
+    async fn open(&self, number: u32) -> io::Result<(u32, Connection)> {
+        Ok((number, Connection::open(self.address).await?))
+    }
+
+    async fn run(
+        &self,
+        (number, connection): (u32, Connection),
+        window: Window,
+        tally: Rc<RefCell<Tally>>,
+    ) {
+        let connections = f64::from(self.args.connections);
+        let schedule = self.args.rate.map(|rate| {
+            let every = Duration::from_secs_f64(connections / rate.max(1e-6));
+            let first = window.origin + every.mul_f64(f64::from(number) / connections);
+            Schedule {
+                first,
+                every,
+                sent: 0,
+            }
+        });
+        let job = (self.job)(number);
+        run_connection(self.address, connection, job, schedule, window, tally).await;
+    }
+}
+
+/// Runs requests. Blocks; `job` makes what connection `n` sends.
 pub fn measure<J, F>(args: &LoadArgs, address: &str, job: F) -> io::Result<Tally>
 where
     J: Job,
-    F: Fn(u32) -> J + Send + Sync,
+    F: Fn(u32) -> J + Sync,
 {
+    measure_load(args, &Requests { args, address, job })
+}
+
+/// Runs any load. Blocks.
+pub fn measure_load<L: Load>(args: &LoadArgs, load: &L) -> io::Result<Tally> {
     let threads = args.threads.min(args.connections);
     let connected = Arc::new(Barrier::new(threads as usize + 1));
     let window = OnceLock::new();
@@ -92,18 +152,17 @@ where
     thread::scope(|scope| {
         let workers: Vec<_> = (0..threads)
             .map(|thread| {
-                let (connected, window, started, job) = (&connected, &window, &started, &job);
+                let (connected, window, started) = (&connected, &window, &started);
                 scope.spawn(move || {
                     let runtime = tokio::runtime::Builder::new_current_thread()
                         .enable_all()
                         .build()?;
                     let mine = (thread..args.connections).step_by(threads as usize);
-                    let opened = runtime.block_on(open_all(mine, address));
+                    let opened = runtime.block_on(open_all(mine, load));
                     connected.wait();
                     started.wait();
                     let window: Window = *window.get().expect("it is set before the start");
-                    Ok(LocalSet::new()
-                        .block_on(&runtime, drive(args, address, opened?, job, window)))
+                    Ok(LocalSet::new().block_on(&runtime, drive(opened?, load, window)))
                 })
             })
             .collect();
@@ -142,45 +201,22 @@ fn observe(args: &LoadArgs, from: Instant, to: Instant) -> Tally {
     tally
 }
 
-async fn open_all(
+async fn open_all<L: Load>(
     numbers: impl Iterator<Item = u32>,
-    address: &str,
-) -> io::Result<Vec<(u32, Connection)>> {
+    load: &L,
+) -> io::Result<Vec<L::Opened>> {
     let mut opened = Vec::new();
     for number in numbers {
-        opened.push((number, Connection::open(address).await?));
+        opened.push(load.open(number).await?);
     }
     Ok(opened)
 }
 
-async fn drive<J: Job, F: Fn(u32) -> J>(
-    args: &LoadArgs,
-    address: &str,
-    opened: Vec<(u32, Connection)>,
-    job: &F,
-    window: Window,
-) -> Tally {
+async fn drive<L: Load>(opened: Vec<L::Opened>, load: &L, window: Window) -> Tally {
     let tally = Rc::new(RefCell::new(Tally::new()));
-    let runs = opened.into_iter().map(|(number, connection)| {
-        let schedule = args.rate.map(|rate| {
-            let every = Duration::from_secs_f64(f64::from(args.connections) / rate.max(1e-6));
-            let first =
-                window.origin + every.mul_f64(f64::from(number) / f64::from(args.connections));
-            Schedule {
-                first,
-                every,
-                sent: 0,
-            }
-        });
-        run_connection(
-            address,
-            connection,
-            job(number),
-            schedule,
-            window,
-            Rc::clone(&tally),
-        )
-    });
+    let runs = opened
+        .into_iter()
+        .map(|opened| load.run(opened, window, Rc::clone(&tally)));
     futures_util::future::join_all(runs).await;
     Rc::into_inner(tally)
         .expect("every connection has ended")

@@ -5,6 +5,7 @@
 
 mod body;
 mod fetch;
+mod grpc;
 mod latency;
 mod load;
 mod process;
@@ -22,6 +23,7 @@ use crate::client::ServiceArgs;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   headwater bench produce --connections 64 --records-per-request 100 --record-bytes 100
+  headwater bench produce --grpc --in-flight 8
   headwater bench produce --rate 5000 --connections 32 --json
   headwater bench fetch --connections 16
   headwater bench latency --rate 100")]

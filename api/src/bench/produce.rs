@@ -5,8 +5,10 @@ use std::sync::Arc;
 use clap::ValueEnum;
 
 use crate::client::Failure;
+use crate::http::pb::headwater::v1 as pb;
 
 use super::body::{Body, Shape};
+use super::grpc;
 use super::load::{self, Job, LoadArgs};
 use super::report::LoadReport;
 use super::target::Target;
@@ -47,6 +49,12 @@ pub struct Args {
     /// Send an idempotency key with each request
     #[arg(long)]
     idempotent: bool,
+    /// Send the records as batches of a gRPC ProduceStream on each connection
+    #[arg(long, conflicts_with_all = ["topics", "spread", "idempotent", "path", "rate"])]
+    grpc: bool,
+    /// Batches of each stream that are sent before the first of them is answered
+    #[arg(long, default_value_t = 8, requires = "grpc", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    in_flight: u32,
     /// Post to this path instead, whatever it is; no topic is made
     #[arg(long)]
     path: Option<String>,
@@ -79,6 +87,22 @@ pub async fn run(args: Args, target: Target) -> Result<LoadReport, Failure> {
                 .collect()
         }
     };
+    if args.grpc {
+        let wanted = grpc::Wanted {
+            topic: args.topic,
+            records: usize::from(args.records_per_request),
+            value_bytes: args.record_bytes,
+            keys: args.keys,
+            acks: match args.acks {
+                None => pb::Acks::Unspecified,
+                Some(Acks::Quorum) => pb::Acks::Quorum,
+                Some(Acks::Leader) => pb::Acks::Leader,
+                Some(Acks::None) => pb::Acks::None,
+            },
+            in_flight: args.in_flight as usize,
+        };
+        return grpc::run(args.load, wanted, target).await;
+    }
     let shape = Shape {
         records: usize::from(args.records_per_request),
         value_bytes: args.record_bytes,

@@ -14,6 +14,8 @@ pub struct Target {
     base_path: String,
     /// Header lines that every request has.
     headers: String,
+    /// What gRPC calls have as `authorization`.
+    pub authorization: Option<String>,
 }
 
 impl Target {
@@ -32,6 +34,7 @@ impl Target {
         } else {
             format!("{authority}:80")
         };
+        let mut authorization = None;
         let mut headers = format!("Host: {authority}\r\n");
         if let Some(key) = args
             .key
@@ -45,11 +48,13 @@ impl Target {
                 ));
             }
             headers.push_str(&format!("Authorization: Bearer {key}\r\n"));
+            authorization = Some(format!("Bearer {key}"));
         }
         Ok(Target {
             address,
             base_path: path.to_owned(),
             headers,
+            authorization,
         })
     }
 

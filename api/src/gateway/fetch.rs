@@ -1,13 +1,13 @@
-//! Reading records, as JSON, from one partition or all of a topic.
+//! Reading records from one partition or all of a topic.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use headwater_broker::{FetchError, FetchPosition, Fetched};
-use headwater_record::{BatchView, WriteOptions, write_record};
+use headwater_record::BatchView;
 use serde::Serialize;
 
-use super::{Cursor, Gateway, Held, partition_not_found, read_problem};
+use super::{Cursor, Form, Gateway, Held, partition_not_found, read_problem};
 use crate::{
     metadata::{Project, Topic},
     problem::{Code, Problem},
@@ -36,20 +36,14 @@ pub enum OnOutOfRange {
 pub struct ReadLimits {
     /// Records at most.
     pub records_max: usize,
-    /// Bytes of JSON at most; the first record always fits.
+    /// Bytes at most, as they are sent; the first record always fits.
     pub bytes_max: usize,
     /// How long to wait for the first.
     pub wait: Duration,
     /// What to do at an offset that is not there.
     pub on_out_of_range: OnOutOfRange,
-    /// Keys, values and headers as base64.
-    pub base64: bool,
-    /// No line breaks inside a record.
-    pub single_line: bool,
-    /// What stands before the first record.
-    pub prefix: &'static [u8],
-    /// What stands behind each record but, for a comma, the last.
-    pub separator: u8,
+    /// How the records are written.
+    pub form: Form,
 }
 
 /// Offsets that were asked for and are not there.
@@ -81,7 +75,7 @@ pub struct PartitionPage {
 /// Records, ready to be sent.
 #[derive(Debug, Default)]
 pub struct FetchPage {
-    /// The records as JSON with separators between them.
+    /// The records in the form that was asked for.
     pub records: Vec<u8>,
     /// How many.
     pub record_count: usize,
@@ -168,7 +162,7 @@ impl Gateway {
         limits: &ReadLimits,
     ) -> Result<FetchPage, Damaged> {
         let mut page = FetchPage {
-            records: limits.prefix.to_vec(),
+            records: limits.form.prefix().to_vec(),
             ..FetchPage::default()
         };
         let mut moves = 0;
@@ -355,11 +349,6 @@ fn write_batches(
     room: usize,
     limits: &ReadLimits,
 ) -> Result<bool, Problem> {
-    let options = WriteOptions {
-        base64: limits.base64,
-        single_line: limits.single_line,
-        partition,
-    };
     let undecodable = |error| Problem::internal("a stored batch cannot be decoded", error);
     let mut scratch = Vec::new();
     let mut written = 0;
@@ -380,8 +369,7 @@ fn write_batches(
                 return Ok(true);
             }
             let before = page.records.len();
-            write_record(&mut page.records, &record, &options);
-            page.records.push(limits.separator);
+            limits.form.write(&mut page.records, &record, partition);
             if page.records.len() > limits.bytes_max && page.record_count > 0 {
                 page.records.truncate(before);
                 return Ok(false);
@@ -400,9 +388,7 @@ fn write_batches(
 impl FetchPage {
     /// Ends the page where `offsets` now stand.
     fn finish(&mut self, offsets: &[(u32, u64)], parts: &[Fetched], limits: &ReadLimits) {
-        if limits.separator == b',' && self.records.last() == Some(&b',') {
-            self.records.pop();
-        }
+        limits.form.finish(&mut self.records);
         if let Some(held) = &mut self.held {
             held.shrink(self.records.len());
         }

@@ -1,5 +1,5 @@
-//! What the service does, without saying how it is reached: REST calls these functions, and so will
-//! gRPC, so that behaviour cannot differ.
+//! What the service does, without saying how it is reached: REST and gRPC call the same functions,
+//! so that behaviour cannot differ.
 
 mod budget;
 mod changes;
@@ -7,6 +7,7 @@ mod cluster;
 mod cursor;
 mod encode;
 mod fetch;
+mod form;
 mod keys;
 mod loss;
 mod notes;
@@ -44,11 +45,12 @@ pub use changes::{Intent, Place, Standing};
 pub use cluster::{BrokerLoad, ClusterState, PartitionMove, broker_not_found};
 pub use cursor::Cursor;
 pub use encode::{Encoded, Encoder, partition_out_of_range};
-pub use fetch::{FetchPage, JSON_PREFIX, OnOutOfRange, ReadLimits};
+pub use fetch::{FetchPage, Gap, JSON_PREFIX, OnOutOfRange, PartitionPage, ReadLimits};
+pub use form::{Form, JsonForm};
 pub use loss::{Candidate, LossyElection, Lost};
 pub use notes::{Note, Notes};
 pub use positions::{Position, Start, TimePoint};
-pub use produce::{IdempotencyKey, Written};
+pub use produce::{IdempotencyKey, Written, record_too_large};
 pub use tail::{Tail, TailStep};
 pub use tenants::*;
 pub use topics::TopicChange;

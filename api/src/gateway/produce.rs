@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use headwater_broker::{Acks, ProduceError, Produced, idempotent_producer};
 use headwater_record::{BatchView, JsonRecord, JsonScratch, ParseError, Producer};
-use http::HeaderValue;
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -27,21 +26,21 @@ thread_local! {
 pub struct IdempotencyKey(u64);
 
 impl IdempotencyKey {
-    /// Reads the header.
+    /// The key that a client gave in the header or field `name`.
     ///
     /// # Errors
     /// 400 if it is empty, too long or not visible ASCII.
-    pub fn from_header(value: &HeaderValue) -> Result<Self, Problem> {
-        let good = (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&value.len())
-            && value.as_bytes().iter().all(|b| (0x20..0x7f).contains(b));
+    pub fn of(name: &str, key: &[u8]) -> Result<Self, Problem> {
+        let good = (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len())
+            && key.iter().all(|b| (0x20..0x7f).contains(b));
         if !good {
             return Err(Problem::invalid(
-                "Idempotency-Key",
+                name,
                 "out_of_range",
                 format!("must be 1 to {IDEMPOTENCY_KEY_BYTES_MAX} characters of visible ASCII"),
             ));
         }
-        Ok(Self::hash(&[value.as_bytes()]))
+        Ok(Self::hash(&[key]))
     }
 
     /// The key of the `run`th run of a bulk load that has this key.
@@ -69,6 +68,24 @@ pub struct Written {
     partitions: Vec<u32>,
     outcomes: Vec<Result<Produced, Problem>>,
     acks: Acks,
+}
+
+/// What became of one record.
+pub struct RecordOutcome<'a> {
+    /// The partition's index in [`Written::partitions`].
+    batch: usize,
+    /// The partition.
+    pub partition: u32,
+    /// Where the record is.
+    pub placed: Result<Placed, &'a Problem>,
+}
+
+/// Where a record is.
+pub struct Placed {
+    /// Its offset.
+    pub offset: u64,
+    /// Its timestamp in milliseconds.
+    pub timestamp_ms: i64,
 }
 
 impl Gateway {
@@ -162,7 +179,8 @@ impl Gateway {
         encoder.finish(producer(key))
     }
 
-    /// Appends what was encoded and waits for the acknowledgement that was asked for.
+    /// Appends what was encoded and waits for the acknowledgement that was asked for. `placed` hears,
+    /// before that, that all of it has its place: what is appended from then on stands behind it.
     ///
     /// # Errors
     /// The problem that all partitions have in common; with several outcomes, [`Written`] has them.
@@ -171,6 +189,7 @@ impl Gateway {
         topic: &Topic,
         encoded: Encoded,
         acks: Acks,
+        placed: &mut (dyn FnMut() + Send),
     ) -> Result<Written, Problem> {
         let Encoded {
             batches,
@@ -179,7 +198,7 @@ impl Gateway {
             ..
         } = encoded;
         let partitions: Vec<u32> = batches.iter().map(|batch| batch.partition).collect();
-        let produced = self.send_batches(topic, batches, acks).await;
+        let produced = self.send_batches(topic, batches, acks, placed).await;
         let outcomes: Vec<_> = produced
             .into_iter()
             .map(|outcome| outcome.map_err(write_problem))
@@ -229,9 +248,29 @@ impl Written {
             .map(|slot| usize::from(slot.batch))
     }
 
+    /// What became of each record, in the request's order.
+    pub fn records(&self) -> impl Iterator<Item = RecordOutcome<'_>> {
+        let originals: Vec<_> = self.outcomes.iter().map(original_timestamps).collect();
+        let mut taken = vec![0usize; self.partitions.len()];
+        self.encoded_slots.iter().map(move |slot| {
+            let batch = usize::from(slot.batch);
+            let nth = taken[batch];
+            taken[batch] += 1;
+            let original = originals[batch].as_ref().and_then(|times| times.get(nth));
+            let placed = self.outcomes[batch].as_ref().map(|produced| Placed {
+                offset: produced.base_offset + nth as u64,
+                timestamp_ms: original.copied().unwrap_or(slot.timestamp_ms),
+            });
+            RecordOutcome {
+                batch,
+                partition: self.partitions[batch],
+                placed,
+            }
+        })
+    }
+
     /// The answer's body.
     pub fn to_json(&self, request_id: &str) -> Vec<u8> {
-        let originals: Vec<_> = self.outcomes.iter().map(original_timestamps).collect();
         let errors: Vec<_> = self
             .outcomes
             .iter()
@@ -242,41 +281,26 @@ impl Written {
                     .map(|problem| problem.to_json(request_id))
             })
             .collect();
-        let mut next: Vec<(u64, usize)> = self
-            .outcomes
-            .iter()
-            .map(|outcome| {
-                (
-                    outcome.as_ref().map_or(0, |produced| produced.base_offset),
-                    0,
-                )
-            })
-            .collect();
         let mut out = Vec::with_capacity(128 + self.encoded_slots.len() * 64);
         let mut number = itoa::Buffer::new();
         out.extend_from_slice(b"{\"results\":[");
-        for (index, slot) in self.encoded_slots.iter().enumerate() {
-            let batch = usize::from(slot.batch);
+        for (index, record) in self.records().enumerate() {
             if index > 0 {
                 out.push(b',');
             }
             out.extend_from_slice(b"{\"partition\":");
-            out.extend_from_slice(number.format(self.partitions[batch]).as_bytes());
-            if let Some(error) = &errors[batch] {
-                out.extend_from_slice(b",\"error\":");
-                out.extend_from_slice(error);
-            } else {
-                let (offset, nth) = &mut next[batch];
-                let timestamp_ms = match &originals[batch] {
-                    Some(timestamps) => timestamps.get(*nth).copied().unwrap_or(slot.timestamp_ms),
-                    None => slot.timestamp_ms,
-                };
-                out.extend_from_slice(b",\"offset\":");
-                out.extend_from_slice(number.format(*offset).as_bytes());
-                out.extend_from_slice(b",\"timestamp\":");
-                out.extend_from_slice(number.format(timestamp_ms).as_bytes());
-                *offset += 1;
-                *nth += 1;
+            out.extend_from_slice(number.format(record.partition).as_bytes());
+            match record.placed {
+                Ok(placed) => {
+                    out.extend_from_slice(b",\"offset\":");
+                    out.extend_from_slice(number.format(placed.offset).as_bytes());
+                    out.extend_from_slice(b",\"timestamp\":");
+                    out.extend_from_slice(number.format(placed.timestamp_ms).as_bytes());
+                }
+                Err(_) => {
+                    out.extend_from_slice(b",\"error\":");
+                    out.extend_from_slice(errors[record.batch].as_deref().unwrap_or(b"null"));
+                }
             }
             out.push(b'}');
         }
@@ -293,7 +317,7 @@ impl Written {
     }
 
     /// Whether nothing was appended because all of it was there.
-    fn duplicate(&self) -> bool {
+    pub fn duplicate(&self) -> bool {
         self.outcomes
             .iter()
             .all(|o| o.as_ref().is_ok_and(|produced| produced.duplicate))
@@ -367,7 +391,7 @@ fn write_problem(error: ProduceError) -> Problem {
 }
 
 /// A record over its topic's limit.
-pub(super) fn record_too_large(limit: usize) -> Problem {
+pub fn record_too_large(limit: usize) -> Problem {
     Problem::new(Code::PayloadTooLarge, "").at(
         "",
         "record_too_large",
@@ -392,7 +416,7 @@ fn json_problem(error: ParseError<Problem>) -> Problem {
 
 impl Problem {
     /// The same problem of a field inside `parent`, a pointer that ends in a slash.
-    fn inside(mut self, parent: &str) -> Self {
+    pub fn inside(mut self, parent: &str) -> Self {
         for error in &mut self.errors {
             error.pointer = format!("{parent}{}", error.pointer);
         }

@@ -178,14 +178,16 @@ impl Gateway {
     }
 
     /// Sends one request's batches to those who lead, and again what definitely was not written.
+    /// `placed` hears of their places if one broker leads all of them and can tell before it answers.
     pub(super) async fn send_batches(
         &self,
         topic: &Topic,
         batches: Vec<PartitionBatch>,
         acks: Acks,
+        placed: &mut (dyn FnMut() + Send),
     ) -> Vec<Result<Produced, ProduceError>> {
         if !self.is_clustered() {
-            return self.send_once(topic, batches, acks).await;
+            return self.send_once(topic, batches, acks, placed).await;
         }
         // A producer's batches belong together: those that were written are found again.
         let together = batches.first().is_some_and(|b| b.batch.producer().id >= 0);
@@ -196,7 +198,7 @@ impl Gateway {
         loop {
             let sent = places.iter().map(|place| batches[*place].clone()).collect();
             let topic = current.as_deref().unwrap_or(topic);
-            let answers = self.send_once(topic, sent, acks).await;
+            let answers = self.send_once(topic, sent, acks, placed).await;
             for (place, answer) in places.into_iter().zip(answers) {
                 if outcomes[place].is_err() {
                     outcomes[place] = answer;
@@ -237,6 +239,7 @@ impl Gateway {
         topic: &Topic,
         batches: Vec<PartitionBatch>,
         acks: Acks,
+        placed: &mut (dyn FnMut() + Send),
     ) -> Vec<Result<Produced, ProduceError>> {
         let mut groups = by_leader(topic, batches.iter().map(|batch| batch.partition));
         if groups.len() == 1
@@ -244,7 +247,10 @@ impl Gateway {
         {
             let count = batches.len();
             return match leader.and_then(|id| self.cluster.broker(id)) {
-                Some(broker) => broker.produce(topic.id, batches, acks).await,
+                Some(broker) => {
+                    let produced = broker.produce_placed(topic.id, batches, acks, placed);
+                    produced.await
+                }
                 None => vec![Err(ProduceError::NotLeader); count],
             };
         }

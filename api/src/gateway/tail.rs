@@ -39,7 +39,7 @@ pub struct Tail {
 pub enum TailStep {
     /// Records, and the cursor behind them.
     Records {
-        /// The records as JSON, separated as the tail was told.
+        /// The records in the form that the tail was told.
         records: Vec<u8>,
         /// Where to resume.
         cursor: String,

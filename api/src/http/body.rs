@@ -208,17 +208,25 @@ impl Pace {
 ///
 /// # Errors
 /// 408 when they come too slowly, 400 when the client broke off.
-async fn next_frame(body: &mut Body, pace: &mut Pace) -> Result<Option<Bytes>, Problem> {
+pub async fn next_frame(body: &mut Body, pace: &mut Pace) -> Result<Option<Bytes>, Problem> {
+    let data = tokio::time::timeout(pace.patience(), next_data(body))
+        .await
+        .map_err(|_| Problem::new(Code::RequestTimeout, "the body came too slowly"))??;
+    pace.bytes += data.as_ref().map_or(0, Bytes::len);
+    Ok(data)
+}
+
+/// The next bytes of a body, whenever they come.
+///
+/// # Errors
+/// 400 when the client broke off.
+pub async fn next_data(body: &mut Body) -> Result<Option<Bytes>, Problem> {
     loop {
-        let frame = tokio::time::timeout(pace.patience(), body.frame())
-            .await
-            .map_err(|_| Problem::new(Code::RequestTimeout, "the body came too slowly"))?;
-        match frame {
+        match body.frame().await {
             None => return Ok(None),
             Some(Err(error)) => return Err(broken_off(&error)),
             Some(Ok(frame)) => {
                 if let Ok(bytes) = frame.into_data() {
-                    pace.bytes += bytes.len();
                     return Ok(Some(bytes));
                 }
             }
@@ -257,7 +265,11 @@ async fn discard(mut body: Body) {
     let _ = tokio::time::timeout(Duration::from_secs(2), drained).await;
 }
 
-fn inflate(bytes: &[u8], encoding: Encoding, bytes_max: usize) -> Result<Bytes, Problem> {
+/// Inflates a body or message to at most `bytes_max`.
+///
+/// # Errors
+/// 400 if it cannot be, 413 if there is more.
+pub fn inflate(bytes: &[u8], encoding: Encoding, bytes_max: usize) -> Result<Bytes, Problem> {
     let mut inflated = Vec::with_capacity((bytes.len() * 4).min(bytes_max));
     let most = bytes_max as u64 + 1;
     let read = match encoding {
@@ -286,7 +298,8 @@ fn inflate(bytes: &[u8], encoding: Encoding, bytes_max: usize) -> Result<Bytes, 
     Ok(inflated.into())
 }
 
-fn too_large(bytes_max: usize) -> Problem {
+/// A body or message over its limit.
+pub fn too_large(bytes_max: usize) -> Problem {
     Problem::new(
         Code::PayloadTooLarge,
         format!("the body may have {bytes_max} bytes, also after inflating"),

@@ -28,16 +28,13 @@ use super::{
     observe::Counted,
     openapi::{IdempotencyHeader, ProduceProblems},
     params::Params,
-    produce::idempotency_key,
+    produce::{append, idempotency_key},
     router::App,
 };
 use crate::{
     auth::permissions::ProduceBulk,
     gateway::{Encoded, Gateway, Held, IdempotencyKey},
-    limits::{
-        BODY_IDLE_TIMEOUT, BULK_KEYED_RUN_RECORDS, BULK_RUN_BYTES_MAX, BULK_RUN_RECORDS_MAX,
-        QUOTA_SLEEP_MAX,
-    },
+    limits::{BODY_IDLE_TIMEOUT, BULK_KEYED_RUN_RECORDS, BULK_RUN_BYTES_MAX, BULK_RUN_RECORDS_MAX},
     metadata::Topic,
     problem::{Code, Outcome, Problem},
     quota::Resource,
@@ -320,7 +317,11 @@ struct Load {
 impl Load {
     async fn append_all(&mut self, mut runs: mpsc::Receiver<Run>) {
         while let Some(mut run) = runs.recv().await {
-            self.wait_out_debt().await;
+            // Meanwhile the client's lines stay in its socket.
+            tokio::select! {
+                () = self.call.wait_out_debt(&self.app) => {}
+                () = self.results.closed() => {}
+            }
             // A load goes on for long: its key may have gone meanwhile.
             let refused = self.call.check(&self.app).err();
             if refused.is_some() {
@@ -350,22 +351,6 @@ impl Load {
         }
     }
 
-    /// Waits until what was appended is paid for; meanwhile the client's lines stay in its socket.
-    async fn wait_out_debt(&self) {
-        let ingress = Resource::IngressBytesPerSecond;
-        let mut draining = self.app.gateway.draining.clone();
-        while let Some(debt) = self.call.access.layers().debt(ingress) {
-            tokio::select! {
-                () = tokio::time::sleep(debt.min(QUOTA_SLEEP_MAX)) => {}
-                () = self.results.closed() => return,
-                _ = draining.wait_for(|draining| *draining) => return,
-            }
-            if self.call.check(&self.app).is_err() {
-                return;
-            }
-        }
-    }
-
     /// Appends a run and answers its result lines.
     async fn append(&mut self, run: Run) -> Vec<u8> {
         let Run {
@@ -378,21 +363,16 @@ impl Load {
         let mut lines = Vec::new();
         let mut rejected: VecDeque<_> = rejected.into();
         if let Some(encoded) = encoded {
-            let (count, bytes) = (record_lines.len() as u64, encoded.payload_bytes as u64);
-            let gateway = &self.app.gateway;
+            let (app, call) = (&self.app, &self.call);
             let written = async {
-                self.call.check_stored(&self.app).await?;
-                let turn = self.call.access.layers().turn(bytes as usize).await?;
-                let topic = &self.call.topic;
-                turn.work(gateway.produce(topic, encoded, Acks::Quorum))
-                    .await
+                call.check_stored(app).await?;
+                let turn = call.access.layers().turn(encoded.payload_bytes).await?;
+                let mut placed = || {};
+                let written = append(app, call, encoded, Acks::Quorum, &mut placed);
+                turn.work(written).await
             };
             match written.await {
                 Ok(written) => {
-                    self.app.metrics.records_in.inc_by(count);
-                    self.app.metrics.bytes_in.inc_by(bytes);
-                    let layers = self.call.access.layers();
-                    layers.charge(Resource::IngressBytesPerSecond, bytes);
                     self.report(&written, &record_lines, &mut rejected, &mut lines);
                 }
                 Err(problem) => {

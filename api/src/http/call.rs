@@ -18,7 +18,7 @@ use crate::{
         without_secrets,
     },
     gateway::{Intent, Place, Standing, partition_not_found},
-    limits::{DENIED_LOGS_MAX, METADATA_TIMEOUT},
+    limits::{DENIED_LOGS_MAX, METADATA_TIMEOUT, QUOTA_SLEEP_MAX},
     metadata::{Organization, Topic},
     problem::{Code, Problem},
     quota::{Connection, Layers, Resource, check_stored},
@@ -65,6 +65,21 @@ impl Asked {
             .await
     }
 
+    /// Who it is, and the version of the metadata by which that was found out.
+    ///
+    /// # Errors
+    /// 401 without a good credential.
+    pub async fn identify_in_project(
+        &self,
+        app: &App,
+        headers: &HeaderMap,
+    ) -> Result<Identified, Problem> {
+        // Before anything is looked up, so that what changes meanwhile is asked again.
+        let version = app.gateway.catalog.version();
+        let caller = self.identify(app, headers).await?;
+        Ok(Identified { caller, version })
+    }
+
     /// What the audit log will say of a change.
     pub fn intent(&self, actor: String, action: &'static str, dry_run: bool) -> Intent {
         Intent {
@@ -77,23 +92,16 @@ impl Asked {
         }
     }
 
-    fn intent_to(
-        &self,
-        caller: &Caller,
-        row: &Permission,
-        place: Place,
-        uri: &http::Uri,
-    ) -> Result<Intent, Problem> {
-        let dry_run = dry_run(uri)?;
+    fn intent_to(&self, caller: &Caller, row: &Permission, place: Place, dry_run: bool) -> Intent {
         let standing = Standing {
             caller: caller.clone(),
             permission: *row,
             place,
         };
-        Ok(Intent {
+        Intent {
             standing: Some(standing),
             ..self.intent(caller.actor(), row.operation, dry_run)
-        })
+        }
     }
 
     /// Has a refusal written down: in the log of the organization that it is about, if the caller is
@@ -118,6 +126,32 @@ impl Asked {
             let gateway = &app.gateway;
             gateway.note_denied(&intent, &organization.id, &target);
         }
+    }
+}
+
+/// A caller who is about to enter a project.
+#[derive(Clone)]
+pub struct Identified {
+    caller: Caller,
+    /// The metadata's version before they were looked up.
+    version: u64,
+}
+
+impl Identified {
+    /// The project that a call is about which names it beside its message, or not at all: a key is of
+    /// one.
+    ///
+    /// # Errors
+    /// 400 if it is left to the service and could be any.
+    pub fn project<'a>(&'a self, named: Option<&'a str>) -> Result<&'a str, Problem> {
+        let own = match &self.caller {
+            Caller::Key(key) => Some(key.project.as_str()),
+            Caller::User(_) | Caller::External(_) => None,
+        };
+        named.or(own).ok_or_else(|| {
+            let message = "must name the project; only API keys are of one";
+            Problem::invalid("headwater-project", "missing_field", message)
+        })
     }
 }
 
@@ -308,30 +342,51 @@ impl<O: Operation> FromRequestParts<App> for May<O, InTopic> {
     }
 }
 
-impl<O: Operation> May<O, InTopic> {
-    /// The caller of a request about a topic, by names that were taken from its path.
+impl<O: Operation> May<O, InProject> {
+    /// The caller of a request in a project, about the topic of that name or none in particular.
     ///
     /// # Errors
-    /// 401, 403 and 404, as the extractor.
-    pub async fn open(
+    /// 403 and 404, as the extractor.
+    pub fn open(
         app: &App,
         project: &str,
-        topic: &str,
-        headers: &HeaderMap,
+        topic: Option<&str>,
+        identified: &Identified,
         asked: Asked,
         connection: &Connection,
     ) -> Result<Self, Problem> {
-        let name = Some(topic);
-        let opened = open_project(
-            app,
-            &asked,
-            &O::ROW,
-            project,
-            name,
-            headers,
-            Some(connection),
-        );
-        let access = opened.await?;
+        let connection = Some(connection);
+        let access = open_project(app, &asked, &O::ROW, project, topic, identified, connection)?;
+        let name = topic.map(str::to_owned);
+        let call = InProject {
+            access,
+            name: name.clone(),
+            scoped: name,
+            asked,
+            permission: O::ROW,
+            partition: None,
+            key: None,
+        };
+        call.count(app);
+        Ok(Self::new(call))
+    }
+}
+
+impl<O: Operation> May<O, InTopic> {
+    /// The caller of a request about a topic, by names that were taken from its path or message.
+    ///
+    /// # Errors
+    /// 403 and 404, as the extractor.
+    pub fn open(
+        app: &App,
+        project: &str,
+        topic: &str,
+        identified: &Identified,
+        asked: Asked,
+        connection: &Connection,
+    ) -> Result<Self, Problem> {
+        let (name, connection) = (Some(topic), Some(connection));
+        let access = open_project(app, &asked, &O::ROW, project, name, identified, connection)?;
         let topic = topic_of(app, &access, topic)?;
         Ok(Self::new(InTopic {
             access,
@@ -352,18 +407,16 @@ fn target(parts: &Parts) -> String {
     decoded.decode_utf8_lossy().into_owned()
 }
 
-async fn open_project(
+fn open_project(
     app: &App,
     asked: &Asked,
     row: &Permission,
     project: &str,
     name: Option<&str>,
-    headers: &HeaderMap,
+    identified: &Identified,
     connection: Option<&Connection>,
 ) -> Result<Access, Problem> {
-    // Before anything is looked up, so that what changes meanwhile is asked again.
-    let version = app.gateway.catalog.version();
-    let caller = asked.identify(app, headers).await?;
+    let Identified { caller, version } = identified;
     let refused = |organization: Option<&str>| {
         let name = match (row.key, name) {
             (KeyRule::Topic(_), Some(name)) => format!("/topics/{name}"),
@@ -371,7 +424,7 @@ async fn open_project(
             _ => String::new(),
         };
         let target = format!("projects/{project}{name}");
-        asked.refused(app, &caller, row, organization, &target);
+        asked.refused(app, caller, row, organization, &target);
     };
     let access = caller.enter_project(&app.gateway.catalog, project);
     let access = access.inspect_err(|_| refused(None))?;
@@ -381,7 +434,7 @@ async fn open_project(
     access
         .may(row, name)
         .inspect_err(|_| refused(organization))?;
-    access.asked_at.note(version);
+    access.asked_at.note(*version);
     Ok(access)
 }
 
@@ -422,8 +475,9 @@ impl SignedIn {
     /// # Errors
     /// 400 for another parameter.
     pub fn intent(&self, uri: &http::Uri) -> Result<Intent, Problem> {
-        self.asked
-            .intent_to(&self.caller, &self.permission, Place::AtLarge, uri)
+        let (place, dry_run) = (Place::AtLarge, dry_run(uri)?);
+        let asked = &self.asked;
+        Ok(asked.intent_to(&self.caller, &self.permission, place, dry_run))
     }
 }
 
@@ -434,8 +488,8 @@ impl InOrganization {
     /// 400 for another parameter.
     pub fn intent(&self, uri: &http::Uri) -> Result<Intent, Problem> {
         let place = Place::Organization(self.organization.id.clone(), self.name.clone());
-        self.asked
-            .intent_to(&self.caller, &self.permission, place, uri)
+        let (asked, dry_run) = (&self.asked, dry_run(uri)?);
+        Ok(asked.intent_to(&self.caller, &self.permission, place, dry_run))
     }
 }
 
@@ -443,16 +497,16 @@ impl InProject {
     async fn open(parts: &mut Parts, app: &App, permission: Permission) -> Result<Self, Problem> {
         let asked = Asked::of(parts);
         let names = Names::of(parts, app).await?;
+        let identified = asked.identify_in_project(app, &parts.headers).await?;
         let access = open_project(
             app,
             &asked,
             &permission,
             &names.project.unwrap_or_default(),
             names.scoped.as_deref(),
-            &parts.headers,
+            &identified,
             connection(parts),
-        )
-        .await?;
+        )?;
         Ok(Self {
             access,
             name: names.scoped.clone().or(names.other.clone()),
@@ -478,9 +532,15 @@ impl InProject {
     /// # Errors
     /// 400 for another parameter.
     pub fn intent(&self, uri: &http::Uri) -> Result<Intent, Problem> {
+        Ok(self.intent_to(dry_run(uri)?))
+    }
+
+    /// What the audit log will say of the change that the call asks for, or only tries.
+    pub fn intent_to(&self, dry_run: bool) -> Intent {
         let place = Place::Project(self.access.project.id.clone(), self.scoped.clone());
         let caller = &self.access.caller;
-        self.asked.intent_to(caller, &self.permission, place, uri)
+        self.asked
+            .intent_to(caller, &self.permission, place, dry_run)
     }
 }
 
@@ -490,10 +550,16 @@ impl InTopic {
     /// # Errors
     /// 400 for another parameter.
     pub fn intent(&self, uri: &http::Uri) -> Result<Intent, Problem> {
+        Ok(self.intent_to(dry_run(uri)?))
+    }
+
+    /// As [`InProject::intent_to`].
+    pub fn intent_to(&self, dry_run: bool) -> Intent {
         let name = Some(self.topic.name.clone());
         let place = Place::Project(self.access.project.id.clone(), name);
         let caller = &self.access.caller;
-        self.asked.intent_to(caller, &self.permission, place, uri)
+        self.asked
+            .intent_to(caller, &self.permission, place, dry_run)
     }
 
     /// Looks again whether the caller still may: for what goes on for longer than a moment.
@@ -516,6 +582,21 @@ impl InTopic {
             .layers()
             .check(Resource::IngressBytesPerSecond)?;
         self.check_stored(app).await
+    }
+
+    /// Waits, as long as the caller still may, until what they appended is paid for.
+    pub async fn wait_out_debt(&self, app: &App) {
+        let ingress = Resource::IngressBytesPerSecond;
+        let mut draining = app.gateway.draining.clone();
+        while let Some(debt) = self.access.layers().debt(ingress) {
+            tokio::select! {
+                () = tokio::time::sleep(debt.min(QUOTA_SLEEP_MAX)) => {}
+                _ = draining.wait_for(|draining| *draining) => return,
+            }
+            if self.check(app).is_err() {
+                return;
+            }
+        }
     }
 
     /// Whether more may be stored.

@@ -60,20 +60,35 @@ pub async fn fetch_partition(
         .unwrap_or(Position::Start(Start::Earliest));
     let limits = params.read_limits()?;
     let partition = call.partition()?;
-    let gateway = &app.gateway;
-    let layers = call.access.layers();
-    layers.check(Resource::EgressBytesPerSecond)?;
     if params.is_strong()? {
         let partitions = partition..partition.saturating_add(1);
-        call.topic = gateway.confirmed(&call.topic, partitions).await?;
+        call.topic = app.gateway.confirmed(&call.topic, partitions).await?;
     }
-    let turn = turn(layers, &limits).await?;
-    let offset = gateway.offset_of(&call.topic, partition, position).await?;
-    let fetched = gateway.fetch_partition(&call.topic, partition, offset, &limits);
-    let page = turn.work(while_allowed(&app, &call, fetched)).await?;
-    count(&app, &call, &page);
+    let page = read_partition(&app, &call, partition, position, &limits).await?;
     let (body, held) = page.into_json(None);
     Ok(held_json(body, held))
+}
+
+/// Reads one partition, and counts what is sent.
+///
+/// # Errors
+/// As [`Gateway::fetch_partition`](crate::gateway::Gateway::fetch_partition), and 429 over a quota.
+pub async fn read_partition(
+    app: &App,
+    call: &InTopic,
+    partition: u32,
+    position: Position,
+    limits: &ReadLimits,
+) -> Result<FetchPage, Problem> {
+    let layers = call.access.layers();
+    layers.check(Resource::EgressBytesPerSecond)?;
+    let turn = turn(layers, limits).await?;
+    let gateway = &app.gateway;
+    let offset = gateway.offset_of(&call.topic, partition, position).await?;
+    let fetched = gateway.fetch_partition(&call.topic, partition, offset, limits);
+    let page = turn.work(while_allowed(app, call, fetched)).await?;
+    count(app, call, &page);
+    Ok(page)
 }
 
 /// Read all partitions of a topic.
@@ -104,21 +119,39 @@ pub async fn fetch_topic(
     let position = params
         .position()?
         .unwrap_or(Position::Start(Start::Earliest));
-    let gateway = &app.gateway;
-    let layers = call.access.layers();
-    layers.check(Resource::EgressBytesPerSecond)?;
     if params.is_strong()? {
         let partitions = 0..call.topic.partitions();
-        call.topic = gateway.confirmed(&call.topic, partitions).await?;
+        call.topic = app.gateway.confirmed(&call.topic, partitions).await?;
     }
-    let turn = turn(layers, &limits).await?;
-    let mut cursor = start(&app, &call, params.text("cursor"), position).await?;
-    let project = &call.access.project;
-    let fetched = gateway.fetch_topic(&call.topic, project, &mut cursor, &limits);
-    let page = turn.work(while_allowed(&app, &call, fetched)).await?;
-    count(&app, &call, &page);
-    let (body, held) = page.into_json(Some(&cursor.seal(project)));
+    let cursor = params.text("cursor");
+    let (page, cursor) = read_topic(&app, &call, cursor, position, &limits).await?;
+    let (body, held) = page.into_json(Some(&cursor));
     Ok(held_json(body, held))
+}
+
+/// Reads all partitions from `cursor`, or from where `position` says, and counts what is sent. Answers
+/// the page and the cursor behind it.
+///
+/// # Errors
+/// As [`Gateway::fetch_topic`](crate::gateway::Gateway::fetch_topic), 400 for a forged cursor, and
+/// 429 over a quota.
+pub async fn read_topic(
+    app: &App,
+    call: &InTopic,
+    cursor: Option<&str>,
+    position: Position,
+    limits: &ReadLimits,
+) -> Result<(FetchPage, String), Problem> {
+    let layers = call.access.layers();
+    layers.check(Resource::EgressBytesPerSecond)?;
+    let turn = turn(layers, limits).await?;
+    let mut cursor = start(app, call, cursor, position).await?;
+    let project = &call.access.project;
+    let gateway = &app.gateway;
+    let fetched = gateway.fetch_topic(&call.topic, project, &mut cursor, limits);
+    let page = turn.work(while_allowed(app, call, fetched)).await?;
+    count(app, call, &page);
+    Ok((page, cursor.seal(project)))
 }
 
 /// Counts what is sent: for the metrics, as usage and against quotas.

@@ -4,6 +4,7 @@ mod body;
 mod bulk;
 mod call;
 mod fetch;
+mod grpc;
 mod keys;
 mod management;
 mod observe;
@@ -22,6 +23,7 @@ mod unbuilt;
 pub mod openapi;
 
 pub use body::Object;
+pub use grpc::pb;
 pub use management::management_document;
 pub use observe::Metrics;
 pub use router::{App, internal_router, router};

@@ -52,6 +52,11 @@ impl Route {
     /// None that is counted by name.
     pub const OTHER: Self = Self("other");
 
+    /// A method of gRPC, by its path.
+    pub const fn of_method(path: &'static str) -> Self {
+        Self(path)
+    }
+
     /// The route of a path template.
     pub fn of(template: &str) -> Self {
         ROUTES

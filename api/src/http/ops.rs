@@ -15,23 +15,45 @@ pub async fn healthz() -> Json<serde_json::Value> {
     Json(serde_json::json!({"status": "ok"}))
 }
 
-/// The process can serve: its metadata answers, its log takes writes, it is not stopping.
-pub async fn readyz(State(app): State<App>) -> Response {
+/// Whether the process can serve.
+pub struct Readiness {
+    metadata: bool,
+    draining: bool,
+}
+
+impl Readiness {
+    /// It does.
+    pub fn is_ready(&self) -> bool {
+        self.metadata && !self.draining
+    }
+}
+
+/// Asks the metadata database, and looks whether the service stops.
+pub async fn readiness(app: &App) -> Readiness {
     let metadata = match app.gateway.store.ping().await {
-        Ok(()) => "ok",
+        Ok(()) => true,
         Err(error) => {
             tracing::warn!(%error, "not ready: the metadata database does not answer");
-            "failed"
+            false
         }
     };
-    let draining = *app.gateway.draining.borrow();
+    Readiness {
+        metadata,
+        draining: *app.gateway.draining.borrow(),
+    }
+}
+
+/// The process can serve: its metadata answers, its log takes writes, it is not stopping.
+pub async fn readyz(State(app): State<App>) -> Response {
+    let readiness = readiness(&app).await;
+    let (ready, draining) = (readiness.is_ready(), readiness.draining);
+    let metadata = if readiness.metadata { "ok" } else { "failed" };
     // A full disk still serves reads: it is told, and the node stays in.
     let log = match &app.node {
         Some(node) if node.log_stats().storage_full => "storage_full",
         Some(_) => "ok",
         None => "none",
     };
-    let ready = metadata == "ok" && !draining;
     let status = if ready {
         StatusCode::OK
     } else {

@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt::Display, str::FromStr, time::Duration};
 use http::{HeaderMap, HeaderValue, Uri, header};
 
 use crate::{
-    gateway::{JSON_PREFIX, OnOutOfRange, Position, ReadLimits, Start, TimePoint},
+    gateway::{Form, JSON_PREFIX, JsonForm, OnOutOfRange, Position, ReadLimits, Start, TimePoint},
     limits::{FETCH_BYTES, FETCH_RECORDS, FETCH_WAIT_MAX, OFFSET_MAX, PAGE_SIZE},
     problem::Problem,
 };
@@ -21,6 +21,29 @@ pub struct Page {
 }
 
 impl Page {
+    /// The page that a caller asks for by a size that is in range, and a token.
+    ///
+    /// # Errors
+    /// 400 if the token was made up.
+    pub fn of(size: Option<u64>, token: Option<&str>) -> Result<Self, Problem> {
+        let after = token.map(|token| {
+            let bytes = base64_simd::URL_SAFE_NO_PAD.decode_to_vec(token).ok();
+            let after = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+            let after = after.filter(|after| !after.contains('\0'));
+            after.ok_or_else(|| {
+                Problem::invalid(
+                    "page_token",
+                    "invalid_value",
+                    "send next_page_token back as it came",
+                )
+            })
+        });
+        Ok(Self {
+            after: after.transpose()?.unwrap_or_default(),
+            size: size.map_or(PAGE_SIZE.0, |size| size as usize),
+        })
+    }
+
     /// How many rows to read: one more than the page has, to see whether there is another.
     pub fn rows(&self) -> i64 {
         self.size as i64 + 1
@@ -33,6 +56,22 @@ impl Page {
         let last = rows.last().filter(|_| more)?;
         Some(base64_simd::URL_SAFE_NO_PAD.encode_to_string(name(last)))
     }
+}
+
+/// A number that a caller gave, within its range.
+///
+/// # Errors
+/// 400 if it is outside.
+pub fn in_range(name: &str, number: u64, least: u64, most: u64) -> Result<u64, Problem> {
+    if (least..=most).contains(&number) {
+        return Ok(number);
+    }
+    Err(not_in_range(name, least, most))
+}
+
+fn not_in_range(name: &str, least: u64, most: u64) -> Problem {
+    let message = format!("must be a whole number from {least} to {most}");
+    Problem::invalid(name, "out_of_range", message)
 }
 
 /// The request's `If-Match`.
@@ -124,12 +163,8 @@ impl<'a> Params<'a> {
         };
         let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         match text.parse() {
-            Ok(number) if digits && (least..=most).contains(&number) => Ok(Some(number)),
-            _ => Err(Problem::invalid(
-                name,
-                "out_of_range",
-                format!("must be a whole number from {least} to {most}"),
-            )),
+            Ok(number) if digits => in_range(name, number, least, most).map(Some),
+            _ => Err(not_in_range(name, least, most)),
         }
     }
 
@@ -170,22 +205,7 @@ impl<'a> Params<'a> {
     /// 400 if one is malformed.
     pub fn page(&self) -> Result<Page, Problem> {
         let size = self.number("page_size", 1, PAGE_SIZE.1 as u64)?;
-        let after = self.text("page_token").map(|token| {
-            let bytes = base64_simd::URL_SAFE_NO_PAD.decode_to_vec(token).ok();
-            let after = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-            let after = after.filter(|after| !after.contains('\0'));
-            after.ok_or_else(|| {
-                Problem::invalid(
-                    "page_token",
-                    "invalid_value",
-                    "send next_page_token back as it came",
-                )
-            })
-        });
-        Ok(Page {
-            after: after.transpose()?.unwrap_or_default(),
-            size: size.map_or(PAGE_SIZE.0, |size| size as usize),
-        })
+        Page::of(size, self.text("page_token"))
     }
 
     /// `offset`, `at` or `from`: at most one of them, and not beside a cursor.
@@ -243,10 +263,12 @@ impl<'a> Params<'a> {
             bytes_max: bytes_max.map_or(FETCH_BYTES.0, |n| n as usize),
             wait: Duration::from_millis(wait_ms.unwrap_or(0)),
             on_out_of_range: on_out_of_range.unwrap_or_default(),
-            base64: self.is_base64("encoding")?,
-            single_line: false,
-            prefix: JSON_PREFIX,
-            separator: b',',
+            form: Form::Json(JsonForm {
+                base64: self.is_base64("encoding")?,
+                single_line: false,
+                prefix: JSON_PREFIX,
+                separator: b',',
+            }),
         })
     }
 }

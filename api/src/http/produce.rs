@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     auth::permissions::ProduceRecords,
-    gateway::{Encoded, IdempotencyKey},
+    gateway::{Encoded, IdempotencyKey, Written},
     limits::BODY_BYTES_MAX,
     problem::Problem,
     quota::Resource,
@@ -66,7 +66,7 @@ pub async fn produce_records(
 pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
     headers
         .get("idempotency-key")
-        .map(IdempotencyKey::from_header)
+        .map(|key| IdempotencyKey::of("Idempotency-Key", key.as_bytes()))
         .transpose()
 }
 
@@ -80,18 +80,35 @@ pub async fn answer(
     encoded: Encoded,
     acks: headwater_broker::Acks,
 ) -> Result<Response, Problem> {
-    let (records, bytes) = (encoded.slots.len() as u64, encoded.payload_bytes as u64);
-    let written = app.gateway.produce(&call.topic, encoded, acks).await?;
+    let written = append(app, call, encoded, acks, &mut || {}).await?;
     let status = if written.complete() {
         StatusCode::OK
     } else {
         StatusCode::MULTI_STATUS
     };
+    Ok(json(status, written.to_json(&call.asked.request_id)))
+}
+
+/// Appends what was encoded, and counts it. `placed` hears, before the acknowledgement, that what is
+/// appended from now on stands behind it.
+///
+/// # Errors
+/// When no partition took its records.
+pub async fn append(
+    app: &App,
+    call: &InTopic,
+    encoded: Encoded,
+    acks: headwater_broker::Acks,
+    placed: &mut (dyn FnMut() + Send),
+) -> Result<Written, Problem> {
+    let (records, bytes) = (encoded.slots.len() as u64, encoded.payload_bytes as u64);
+    let gateway = &app.gateway;
+    let written = gateway.produce(&call.topic, encoded, acks, placed).await?;
     app.metrics.records_in.inc_by(records);
     app.metrics.bytes_in.inc_by(bytes);
     let layers = call.access.layers();
     layers.charge(Resource::IngressBytesPerSecond, bytes);
-    Ok(json(status, written.to_json(&call.asked.request_id)))
+    Ok(written)
 }
 
 /// A JSON answer.

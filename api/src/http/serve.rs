@@ -96,6 +96,8 @@ impl Server {
             .max_concurrent_streams(256)
             .initial_connection_window_size(8 << 20)
             .initial_stream_window_size(1 << 20)
+            // A batch comes in one piece, which wakes its reader once.
+            .max_frame_size(256 << 10)
             .keep_alive_interval(Duration::from_secs(20))
             .keep_alive_timeout(Duration::from_secs(20));
         let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));

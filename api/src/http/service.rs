@@ -13,7 +13,8 @@ use tower::Service;
 
 use super::{
     body::discard_refused,
-    call::{Asked, May, Peer, RequestId},
+    call::{Asked, InTopic, May, Peer, RequestId},
+    grpc::Grpc,
     observe::Route,
     produce::produce_records,
     router::App,
@@ -31,6 +32,7 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 #[derive(Clone)]
 pub struct Edge {
     app: App,
+    grpc: Grpc,
     plain: axum::Router,
     compressed: axum::Router,
 }
@@ -53,6 +55,7 @@ impl Edge {
                 .compress_when(worth),
         );
         Self {
+            grpc: Grpc::new(app.clone()),
             app,
             plain: router,
             compressed,
@@ -74,18 +77,32 @@ impl Edge {
         let path =
             tracing::enabled!(tracing::Level::DEBUG).then(|| without_secrets(request.uri().path()));
         let compress = request.headers().contains_key(header::ACCEPT_ENCODING);
+        let is_grpc = Grpc::is_asked(&request);
         // A panic is a fault of ours in one request; the locks that requests share are held over
         // plain moves of data only.
-        let answered =
-            AssertUnwindSafe(self.answer(request, id.clone(), peer, connection, compress))
-                .catch_unwind()
-                .await;
+        let answered = async {
+            if !is_grpc {
+                return self
+                    .answer(request, id.clone(), peer, connection, compress)
+                    .await;
+            }
+            let asked = Asked {
+                peer,
+                request_id: id.clone(),
+            };
+            let (answered, route) = self.grpc.answer(request, asked, connection).await;
+            (answered.unwrap_or_else(Problem::into_response), route)
+        };
+        let answered = AssertUnwindSafe(answered).catch_unwind().await;
         let (mut response, route) = answered.unwrap_or_else(|_| {
             let problem = Problem::new(Code::Internal, "the request hit a fault of the service");
             (problem.into_response(), Route::OTHER)
         });
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-            response = render(&problem, &id, response);
+            response = match is_grpc {
+                true => Grpc::refusal(&problem, &id),
+                false => render(&problem, &id, response),
+            };
         }
         if let Ok(value) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(REQUEST_ID, value);
@@ -93,7 +110,10 @@ impl Edge {
         if let Some(traceparent) = traceparent {
             response.headers_mut().insert(TRACEPARENT, traceparent);
         }
-        let status = response.status().as_u16();
+        let status = match is_grpc {
+            true => Grpc::status(&response),
+            false => response.status().as_u16(),
+        };
         let seconds = started.elapsed().as_secs_f64();
         self.app.metrics.request(&method, route, status, seconds);
         if let Some(path) = path {
@@ -119,8 +139,13 @@ impl Edge {
                     peer,
                     request_id: id,
                 };
-                let opened = May::open(app, project, topic, headers, asked, &connection);
-                let produced = match opened.await {
+                let opened = match asked.identify_in_project(app, headers).await {
+                    Ok(caller) => {
+                        May::<_, InTopic>::open(app, project, topic, &caller, asked, &connection)
+                    }
+                    Err(problem) => Err(problem),
+                };
+                let produced = match opened {
                     Ok(call) => produce_records(State(app.clone()), call, request).await,
                     Err(problem) => Err(discard_refused(request, problem).await),
                 };
@@ -216,9 +241,7 @@ fn render(problem: &Problem, id: &str, response: Response) -> Response {
     if let Some(allow) = &problem.allow {
         parts.headers.insert(header::ALLOW, allow.clone());
     }
-    if problem.code.status() >= 500 {
-        tracing::warn!(request_id = id, code = problem.code.as_str(), detail = %problem.detail, "problem");
-    }
+    problem.log(id);
     Response::from_parts(parts, Body::from(problem.to_json(id)))
 }
 

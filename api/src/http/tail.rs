@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     auth::permissions::{TailTopic, TailTopicNdjson},
-    gateway::{Position, ReadLimits, Start, Tail, TailStep},
+    gateway::{Form, JsonForm, Position, ReadLimits, Start, Tail, TailStep},
     limits::{FETCH_RECORDS, TAIL_BYTES_MAX},
     problem::Problem,
 };
@@ -138,15 +138,35 @@ async fn open(
     let cursor = resumed
         .filter(|id| !id.is_empty())
         .or(params.text("cursor"));
+    let mut limits = params.read_limits()?;
+    if let Form::Json(json) = &mut limits.form {
+        *json = JsonForm {
+            single_line: true,
+            prefix: b"",
+            separator,
+            ..*json
+        };
+    }
+    follow(app, call, cursor, position, limits).await
+}
+
+/// A tail that begins at `cursor`, or where `position` says.
+///
+/// # Errors
+/// 400 for a forged cursor, 429 with too many tails.
+pub async fn follow(
+    app: &App,
+    call: InTopic,
+    cursor: Option<&str>,
+    position: Position,
+    limits: ReadLimits,
+) -> Result<Tail, Problem> {
     let places = call.access.layers().take_tail()?;
     let cursor = start(app, &call, cursor, position).await?;
     let limits = ReadLimits {
         records_max: FETCH_RECORDS.1,
         bytes_max: TAIL_BYTES_MAX,
-        single_line: true,
-        prefix: b"",
-        separator,
-        ..params.read_limits()?
+        ..limits
     };
     Ok(Tail::new(
         app.gateway.clone(),

@@ -185,8 +185,20 @@ pub async fn list_partitions(
     request: Request<Body>,
 ) -> Result<Json<PartitionList>, Problem> {
     Params::parse(request.uri(), &[])?;
-    let states = app.gateway.partition_states(&call.topic).await?;
-    let places = &call.topic.placement.partitions;
+    let partitions = partitions_of(&app.gateway, &call.topic).await?;
+    Ok(Json(PartitionList { partitions }))
+}
+
+/// Where every partition of a topic stands.
+///
+/// # Errors
+/// One of them cannot be asked.
+pub async fn partitions_of(
+    gateway: &Gateway,
+    topic: &Topic,
+) -> Result<Vec<PartitionInfo>, Problem> {
+    let states = gateway.partition_states(topic).await?;
+    let places = &topic.placement.partitions;
     let partitions = (0..)
         .zip(states.iter().zip(places))
         .map(|(partition, (state, place))| PartitionInfo {
@@ -199,9 +211,8 @@ pub async fn list_partitions(
             high_watermark: state.high_watermark,
             hot_bytes: state.hot_bytes,
             cold_bytes: state.cold_bytes,
-        })
-        .collect();
-    Ok(Json(PartitionList { partitions }))
+        });
+    Ok(partitions.collect())
 }
 
 async fn with_etag(status: StatusCode, gateway: &Gateway, topic: &Topic) -> Response {

@@ -44,11 +44,20 @@ pub async fn trim_partition(
     request: Request<Body>,
 ) -> Result<Json<Trimmed>, Problem> {
     Params::parse(request.uri(), &[])?;
+    let wanted = json_body(&app, request).await?;
+    call.check(&app)?;
+    trim(&app, &call, wanted).await.map(Json)
+}
+
+/// Checks what is to be forgotten, and forgets it.
+///
+/// # Errors
+/// 400 for what the topic does not have.
+pub async fn trim(app: &App, call: &InTopic, wanted: TrimRequest) -> Result<Trimmed, Problem> {
     let TrimRequest {
         partition,
         before_offset,
-    } = json_body(&app, request).await?;
-    call.check(&app)?;
+    } = wanted;
     let partitions = call.topic.partitions();
     if partition >= partitions {
         return Err(partition_out_of_range("/partition", partitions));
@@ -61,10 +70,10 @@ pub async fn trim_partition(
         .gateway
         .trim(&call.topic, partition, before_offset)
         .await?;
-    Ok(Json(Trimmed {
+    Ok(Trimmed {
         partition,
         log_start,
-    }))
+    })
 }
 
 /// Find offsets by time.

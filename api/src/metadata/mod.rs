@@ -10,5 +10,5 @@ pub mod store;
 pub use catalog::{Catalog, IssuerRule, Key, Organization, Project, Topic};
 pub use provision::ProvisionError;
 pub use registry::ClusterRegistry;
-pub use settings::{TopicConfig, TopicSettings, not_null};
+pub use settings::{CleanupPolicy, Compression, TopicConfig, TopicSettings, not_null};
 pub use store::{Change, KeyRow, Kind, PartitionRow, Store, StoreError, TopicRow, UserRow};

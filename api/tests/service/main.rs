@@ -22,6 +22,7 @@ mod compaction;
 mod contract;
 mod durability;
 mod flights;
+mod grpc;
 mod harness;
 mod idempotency;
 mod json;

@@ -413,7 +413,21 @@ impl Broker for Node {
         batches: Vec<PartitionBatch>,
         acks: Acks,
     ) -> Answer<'_, Vec<Result<Produced, ProduceError>>> {
-        Box::pin(self.produce_batches(topic, batches, acks))
+        Box::pin(async move {
+            let mut nobody_waits = || {};
+            let produced = self.produce_batches(topic, batches, acks, &mut nobody_waits);
+            produced.await
+        })
+    }
+
+    fn produce_placed<'a>(
+        &'a self,
+        topic: TopicId,
+        batches: Vec<PartitionBatch>,
+        acks: Acks,
+        placed: &'a mut (dyn FnMut() + Send),
+    ) -> Answer<'a, Vec<Result<Produced, ProduceError>>> {
+        Box::pin(self.produce_batches(topic, batches, acks, placed))
     }
 
     fn fetch(&self, fetch: Fetch) -> Answer<'_, Vec<Result<Fetched, FetchError>>> {

@@ -26,6 +26,7 @@ impl Node {
         topic: TopicId,
         batches: Vec<PartitionBatch>,
         acks: Acks,
+        placed: &mut (dyn FnMut() + Send),
     ) -> Vec<Result<Produced, ProduceError>> {
         let Some(placement) = self.placement.topic(topic) else {
             return vec![Err(ProduceError::UnknownPartition); batches.len()];
@@ -37,7 +38,8 @@ impl Node {
             .first()
             .map_or(Producer::NONE, |first| first.batch.producer());
         if producer.id >= 0 {
-            return self.produce_once(&placement, producer, batches, acks).await;
+            let produced = self.produce_once(&placement, producer, batches, acks, placed);
+            return produced.await;
         }
         let mut pending = Vec::with_capacity(batches.len());
         for PartitionBatch { partition, batch } in batches {
@@ -48,6 +50,9 @@ impl Node {
                 self.appended(&partition);
                 Ok((partition, pending))
             }));
+        }
+        if pending.iter().all(Result::is_ok) {
+            placed();
         }
         let mut produced = Vec::with_capacity(pending.len());
         for pending in pending {
@@ -74,6 +79,7 @@ impl Node {
         producer: Producer,
         batches: Vec<PartitionBatch>,
         acks: Acks,
+        placed: &mut (dyn FnMut() + Send),
     ) -> Vec<Result<Produced, ProduceError>> {
         let refused = |error: ProduceError| vec![Err(error); batches.len()];
         match self.reused(placement, producer, &batches).await {
@@ -94,6 +100,9 @@ impl Node {
                 self.appended(&partition);
                 Ok((partition, pending))
             }));
+        }
+        if pending.iter().all(Result::is_ok) {
+            placed();
         }
         let mut produced = Vec::with_capacity(pending.len());
         for outcome in pending {
