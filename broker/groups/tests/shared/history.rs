@@ -366,7 +366,7 @@ impl History {
 
     fn check(&mut self) {
         for number in 0..PARTITIONS {
-            let (floor, _) = self.position(number);
+            let (floor, next_wanted) = self.position(number);
             assert!(floor >= self.floors[number as usize], "the floor goes back");
             self.floors[number as usize] = floor;
             let of_partition = self.model.records.range((number, 0)..(number + 1, 0));
