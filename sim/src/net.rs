@@ -148,6 +148,10 @@ impl World {
             Message::Fetch(..) | Message::Progress(..) | Message::Ping
         );
         let known = process.inward.get(&from).copied().unwrap_or(0);
+        if from_follower && session < known {
+            // Of each follower a leader serves one session: what an older one still says is not heard.
+            return;
+        }
         if from_follower && session > known {
             process.inward.insert(from, session);
             let parts = process.parts.iter_mut();

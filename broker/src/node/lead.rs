@@ -98,6 +98,10 @@ async fn listen(
     ready: Arc<Ready>,
 ) {
     while let Some(message) = incoming.recv().await {
+        if outbox.is_closed() {
+            // The next session is served: it would stand with what this one is answered.
+            return;
+        }
         node.heard(follower);
         for (id, fetch) in message.fetches {
             let verdict = match node.topics.existing(id) {

@@ -143,10 +143,6 @@ async fn settings_are_checked_as_over_rest() {
         compression: Some(99),
         ..pb::TopicConfig::default()
     };
-    let compacted = pb::TopicConfig {
-        cleanup_policy: Some(pb::CleanupPolicy::Compact.into()),
-        ..pb::TopicConfig::default()
-    };
     for (request, code, reason) in [
         (
             ensure("__internal", 1),
@@ -162,7 +158,6 @@ async fn settings_are_checked_as_over_rest() {
         ),
         (config(small), Code::InvalidArgument, "invalid_request"),
         (config(unknown), Code::InvalidArgument, "invalid_request"),
-        (config(compacted), Code::Unimplemented, "not_implemented"),
     ] {
         refused(
             &topics.ensure_topic(request).await.unwrap_err(),
