@@ -171,8 +171,8 @@ async fn topics_and_partitions_are_counted(engine: Engine) {
 async fn storage_is_counted(engine: Engine) {
     let tenant = Tenant::new(engine).await;
     let path = tenant.key.topic("stored", 1).await;
-    limit(&tenant, json!({"storage_bytes": 1_000_000})).await;
-    let body = json!({"records": [{"value": "x".repeat(200_000)}]}).to_string();
+    limit(&tenant, json!({"storage_bytes": 100_000})).await;
+    let body = json!({"records": [{"value": "x".repeat(20_000)}]}).to_string();
     let records = format!("{path}/records");
     let refused =
         until_refused(async || tenant.key.send("POST", &records, body.clone()).await).await;
