@@ -207,9 +207,9 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
     let (stop_metering, stopped) = oneshot::channel();
     let metering = tokio::spawn(gateway.clone().write_usage(stopped));
     let app = App {
+        metrics: Metrics::new(gateway.clone(), node.clone()),
         gateway,
         node: node.clone(),
-        metrics: Metrics::new(),
     };
     announce(address, credentials.as_ref());
     tracing::info!(address = %address, data_dir = %settings.data_dir.display(), "listening");
