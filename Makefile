@@ -26,7 +26,7 @@ run: ## Build it and start a whole service on 127.0.0.1:8080, data in ./headwate
 	exec target/release/headwater dev $(ARGS)
 
 .PHONY: test
-test: setup check deny testdata object-stores test-rust test-properties ## All checks and tests, as CI runs them
+test: setup check deny testdata object-stores test-rust test-properties test-docker ## All checks and tests, as CI runs them
 	$(call step,everything passed)
 
 .PHONY: setup
@@ -68,6 +68,12 @@ test-properties: ## schemathesis: generated requests against the OpenAPI documen
 	$(call step,schemathesis: requests made from the OpenAPI document)
 	$(CARGO) build --locked --bin headwater
 	@api/tests/schemathesis.sh
+
+.PHONY: test-docker
+test-docker: ## The image, the compose files and their services (run without Docker), alerts and dashboards
+	$(call step,docker: lints; the services of the compose files)
+	$(CARGO) build --locked --bin headwater
+	@.ci/docker target/debug/headwater
 
 .PHONY: cluster
 cluster: setup ## Three brokers, two gateways and a Postgres on this machine; kills a leader, loses nothing

@@ -45,8 +45,11 @@ class Project:
         request = urllib.request.Request(self.base + path, method=method, headers=dict(headers))
         request.add_header("Authorization", f"Bearer {self.key}")
         data = json.dumps(body).encode() if body is not None else None
-        with urllib.request.urlopen(request, data, timeout=30) as answer:
-            return json.load(answer)
+        try:
+            with urllib.request.urlopen(request, data, timeout=30) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as refused:
+            raise OSError(f"{method} {path}: {refused.read().decode()}") from None
 
     def write(self, numbers):
         """Each number once, whatever happens meanwhile: the key makes a repeat the same request."""
@@ -58,7 +61,7 @@ class Project:
     def answered(self, *call):
         try:
             return self.call(*call)
-        except (urllib.error.HTTPError, OSError):
+        except OSError:
             return None
 
     def numbers(self):
@@ -79,10 +82,12 @@ def check_node(binary, *programs):
     with Compose(HERE / "compose.yaml", binary, programs) as compose:
         compose.up()
         project = Project(compose, compose.address("headwater"))
-        config = {"segment_bytes": 65536, "local_retention_bytes": 0}
+        config = {"segment_bytes": 65536, "local_retention_bytes": 1}
         project.call("PUT", "/topics/orders", {"partitions": 1, "config": config})
-        values = [{"value": {"n": number, "is": "x" * 400}} for number in range(1000)]
-        project.call("POST", "/topics/orders/records", {"records": values})
+        for first in range(0, 1000, 100):
+            numbers = range(first, first + 100)
+            values = [{"value": {"n": number, "is": "x" * 400}} for number in numbers]
+            project.call("POST", "/topics/orders/records", {"records": values})
         if not compose.services["minio"].missing():
             eventually("offload", lambda: project.call("GET", "/topics/orders")["cold_bytes"] > 300_000)
         assert project.numbers() == list(range(1000))
@@ -108,6 +113,7 @@ def check_cluster(binary, *programs):
         check_grpc(compose, project)
         for name in (f"broker-{leader}", "gateway-1"):
             compose.services[name].start()
+            eventually(f"{name} is ready", compose.services[name].is_healthy)
         eventually("copies in sync", lambda: all(len(p["in_sync"]) == 3 for p in project.partitions()))
         check_metrics(compose)
 

@@ -11,6 +11,7 @@ others are replaced by the same programs of this machine (PROGRAMS); services wi
         services.address("balancer")
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -48,6 +49,7 @@ PROGRAMS = {
     "haproxy": {
         "needs": ["haproxy"],
         "entrypoint": ["haproxy", "-W", "-db", "-f", "/usr/local/etc/haproxy/haproxy.cfg"],
+        "healthy": ["curl", "-sf", "http://127.0.0.1:8080/readyz"],
     },
     "prom/prometheus": {"needs": ["prometheus"], "entrypoint": ["prometheus"]},
 }
@@ -127,6 +129,9 @@ class Service:
         yield f"cp {self.compose.directory}/hosts {top}/etc/hosts && : > {top}/etc/resolv.conf"
         for program in self.compose.programs:
             yield f"cp --reflink=auto {program} {top}/usr/local/bin/{program.name}"
+        if home := self.image.get("home"):
+            uid, gid = self.image["user"].split(":")
+            yield f"install -d -m 700 -o {uid} -g {gid} {top}{home}"
         for volume in self.text.get("volumes", []):
             source, target, *mode = volume.split(":")
             source = HERE / source if source.startswith(".") else self.compose.volume(source, self)
@@ -232,7 +237,8 @@ class Compose:
                     del waiting[service.name]
             self.check(deadline, f"{', '.join(waiting)} cannot start")
         while not all(self.is_well(service) for service in self.running()):
-            self.check(deadline, "not all are healthy")
+            ill = [each.name for each in self.running() if not self.is_well(each)]
+            self.check(deadline, f"{', '.join(ill)} not healthy")
 
     def connect(self, service, bridge):
         name = service.namespace
@@ -253,10 +259,7 @@ class Compose:
         if service.process is None:
             return False
         if condition == "service_completed_successfully":
-            ended = service.process.poll()
-            if ended not in (None, 0):
-                raise SystemExit(f"{service.name} failed:\n{service.log().read_text()}")
-            return ended == 0
+            return service.process.poll() == 0
         return service.process.poll() is None and service.is_healthy()
 
     def running(self):
@@ -267,6 +270,9 @@ class Compose:
         return ended == 0 if ended is not None else service.is_healthy()
 
     def check(self, deadline, what):
+        for service in self.running():
+            if service.process.poll():
+                raise SystemExit(f"{service.name} failed:\n{service.log().read_text()[-800:]}")
         if time.monotonic() > deadline:
             logs = [f"--- {each.name}\n{each.log().read_text()[-800:]}" for each in self.running()]
             raise SystemExit("\n".join([f"{what} after {READY_SECONDS} s", *logs]))
@@ -280,7 +286,8 @@ class Compose:
             # Children too, of those that have some.
             pids = subprocess.run(["ip", "netns", "pids", service.namespace], capture_output=True, text=True)
             for pid in pids.stdout.split():
-                os.kill(int(pid), signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
             if service.process:
                 service.process.wait()
             subprocess.run(["ip", "netns", "del", service.namespace], stderr=subprocess.DEVNULL)
