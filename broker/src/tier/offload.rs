@@ -163,7 +163,7 @@ async fn open(offload: &Offload<'_>) -> Result<Option<SealedSegment>, String> {
     }
 }
 
-fn text(error: impl std::fmt::Display) -> String {
+pub(super) fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
