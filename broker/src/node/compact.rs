@@ -190,7 +190,11 @@ async fn look_for_pass(
 }
 
 /// Intents from before this term are given up; false if the term is over.
-async fn give_up_intents(tier: &Tier, partition: &Partition, term: Term) -> Result<bool, String> {
+pub(super) async fn give_up_intents(
+    tier: &Tier,
+    partition: &Partition,
+    term: Term,
+) -> Result<bool, String> {
     let is_done = |cold: Cold| cold.first_step() != Step::Abandon;
     if partition.known_cold().is_some_and(is_done) {
         return Ok(true);

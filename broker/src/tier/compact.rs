@@ -138,7 +138,7 @@ impl Tier {
             .compact(key, descriptor, sources, compaction, bandwidth)
             .await;
         let segment = written.map_err(text)?;
-        let verified = self.store.verify(&segment).await;
+        let verified = self.store.verify_written(&segment).await;
         verified.map_err(text)?;
         Ok(segment)
     }
