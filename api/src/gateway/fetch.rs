@@ -187,11 +187,8 @@ impl Gateway {
                 continue;
             }
             let (parts, damaged) = readable(fetched, offsets);
-            let before = offsets.to_vec();
-            let full =
+            let Converted { is_full, has_moved } =
                 convert(&mut page, offsets, &parts, limits).map_err(|problem| (problem, None))?;
-            // Compaction may have left no record of what was read.
-            let moved = offsets != before;
             // The good partitions are read to their ends first, then the damage is told.
             if page.record_count == 0
                 && let Some(damaged) = damaged
@@ -200,7 +197,7 @@ impl Gateway {
             }
             let mut ends = parts.iter().zip(offsets.iter());
             let more = ends.any(|(part, (_, offset))| *offset < part.high_watermark);
-            if full || !more || damaged.is_some() || !moved {
+            if is_full || !more || damaged.is_some() || !has_moved {
                 page.finish(offsets, &parts, limits);
                 return Ok(page);
             }
@@ -295,15 +292,21 @@ fn readable(
     (parts.collect(), damaged)
 }
 
-/// Writes the records of all parts, first a fair share of each, then what room is left. Answers
-/// whether the page is full.
+/// What became of a page, and of the offsets.
+struct Converted {
+    is_full: bool,
+    /// An offset goes on, if only over what compaction left no record of.
+    has_moved: bool,
+}
+
+/// Writes the records of all parts, first a fair share of each, then what room is left.
 fn convert(
     page: &mut FetchPage,
     offsets: &mut [(u32, u64)],
     parts: &[Fetched],
     limits: &ReadLimits,
-) -> Result<bool, Problem> {
-    let mut full = false;
+) -> Result<Converted, Problem> {
+    let (mut is_full, mut has_moved) = (false, false);
     let bytes: usize = parts
         .iter()
         .flat_map(|part| &part.batches)
@@ -328,16 +331,18 @@ fn convert(
                 .records_max
                 .saturating_sub(page.record_count)
                 .min(share);
-            if room > 0 && !write_batches(page, part, *partition, offset, room, limits)? {
-                full = true;
+            let before = *offset;
+            is_full = room > 0 && !write_batches(page, part, *partition, offset, room, limits)?;
+            has_moved |= *offset != before;
+            if is_full {
                 break;
             }
         }
     }
     // A last look for the sixteenth of a page that is left would read more than it gives.
-    Ok(full
-        || page.record_count >= limits.records_max
-        || page.records.len() >= limits.bytes_max / 16 * 15)
+    is_full |=
+        page.record_count >= limits.records_max || page.records.len() >= limits.bytes_max / 16 * 15;
+    Ok(Converted { is_full, has_moved })
 }
 
 /// Writes at most `room` records from `offset` on and moves it; `false` once the page is full.
