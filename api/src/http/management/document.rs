@@ -10,7 +10,10 @@ use utoipa::{
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{management, well_known};
-use crate::http::{openapi::ProblemSchema, router::App};
+use crate::http::{
+    openapi::{ProblemSchema, describe_problems},
+    router::App,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -54,6 +57,7 @@ pub fn management_document() -> utoipa::openapi::OpenApi {
     document.merge(at_root);
     document.servers = Some(vec![server("{scheme}://{host}/v1")]);
     document.info.version = env!("CARGO_PKG_VERSION").to_owned();
+    describe_problems(&mut document);
     if let Some(components) = &mut document.components {
         let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
         components.add_security_scheme("bearer", bearer);

@@ -25,7 +25,12 @@ use crate::{
 
 /// An API key, without its secret.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Key)]
+#[schema(as = Key, example = json!({
+    "name": "loader", "key_id": "f8bdb8185897f732", "scopes": [{"operations": ["produce", "fetch"],
+    "topic": "orders-*"}], "quotas": {"requests_per_second": null, "ingress_bytes_per_second": null,
+    "egress_bytes_per_second": null}, "created_by": "ada@example.com",
+    "created_at": "2026-01-31T12:00:00.000Z", "expires_at": null, "last_used_at": null
+}))]
 pub struct KeyInfo {
     /// Unique in the project.
     name: String,
@@ -47,6 +52,13 @@ pub struct KeyInfo {
 
 /// An API key with its text.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "name": "loader", "key_id": "f8bdb8185897f732", "scopes": [{"operations": ["produce", "fetch"],
+    "topic": "orders-*"}], "quotas": {"requests_per_second": null, "ingress_bytes_per_second": null,
+    "egress_bytes_per_second": null}, "created_by": "ada@example.com",
+    "created_at": "2026-01-31T12:00:00.000Z", "expires_at": null, "last_used_at": null,
+    "secret": "hw_f8bdb8185897f732_6e1f96a7de05f8d2"
+}))]
 pub struct KeyWithSecret {
     /// The key.
     #[serde(flatten)]
@@ -57,6 +69,13 @@ pub struct KeyWithSecret {
 
 /// A project's keys.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "keys": [{"name": "loader", "key_id": "f8bdb8185897f732", "scopes": [{"operations": ["produce",
+    "fetch"], "topic": "orders-*"}], "quotas": {"requests_per_second": null,
+    "ingress_bytes_per_second": null, "egress_bytes_per_second": null},
+    "created_by": "ada@example.com", "created_at": "2026-01-31T12:00:00.000Z", "expires_at": null,
+    "last_used_at": null}], "next_page_token": null
+}))]
 pub struct KeyList {
     /// By name.
     keys: Vec<KeyInfo>,
