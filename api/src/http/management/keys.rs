@@ -50,7 +50,7 @@ pub struct KeyInfo {
     last_used_at: Option<String>,
 }
 
-/// An API key with its text.
+/// An API key, with its text where that is new.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
     "name": "loader", "key_id": "f8bdb8185897f732", "scopes": [{"operations": ["produce", "fetch"],
@@ -158,7 +158,7 @@ pub async fn get_key(
     ),
     request_body(content = KeySpec, description = "What it shall be"),
     responses(
-        (status = 200, description = "Changed", body = KeyInfo),
+        (status = 200, description = "Changed; its secret stays and is not told", body = KeyWithSecret),
         (status = 201, description = "Created", body = KeyWithSecret),
         ChangeProblems,
     ),

@@ -31,6 +31,9 @@ export default function complete(operation, _options, { path }) {
 
   const statuses = Object.keys(responses);
   if (!statuses.some((status) => /^[23]/.test(status))) report('Nothing can go well', 'responses');
+  const successes = statuses.filter((status) => status.startsWith('2'));
+  const shapes = new Set(successes.map((status) => JSON.stringify(schemasOf(responses[status]))));
+  if (shapes.size > 1) report('Successes of different types: clients know one', 'responses');
   for (const status of statuses) {
     const contents = responses[status].content ?? {};
     const bodiless = WITHOUT_PROBLEM.includes(status);
@@ -50,6 +53,10 @@ function shown(it) {
   const { schema } = it;
   if (schema === undefined) return false;
   return shown(schema) || (schema.oneOf ?? []).some(shown);
+}
+
+function schemasOf({ content = {} }) {
+  return Object.entries(content).map(([type, { schema }]) => [type, schema]);
 }
 
 /** Whether it takes no credential at all. The document's own security is to send one. */
