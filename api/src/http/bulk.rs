@@ -59,7 +59,8 @@ const HELD_STEP_BYTES: usize = 64 << 10;
     params(("topic" = String, Path, description = "Topic name", example = "orders"), IdempotencyHeader),
     request_body(content = Option<String>, content_type = "application/x-ndjson", description = "One record a line",
         example = "{\"key\":\"c1\",\"value\":{\"id\":17}}\n{\"key\":\"c2\",\"value\":{\"id\":18}}\n"),
-    responses((status = 200, description = "Results, line by line", body = String, content_type = "application/x-ndjson"), ProduceProblems),
+    responses((status = 200, description = "Results, line by line", body = String, content_type = "application/x-ndjson",
+        example = "{\"from\":1,\"n\":2,\"partitions\":[{\"partition\":2,\"base_offset\":900,\"n\":2}]}\n{\"done\":true,\"accepted\":2,\"rejected\":0}\n"), ProduceProblems),
 )]
 pub async fn produce_bulk(
     State(app): State<App>,

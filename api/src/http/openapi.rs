@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     metadata::TopicSettings,
-    problem::{FieldError, Outcome},
+    problem::{Code, FieldError, Outcome, Problem},
 };
 
 /// An error: RFC 9457.
@@ -239,6 +239,11 @@ pub struct GapSchema {
 
 /// Records of one partition.
 #[derive(ToSchema)]
+#[schema(example = json!({
+    "records": [{"key": "c1", "value": {"id": 17}, "headers": {}, "timestamp": 1767225600000i64,
+    "partition": 0, "offset": 42}], "next_offset": 43, "log_start": 0, "high_watermark": 43,
+    "gaps": []
+}))]
 #[allow(dead_code)]
 pub struct PartitionRecords {
     /// In offset order.
@@ -269,6 +274,12 @@ pub struct PartitionPosition {
 
 /// Records of all partitions.
 #[derive(ToSchema)]
+#[schema(example = json!({
+    "records": [{"key": "c1", "value": {"id": 17}, "headers": {}, "timestamp": 1767225600000i64,
+    "partition": 0, "offset": 42}], "cursor": "AQGiAcAi7nA9noHR7KmYkkIBAASLdASEi7dJr8kF3iHgKfHk",
+    "partitions": [{"partition": 0, "next_offset": 43, "log_start": 0, "high_watermark": 43}],
+    "gaps": []
+}))]
 #[allow(dead_code)]
 pub struct TopicRecords {
     /// In offset order within each partition.
@@ -283,6 +294,19 @@ pub struct TopicRecords {
 
 /// A topic.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "name": "orders", "topic_id": "01a201c022ee703d9e81d1eca9989242", "partitions": 3,
+    "replication_factor": 1, "config": {"retention_ms": 604800000, "retention_bytes": null,
+    "local_retention_ms": null, "local_retention_bytes": null, "cleanup_policy": "delete",
+    "delete_retention_ms": 86400000, "segment_bytes": 268435456, "min_insync_replicas": 1,
+    "compression": "none", "max_record_bytes": 1048576}, "config_sources": {"retention_ms": "topic",
+    "retention_bytes": "default", "local_retention_ms": "default",
+    "local_retention_bytes": "default", "cleanup_policy": "default",
+    "delete_retention_ms": "default", "segment_bytes": "default", "min_insync_replicas": "default",
+    "compression": "default", "max_record_bytes": "default"},
+    "description": "Orders as they are placed", "created_at": "2026-01-31T12:00:00.000Z",
+    "hot_bytes": 1048576, "cold_bytes": 0
+}))]
 pub struct TopicInfo {
     /// Its name.
     #[schema(example = "orders")]
@@ -311,6 +335,19 @@ pub struct TopicInfo {
 
 /// A page of topics.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "topics": [{"name": "orders", "topic_id": "01a201c022ee703d9e81d1eca9989242", "partitions": 3,
+    "replication_factor": 1, "config": {"retention_ms": 604800000, "retention_bytes": null,
+    "local_retention_ms": null, "local_retention_bytes": null, "cleanup_policy": "delete",
+    "delete_retention_ms": 86400000, "segment_bytes": 268435456, "min_insync_replicas": 1,
+    "compression": "none", "max_record_bytes": 1048576}, "config_sources": {"retention_ms": "topic",
+    "retention_bytes": "default", "local_retention_ms": "default",
+    "local_retention_bytes": "default", "cleanup_policy": "default",
+    "delete_retention_ms": "default", "segment_bytes": "default", "min_insync_replicas": "default",
+    "compression": "default", "max_record_bytes": "default"},
+    "description": "Orders as they are placed", "created_at": "2026-01-31T12:00:00.000Z",
+    "hot_bytes": 1048576, "cold_bytes": 0}], "next_page_token": null
+}))]
 pub struct TopicList {
     /// By name.
     pub topics: Vec<TopicInfo>,
@@ -343,6 +380,10 @@ pub struct PartitionInfo {
 
 /// A topic's partitions.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "partitions": [{"partition": 0, "leader": 1, "epoch": 4, "replicas": [1, 2], "in_sync": [1, 2],
+    "log_start": 0, "high_watermark": 43, "hot_bytes": 1048576, "cold_bytes": 0}]
+}))]
 pub struct PartitionList {
     /// By number.
     pub partitions: Vec<PartitionInfo>,
@@ -359,6 +400,7 @@ pub struct PartitionOffset {
 
 /// An offset for each partition.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({"offsets": [{"partition": 0, "offset": 43}]}))]
 pub struct OffsetList {
     /// By partition.
     pub offsets: Vec<PartitionOffset>,
@@ -366,6 +408,7 @@ pub struct OffsetList {
 
 /// A trimmed partition.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({"partition": 0, "log_start": 1}))]
 pub struct Trimmed {
     /// The partition.
     pub partition: u32,
@@ -375,7 +418,7 @@ pub struct Trimmed {
 
 /// The bytes of a value.
 #[derive(ToSchema)]
-#[schema(value_type = String, format = Binary)]
+#[schema(value_type = String, format = Binary, example = json!("Water is wet."))]
 #[allow(dead_code)]
 pub struct RawBytes(Vec<u8>);
 
@@ -525,36 +568,84 @@ problems! {
     ChangeProblems: 400 401 403 404 408 409 412 413 415 422 429 500 503 504;
     /// What can go wrong when trimming.
     TrimProblems: 400 401 403 404 408 413 415 416 429 500 503;
+    /// What can go wrong where nobody asks who calls.
+    PublicProblems: 400 429 500 503;
 }
 
 fn problem(status: u16) -> RefOr<Response> {
-    let description = match status {
-        400 => "Malformed, of a wrong type, out of range, unknown or repeated",
-        401 => "No credential, or not a good one",
-        403 => "Not allowed, or beyond a quota",
-        404 => "Not there, or not for this caller to know",
-        408 => "The body came too slowly",
-        409 => "It exists and is different",
-        412 => "Changed meanwhile",
-        413 => "Too many bytes or records",
-        415 => "A content type or encoding that is not taken",
-        416 => "The offset is not there",
-        422 => "Well-formed, but against a rule of the resource",
-        429 => "Over a limit of the caller",
-        501 => "Not built yet",
-        503 => "The service cannot do it now",
-        504 => "The outcome is unknown",
-        507 => "The disk is full",
-        _ => "A fault of the service",
+    Ref::from_response_name(problem_name(status)).into()
+}
+
+fn problem_name(status: u16) -> String {
+    format!("Problem{status}")
+}
+
+/// Describes the problems that a document's operations refer to, each once.
+pub fn describe_problems(document: &mut utoipa::openapi::OpenApi) {
+    let written = serde_json::to_string(document).expect("a document serializes");
+    let components = document.components.get_or_insert_default();
+    for status in 400..600 {
+        let name = problem_name(status);
+        if written.contains(&format!("/responses/{name}\"")) {
+            components.responses.insert(name, describe(status).into());
+        }
+    }
+}
+
+fn describe(status: u16) -> Response {
+    let (description, code) = match status {
+        400 => (
+            "Malformed, of a wrong type, out of range, unknown or repeated",
+            Code::InvalidRequest,
+        ),
+        401 => ("No credential, or not a good one", Code::Unauthenticated),
+        403 => ("Not allowed, or beyond a quota", Code::Forbidden),
+        404 => ("Not there, or not for this caller to know", Code::NotFound),
+        408 => ("The body came too slowly", Code::RequestTimeout),
+        409 => ("It exists and is different", Code::AlreadyExists),
+        412 => ("Changed meanwhile", Code::PreconditionFailed),
+        413 => ("Too many bytes or records", Code::PayloadTooLarge),
+        415 => (
+            "A content type or encoding that is not taken",
+            Code::UnsupportedMediaType,
+        ),
+        416 => ("The offset is not there", Code::OffsetOutOfRange),
+        422 => (
+            "Well-formed, but against a rule of the resource",
+            Code::InvalidSetting,
+        ),
+        429 => ("Over a limit of the caller", Code::RateExceeded),
+        501 => ("Not built yet", Code::NotImplemented),
+        503 => ("The service cannot do it now", Code::Unavailable),
+        504 => ("The outcome is unknown", Code::OutcomeUnknown),
+        507 => ("The disk is full", Code::StorageFull),
+        _ => ("A fault of the service", Code::Internal),
     };
     let content = ContentBuilder::new()
         .schema(Some(Ref::from_schema_name("Problem")))
+        .example(Some(example(code)))
         .build();
     ResponseBuilder::new()
         .description(description)
         .content("application/problem+json", content)
         .build()
-        .into()
+}
+
+/// A problem with this code, as a client sees it.
+fn example(code: Code) -> serde_json::Value {
+    let mut problem = match code {
+        Code::InvalidRequest => {
+            Problem::invalid("max_records", "out_of_range", "must be at least 1")
+        }
+        Code::OffsetOutOfRange => Problem::new(code, "readable offsets are 17 to 42")
+            .offset("log_start", 17)
+            .offset("high_watermark", 42),
+        _ => Problem::new(code, code.help()),
+    };
+    if code == Code::RateExceeded {
+        problem.retry_after_ms = Some(800);
+    }
+    serde_json::from_slice(&problem.to_json("5f0c4c1de6f3a1b2")).expect("it was just written")
 }
 
 #[derive(OpenApi)]
@@ -602,6 +693,7 @@ pub fn streaming_document() -> utoipa::openapi::OpenApi {
         .build();
     document.servers = Some(vec![server]);
     document.info.version = env!("CARGO_PKG_VERSION").to_owned();
+    describe_problems(&mut document);
     if let Some(components) = &mut document.components {
         components.add_security_scheme(
             "api_key",

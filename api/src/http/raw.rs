@@ -32,7 +32,8 @@ use crate::{
         IdempotencyHeader,
     ),
     request_body(content(
-        (RawBytes = "text/plain"), (RawBytes = "application/octet-stream"), (serde_json::Value = "application/json")
+        (RawBytes = "text/plain"), (RawBytes = "application/octet-stream"),
+        (serde_json::Value = "application/json", example = json!({"id": 17}))
     ), description = "The value"),
     responses(
         (status = 200, description = "The record is acknowledged", body = ProduceResponse),

@@ -36,7 +36,9 @@ use crate::{
         ("Last-Event-ID" = Option<String>, Header, description = "The cursor to resume from"),
         TailParams,
     ),
-    responses((status = 200, description = "Events until the client goes away", body = String, content_type = "text/event-stream"), ReadProblems),
+    responses((status = 200, description = "Events until the client goes away", body = String,
+        content_type = "text/event-stream",
+        example = "event: records\nid: AQGiAcAi7nA9\ndata: {\"records\":[{\"key\":\"c1\",\"value\":{\"id\":17},\"headers\":{},\"timestamp\":1767225600000,\"partition\":0,\"offset\":42}],\"cursor\":\"AQGiAcAi7nA9\"}\n\n"), ReadProblems),
 )]
 pub async fn tail_topic(
     State(app): State<App>,
@@ -82,7 +84,9 @@ pub async fn tail_topic(
         ("topic" = String, Path, description = "Topic name", example = "orders"),
         TailParams,
     ),
-    responses((status = 200, description = "Lines until the client goes away", body = String, content_type = "application/x-ndjson"), ReadProblems),
+    responses((status = 200, description = "Lines until the client goes away", body = String,
+        content_type = "application/x-ndjson",
+        example = "{\"key\":\"c1\",\"value\":{\"id\":17},\"headers\":{},\"timestamp\":1767225600000,\"partition\":0,\"offset\":42}\n{\"cursor\":\"AQGiAcAi7nA9\"}\n"), ReadProblems),
 )]
 pub async fn tail_topic_ndjson(
     State(app): State<App>,

@@ -42,6 +42,11 @@ pub struct AuditEvent {
 
 /// An organization's audit log.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "events": [{"time": "2026-01-31T12:00:00.000Z", "actor": "ada@example.com",
+    "action": "ensureTopic", "target": "projects/acme-orders/topics/orders", "outcome": "allowed",
+    "source_ip": "192.0.2.7", "request_id": "d7bbe64b5e9e29b0"}], "next_page_token": null
+}))]
 pub struct AuditEventList {
     /// Newest first.
     events: Vec<AuditEvent>,

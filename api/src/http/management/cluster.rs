@@ -27,14 +27,18 @@ use crate::{
 
 /// The cluster.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Cluster)]
+#[schema(as = Cluster, example = json!({
+    "cluster_id": "0193f0a2c1d87c3e8a5b6f7d1e2c3b4a", "controller": 1, "brokers": [{"id": 1,
+    "state": "live", "rack": "a", "leaders": 3, "replicas": 3, "hot_bytes": 1048576,
+    "last_seen": "2026-01-31T12:00:00.000Z"}], "under_replicated": 0, "offline": 0, "moves": []
+}))]
 pub struct ClusterInfo {
     /// Its name, made with its metadata.
     #[schema(example = "0193f0a2c1d87c3e8a5b6f7d1e2c3b4a")]
     cluster_id: String,
     /// The broker that elects leaders; null while none does.
     #[schema(example = 1)]
-    controller: Option<BrokerId>,
+    controller: Option<u32>,
     /// All brokers, by number.
     brokers: Vec<BrokerInfo>,
     /// Partitions of which a copy is not in sync.
@@ -47,6 +51,10 @@ pub struct ClusterInfo {
 
 /// All brokers.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "brokers": [{"id": 1, "state": "live", "rack": "a", "leaders": 3, "replicas": 3,
+    "hot_bytes": 1048576, "last_seen": "2026-01-31T12:00:00.000Z"}]
+}))]
 pub struct BrokerList {
     /// By number.
     brokers: Vec<BrokerInfo>,
@@ -54,7 +62,10 @@ pub struct BrokerList {
 
 /// A broker.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Broker)]
+#[schema(as = Broker, example = json!({
+    "id": 1, "state": "live", "rack": "a", "leaders": 3, "replicas": 3, "hot_bytes": 1048576,
+    "last_seen": "2026-01-31T12:00:00.000Z"
+}))]
 pub struct BrokerInfo {
     /// Its number.
     #[schema(example = 1)]
@@ -78,6 +89,10 @@ pub struct BrokerInfo {
 
 /// What a rebalance moves.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "moves": [{"topic_id": "01a201c022ee703d9e81d1eca9989242", "partition": 0, "replicas": [1, 2],
+    "target": [2, 3], "bytes": 1048576, "copied_offset": 512, "high_watermark": 1024}]
+}))]
 pub struct Rebalance {
     /// Partitions whose copies, or preferred leaders, are to be elsewhere.
     moves: Vec<PartitionMove>,
@@ -91,9 +106,9 @@ pub struct PartitionMove {
     /// The partition.
     partition: u32,
     /// The brokers that have a copy, or are getting one.
-    replicas: Vec<BrokerId>,
+    replicas: Vec<u32>,
     /// The brokers that will have one, the one that leads by preference first.
-    target: Vec<BrokerId>,
+    target: Vec<u32>,
     /// Bytes of one copy; null while they are not known.
     bytes: Option<u64>,
     /// How far the new copies have come, as an offset: the last of them; null before they begin.

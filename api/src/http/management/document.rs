@@ -3,14 +3,18 @@
 use utoipa::{
     OpenApi,
     openapi::{
-        security::{Http, HttpAuthScheme, SecurityScheme},
+        path::Operation,
+        security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
         server::{Server, ServerBuilder, ServerVariableBuilder},
     },
 };
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{management, well_known};
-use crate::http::{openapi::ProblemSchema, router::App};
+use crate::http::{
+    openapi::{ProblemSchema, describe_problems},
+    router::App,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -52,13 +56,28 @@ pub fn management_document() -> utoipa::openapi::OpenApi {
         }
     }
     document.merge(at_root);
+    for item in document.paths.paths.values_mut() {
+        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+            need_nothing(operation);
+        }
+    }
     document.servers = Some(vec![server("{scheme}://{host}/v1")]);
     document.info.version = env!("CARGO_PKG_VERSION").to_owned();
+    describe_problems(&mut document);
     if let Some(components) = &mut document.components {
         let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
         components.add_security_scheme("bearer", bearer);
     }
     document
+}
+
+/// No requirement at all says better than an empty one that a call takes no credential: generators of
+/// clients ask for one otherwise.
+fn need_nothing(operation: &mut Operation) {
+    let empty = [SecurityRequirement::default()];
+    if operation.security.as_deref() == Some(empty.as_slice()) {
+        operation.security = Some(Vec::new());
+    }
 }
 
 fn server(url: &str) -> Server {

@@ -5,7 +5,7 @@ use axum::{
     extract::{Path, State, rejection::PathRejection},
     response::Response,
 };
-use headwater_broker::{BrokerId, PartitionId};
+use headwater_broker::PartitionId;
 use http::{Request, StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -29,7 +29,7 @@ use crate::{
 #[schema(example = json!({"broker": 3, "accept_loss": true}))]
 pub struct Elect {
     /// Its broker; a dry run needs none.
-    broker: Option<BrokerId>,
+    broker: Option<u32>,
     /// That records which were acknowledged may be lost for good. Without it nothing is done.
     #[serde(default)]
     accept_loss: bool,
@@ -37,6 +37,11 @@ pub struct Elect {
 
 /// An election in which records are lost, and what that is known to be.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "topic_id": "01a201c022ee703d9e81d1eca9989242", "partition": 0, "leader_epoch": 5, "broker": 3,
+    "given_up": [1], "candidates": [{"broker": 3, "log_start": 0, "log_end": 40, "last_epoch": 4,
+    "lost": {"from_offset": 40, "known_to_offset": 43}}], "silent": []
+}))]
 pub struct Election {
     /// The topic's id.
     topic_id: String,
@@ -45,13 +50,13 @@ pub struct Election {
     /// The leader's term that begins.
     leader_epoch: i32,
     /// The broker that leads in it; null if none was named.
-    broker: Option<BrokerId>,
+    broker: Option<u32>,
     /// Those that had everything, and are waited for no more.
-    given_up: Vec<BrokerId>,
+    given_up: Vec<u32>,
     /// The copies of live brokers, the one that has the most first.
     candidates: Vec<CandidateInfo>,
     /// Live brokers with a copy that do not say what they have.
-    silent: Vec<BrokerId>,
+    silent: Vec<u32>,
 }
 
 /// A copy that could lead.
@@ -59,7 +64,7 @@ pub struct Election {
 #[schema(as = Candidate)]
 pub struct CandidateInfo {
     /// Its broker.
-    broker: BrokerId,
+    broker: u32,
     /// Its first offset.
     log_start: u64,
     /// One past its last offset.

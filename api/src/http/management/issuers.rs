@@ -22,7 +22,11 @@ use crate::{
 
 /// An issuer that the organization trusts.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Issuer)]
+#[schema(as = Issuer, example = json!({
+    "name": "corp", "issuer": "https://id.example.com", "audience": "headwater",
+    "rules": [{"claim": "groups", "value": "data", "role": "viewer"}],
+    "created_at": "2026-01-31T12:00:00.000Z"
+}))]
 pub struct IssuerInfo {
     /// Unique in the organization.
     name: String,
@@ -38,6 +42,11 @@ pub struct IssuerInfo {
 
 /// An organization's issuers.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "issuers": [{"name": "corp", "issuer": "https://id.example.com", "audience": "headwater",
+    "rules": [{"claim": "groups", "value": "data", "role": "viewer"}],
+    "created_at": "2026-01-31T12:00:00.000Z"}], "next_page_token": null
+}))]
 pub struct IssuerList {
     /// By name.
     issuers: Vec<IssuerInfo>,

@@ -25,7 +25,12 @@ use crate::{
 
 /// An API key, without its secret.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Key)]
+#[schema(as = Key, example = json!({
+    "name": "loader", "key_id": "f8bdb8185897f732", "scopes": [{"operations": ["produce", "fetch"],
+    "topic": "orders-*"}], "quotas": {"requests_per_second": null, "ingress_bytes_per_second": null,
+    "egress_bytes_per_second": null}, "created_by": "ada@example.com",
+    "created_at": "2026-01-31T12:00:00.000Z", "expires_at": null, "last_used_at": null
+}))]
 pub struct KeyInfo {
     /// Unique in the project.
     name: String,
@@ -45,8 +50,15 @@ pub struct KeyInfo {
     last_used_at: Option<String>,
 }
 
-/// An API key with its text.
+/// An API key, with its text where that is new.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "name": "loader", "key_id": "f8bdb8185897f732", "scopes": [{"operations": ["produce", "fetch"],
+    "topic": "orders-*"}], "quotas": {"requests_per_second": null, "ingress_bytes_per_second": null,
+    "egress_bytes_per_second": null}, "created_by": "ada@example.com",
+    "created_at": "2026-01-31T12:00:00.000Z", "expires_at": null, "last_used_at": null,
+    "secret": "hw_f8bdb8185897f732_6e1f96a7de05f8d2"
+}))]
 pub struct KeyWithSecret {
     /// The key.
     #[serde(flatten)]
@@ -57,6 +69,13 @@ pub struct KeyWithSecret {
 
 /// A project's keys.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "keys": [{"name": "loader", "key_id": "f8bdb8185897f732", "scopes": [{"operations": ["produce",
+    "fetch"], "topic": "orders-*"}], "quotas": {"requests_per_second": null,
+    "ingress_bytes_per_second": null, "egress_bytes_per_second": null},
+    "created_by": "ada@example.com", "created_at": "2026-01-31T12:00:00.000Z", "expires_at": null,
+    "last_used_at": null}], "next_page_token": null
+}))]
 pub struct KeyList {
     /// By name.
     keys: Vec<KeyInfo>,
@@ -139,7 +158,7 @@ pub async fn get_key(
     ),
     request_body(content = KeySpec, description = "What it shall be"),
     responses(
-        (status = 200, description = "Changed", body = KeyInfo),
+        (status = 200, description = "Changed; its secret stays and is not told", body = KeyWithSecret),
         (status = 201, description = "Created", body = KeyWithSecret),
         ChangeProblems,
     ),

@@ -62,6 +62,11 @@ pub struct MyProject {
 
 /// Who asks, and what they may.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "kind": "user", "email": "ada@example.com", "organizations": [{"id": "acme",
+    "name": "Acme Ltd.", "role": "owner"}], "projects": [{"id": "acme-orders", "name": "Orders",
+    "organization": "acme", "role": "owner"}], "permissions": ["fetchTopic", "produceRecords"]
+}))]
 pub struct Me {
     /// What kind of caller it is.
     kind: CallerKind,
@@ -198,6 +203,9 @@ fn describe(catalog: &Catalog, caller: &Caller) -> Me {
 
 /// Another password.
 #[derive(Deserialize, ToSchema)]
+#[schema(example = json!({
+    "current_password": "correct horse battery", "new_password": "staple and a longer one"
+}))]
 #[serde(deny_unknown_fields)]
 pub struct PasswordChange {
     /// The one of now.

@@ -29,7 +29,10 @@ use crate::{
 
 /// A member, or somebody who is invited.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Member)]
+#[schema(as = Member, example = json!({
+    "email": "ada@example.com", "role": "developer", "state": "active",
+    "created_at": "2026-01-31T12:00:00.000Z"
+}))]
 pub struct MemberInfo {
     /// The address.
     #[schema(example = "ada@example.com")]
@@ -49,6 +52,11 @@ pub struct MemberInfo {
 
 /// Somebody who was invited now.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "email": "ada@example.com", "role": "developer", "state": "invited",
+    "created_at": "2026-01-31T12:00:00.000Z", "expires_at": "2026-02-07T12:00:00.000Z",
+    "token": "nq3GkQm0V5sX8b2d"
+}))]
 pub struct Invited {
     /// Who.
     #[serde(flatten)]
@@ -59,6 +67,10 @@ pub struct Invited {
 
 /// An organization's people.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "members": [{"email": "ada@example.com", "role": "developer", "state": "active",
+    "created_at": "2026-01-31T12:00:00.000Z"}], "next_page_token": null
+}))]
 pub struct MemberList {
     /// By address.
     members: Vec<MemberInfo>,
@@ -68,6 +80,7 @@ pub struct MemberList {
 
 /// How an invitation is accepted by who is not signed in.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(example = json!({"password": "correct horse battery"}))]
 #[serde(deny_unknown_fields)]
 pub struct AcceptRequest {
     /// The password of the address's account, or of the one that is made: 12 to 256 characters.
@@ -78,6 +91,7 @@ pub struct AcceptRequest {
 
 /// Where somebody is a member now.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({"organization": "acme", "email": "ada@example.com", "role": "developer"}))]
 pub struct Joined {
     /// The organization.
     organization: String,
@@ -230,7 +244,7 @@ pub async fn remove_member(
 /// account, or of a new one.
 #[utoipa::path(
     post, path = "/invitations/{token}/accept", operation_id = "acceptInvitation", tag = "members",
-    params(("token" = String, Path, description = "The invitation's token")),
+    params(("token" = String, Path, description = "The invitation's token", example = "nq3GkQm0V5sX8b2d")),
     request_body(content = Option<AcceptRequest>, description = "A password, for who is not signed in"),
     responses((status = 200, description = "A member now", body = Joined), ChangeProblems),
     security((), ("bearer" = [])),

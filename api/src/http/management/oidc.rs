@@ -84,11 +84,11 @@ pub async fn start_oidc(
     get, path = "/sessions/oidc/{issuer}/callback", operation_id = "finishOidc", tag = "sessions",
     params(
         ("issuer" = String, Path, description = "The provider's name", example = "corp"),
-        ("state" = String, Query, description = "As it was sent to the provider"),
+        ("state" = String, Query, description = "As it was sent to the provider", example = "c3RhdGU"),
         ("code" = Option<String>, Query, description = "What the provider says who it is for"),
         ("error" = Option<String>, Query, description = "Why there is no code"),
         ("iss" = Option<String>, Query, description = "The provider's issuer"),
-        ("headwater_oidc" = String, Cookie, description = "The cookie of the sign-in"),
+        ("headwater_oidc" = String, Cookie, description = "The cookie of the sign-in", example = "c2lnbi1pbg"),
     ),
     responses(
         (status = 200, description = "Signed in; the cookie carries the session on", body = SessionInfo),

@@ -28,7 +28,9 @@ use crate::{
 
 /// An organization.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Organization)]
+#[schema(as = Organization, example = json!({
+    "id": "acme", "name": "Acme Ltd.", "role": "owner", "created_at": "2026-01-31T12:00:00.000Z"
+}))]
 pub struct OrganizationInfo {
     /// Never given to anybody else.
     #[schema(example = "acme")]
@@ -43,6 +45,10 @@ pub struct OrganizationInfo {
 
 /// The caller's organizations.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "organizations": [{"id": "acme", "name": "Acme Ltd.", "role": "owner",
+    "created_at": "2026-01-31T12:00:00.000Z"}], "next_page_token": null
+}))]
 pub struct OrganizationList {
     /// By id.
     organizations: Vec<OrganizationInfo>,

@@ -22,7 +22,10 @@ use crate::{
 
 /// A project.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Project)]
+#[schema(as = Project, example = json!({
+    "id": "acme-orders", "name": "Orders", "organization": "acme",
+    "created_at": "2026-01-31T12:00:00.000Z"
+}))]
 pub struct ProjectInfo {
     /// Unique in the service.
     #[schema(example = "acme-orders")]
@@ -37,6 +40,10 @@ pub struct ProjectInfo {
 
 /// An organization's projects.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "projects": [{"id": "acme-orders", "name": "Orders", "organization": "acme",
+    "created_at": "2026-01-31T12:00:00.000Z"}], "next_page_token": null
+}))]
 pub struct ProjectList {
     /// By id.
     projects: Vec<ProjectInfo>,

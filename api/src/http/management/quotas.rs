@@ -24,7 +24,13 @@ use crate::{
 
 /// What somebody may use, and does.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Quotas)]
+#[schema(as = Quotas, example = json!({
+    "requests_per_second": 500, "ingress_bytes_per_second": 5242880,
+    "egress_bytes_per_second": null, "partitions": 1000, "topics": null, "storage_bytes": null,
+    "connections": null, "tails": null, "use": {"requests_per_second": 12,
+    "ingress_bytes_per_second": 4096, "egress_bytes_per_second": 0, "partitions": 3, "topics": 1,
+    "storage_bytes": 1048576, "connections": 2, "tails": 1}
+}))]
 pub struct QuotaInfo {
     #[serde(flatten)]
     limits: Limits,

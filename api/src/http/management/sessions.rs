@@ -19,7 +19,7 @@ use crate::{
     http::{
         body::json_body,
         call::{Anybody, May, unbroken},
-        openapi::{ChangeProblems, LookProblems},
+        openapi::{ChangeProblems, LookProblems, PublicProblems},
         params::Params,
         router::App,
     },
@@ -43,7 +43,10 @@ pub struct SignIn {
 
 /// A session that goes on. What comes after it is in the cookie `headwater_refresh`.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Session)]
+#[schema(as = Session, example = json!({
+    "access_token": "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJl", "token_type": "Bearer",
+    "expires_in": 900
+}))]
 pub struct SessionInfo {
     /// For `Authorization: Bearer`: a JWT, signed by a key of `/.well-known/jwks.json`.
     access_token: String,
@@ -81,7 +84,7 @@ pub async fn create_session(
 /// Carry a session on. Each cookie works once: one that comes twice ends the session.
 #[utoipa::path(
     post, path = "/sessions/refresh", operation_id = "refreshSession", tag = "sessions",
-    params(("headwater_refresh" = String, Cookie, description = "The cookie of the session")),
+    params(("headwater_refresh" = String, Cookie, description = "The cookie of the session", example = "Zm9yZ2V0LW1lLW5vdA")),
     responses((status = 200, description = "Another token, and another cookie", body = SessionInfo), ChangeProblems),
     security(()),
 )]
@@ -138,17 +141,20 @@ pub async fn end_session(
 
 /// Public keys as a JWK set (RFC 7517, RFC 8037).
 #[derive(ToSchema)]
+#[schema(example = json!({
+    "keys": [{"kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA",
+    "kid": "5f2b8c9d0e1f2a3b", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]
+}))]
 #[expect(dead_code, reason = "it is described here and written elsewhere")]
 pub struct JwkSet {
     /// One a gateway, and those whose tokens are still about.
-    #[schema(example = json!([{"kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": "5f2b8c9d0e1f2a3b", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]))]
     keys: Vec<serde_json::Map<String, serde_json::Value>>,
 }
 
 /// The public keys that access tokens are signed with.
 #[utoipa::path(
     get, path = "/.well-known/jwks.json", operation_id = "getJwks", tag = "sessions",
-    responses((status = 200, description = "Good for a minute", body = JwkSet)),
+    responses((status = 200, description = "Good for a minute", body = JwkSet), PublicProblems),
     security(()),
 )]
 pub async fn get_jwks(State(app): State<App>, _: May<GetJwks, Anybody>) -> Response {

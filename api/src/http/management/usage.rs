@@ -51,6 +51,11 @@ pub struct UsagePoint {
 
 /// Usage over time.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "series": [{"time": "2026-01-31T12:00:00.000Z", "ingress_bytes": 1048576,
+    "egress_bytes": 2097152, "stored_bytes_hot": 4194304, "stored_bytes_cold": 0,
+    "records_in": 1000, "records_out": 2000, "requests": 12}]
+}))]
 pub struct UsageSeries {
     /// A point for every step that has traffic or stored bytes, in the order of time.
     series: Vec<UsagePoint>,
