@@ -306,7 +306,8 @@ impl Gateway {
         }
     }
 
-    async fn fetch_once(
+    /// Reads positions of one topic from those who lead there now.
+    pub(super) async fn fetch_once(
         &self,
         topic: &Topic,
         positions: &[FetchPosition],
@@ -317,12 +318,13 @@ impl Gateway {
     }
 
     /// Waits until one of the leaders has something new at one of the positions, or the time is over.
+    /// Answers whether there is.
     pub(super) async fn wait_for_records(
         &self,
         topic: &Topic,
         positions: &[FetchPosition],
         wait: Duration,
-    ) {
+    ) -> bool {
         let calls = self.fetch_calls(topic, positions, 0, wait);
         let mut calls: FuturesUnordered<_> = calls.into_iter().collect();
         while let Some((places, answers)) = calls.next().await {
@@ -334,9 +336,10 @@ impl Gateway {
                     Err(_) => true,
                 });
             if news.any(|new| new) {
-                return;
+                return true;
             }
         }
+        false
     }
 
     /// One call to each broker that leads at one of the positions.
