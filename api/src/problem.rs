@@ -93,6 +93,8 @@ codes! {
         "Partitions are numbered from 0 to the topic's `partitions` - 1.";
     KeyNotFound "key_not_found" 404 false "Key not found"
         "The topic has no record with this key, or its last one is a tombstone.";
+    GroupNotFound "group_not_found" 404 false "Group not found"
+        "The project has no consumer group of that name. Create it with PUT.";
     MethodNotAllowed "method_not_allowed" 405 false "Method not allowed"
         "The path exists, the method does not; `Allow` lists those that do.";
     RequestTimeout "request_timeout" 408 true "Request timeout"
@@ -109,6 +111,14 @@ codes! {
         "The broker has no copy of the partition, or is not heard of, or its copy ends before what the object store has. A dry run lists those that can.";
     LastOwner "last_owner" 409 false "Last owner"
         "An organization keeps at least one owner. Make somebody else one first.";
+    GroupTypeConflict "group_type_conflict" 409 false "Group of another type"
+        "The group is of another type, which has no such call. A group's type never changes.";
+    GroupActive "group_active" 409 false "Group has members"
+        "The group has members. Have them leave, or wait until their leases end.";
+    MemberFenced "member_fenced" 409 false "Member was replaced"
+        "Another instance has joined under the member's name. What this one commits counts no more.";
+    MemberExpired "member_expired" 410 false "Member expired"
+        "The member's lease ended, or it left, or it never joined. Join again.";
     PreconditionFailed "precondition_failed" 412 false "Precondition failed"
         "`If-Match` is not the current `ETag`: somebody changed it meanwhile. Read it again.";
     PayloadTooLarge "payload_too_large" 413 false "Payload too large"

@@ -4,6 +4,7 @@
 mod budget;
 mod changes;
 mod cluster;
+mod coordinator;
 mod cursor;
 mod encode;
 mod fetch;

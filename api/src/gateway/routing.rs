@@ -23,7 +23,7 @@ use crate::{
 type Part<T> = (Vec<usize>, Vec<T>);
 
 /// How long a call goes on looking for a leader.
-struct Patience {
+pub(super) struct Patience {
     deadline: Instant,
     pause: Duration,
     changes: watch::Receiver<()>,
@@ -31,7 +31,7 @@ struct Patience {
 
 impl Patience {
     /// Waits for the metadata to change, or a moment. False if the time is over.
-    async fn again(&mut self) -> bool {
+    pub(super) async fn again(&mut self) -> bool {
         if Instant::now() >= self.deadline {
             return false;
         }
@@ -96,7 +96,7 @@ fn not_written(error: ProduceError) -> ProduceError {
 }
 
 impl Gateway {
-    fn patience(&self) -> Patience {
+    pub(super) fn patience(&self) -> Patience {
         Patience {
             deadline: Instant::now() + LEADER_WAIT,
             pause: LEADER_RETRY.0,
