@@ -167,7 +167,7 @@ fn refused(error: GroupError) -> Problem {
         GroupError::MemberFenced => Problem::new(Code::MemberFenced, detail),
         GroupError::MemberGone => Problem::new(Code::MemberExpired, detail),
         GroupError::NoTopic(_) => {
-            Problem::new(Code::InvalidSetting, "").at("/topics", "topic_not_found", detail)
+            Problem::new(Code::UnknownTopic, "").at("/topics", "topic_not_found", detail)
         }
         GroupError::NoPartition(_) => {
             Problem::new(Code::InvalidSetting, "").at("/partitions", "partition_not_found", detail)

@@ -26,7 +26,7 @@ pub fn grpc_code(code: Code) -> Grpc {
         | Code::PartitionNotFound
         | Code::KeyNotFound
         | Code::GroupNotFound => Grpc::NotFound,
-        Code::TopicExists | Code::AlreadyExists => Grpc::AlreadyExists,
+        Code::TopicExists | Code::GroupExists | Code::AlreadyExists => Grpc::AlreadyExists,
         // Somebody else was first: read it again, and decide anew.
         Code::PreconditionFailed | Code::MemberFenced | Code::MemberExpired => Grpc::Aborted,
         // Well said, but not as things are.
@@ -37,6 +37,7 @@ pub fn grpc_code(code: Code) -> Grpc {
         | Code::GroupTypeConflict
         | Code::GroupActive
         | Code::IdempotencyKeyReused
+        | Code::UnknownTopic
         | Code::KeyRequired
         | Code::NotCompacted
         | Code::InvalidSetting => Grpc::FailedPrecondition,
