@@ -156,3 +156,87 @@ fn trim(partition: Arc<Partition>, before_offset: u64) {
         }
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use headwater_groups::{Action, Call, Config, GroupId, Kind, Start, TopicId, Topics};
+
+    use super::*;
+
+    struct Many;
+
+    impl Topics for Many {
+        fn partitions(&self, _: TopicId) -> Option<u32> {
+            Some(2_000)
+        }
+    }
+
+    fn call(group: usize, action: Action) -> Call {
+        let id = GroupId {
+            project: "main".into(),
+            name: format!("group-{group}"),
+        };
+        Call::Group(id, action)
+    }
+
+    /// Has something happen; the events, as they are appended.
+    fn happens(coordinator: &mut Coordinator, call: Call) -> Vec<Event> {
+        let handled = coordinator.handle(1_000, call, &Many);
+        let (events, _) = handled.expect("it is done");
+        events
+            .iter()
+            .for_each(|event| coordinator.apply(event.clone()));
+        events
+    }
+
+    #[test]
+    fn a_log_cut_at_the_beginning_of_a_snapshot_says_the_same() {
+        let mut coordinator = Coordinator::new();
+        for group in 0..40 {
+            let config = Config {
+                topics: vec![TopicId([1; 16])],
+                kind: Kind::Partitioned,
+                start: Start::Earliest,
+                lease_ms: 10_000,
+            };
+            let offsets = Vec::new();
+            happens(
+                &mut coordinator,
+                call(group, Action::Ensure { config, offsets }),
+            );
+        }
+        let mut snapshots = Snapshots::of(0, &coordinator);
+        let state_bytes = snapshots.last_bytes;
+        assert!(state_bytes > 4 * STEP_BYTES as u64, "{state_bytes}");
+        let least = LOG_BYTES_MIN.max(LOG_PER_SNAPSHOT * state_bytes);
+        snapshots.appended(usize::try_from(least).expect("it fits"));
+        assert!(!snapshots.is_writing());
+        snapshots.appended(1);
+        let (mut log, mut steps) = (Vec::new(), 0);
+        while snapshots.is_writing() {
+            let events = snapshots.step(&coordinator);
+            if events.is_empty() {
+                assert_eq!(snapshots.complete(), Some(7));
+                break;
+            }
+            snapshots.wrote(7 + log.len() as u64, STEP_BYTES);
+            log.extend(events);
+            // Of groups that are in the snapshot already, and of others.
+            let join = Action::Join {
+                member: format!("m-{steps}"),
+                instance: None,
+                lease_ms: None,
+            };
+            log.extend(happens(&mut coordinator, call(steps * 5 % 40, join)));
+            steps += 1;
+        }
+        assert!(steps > 4, "{steps}");
+        assert!(!snapshots.is_writing());
+        let mut replayed = Coordinator::new();
+        for event in log {
+            let replay = replayed.replay(&event.key(), event.value().as_deref());
+            replay.expect("an event");
+        }
+        assert_eq!(replayed, coordinator);
+    }
+}
