@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use headwater_broker::{
-    Node, Placement, TierStats,
+    GroupStats, Node, Placement, TierStats,
     controller::{BrokerState, BrokerView},
 };
 use headwater_log::LogStats;
@@ -76,6 +76,7 @@ impl Collector for OfBroker {
         let log = node.log_stats();
         encode(&mut encoder, &log, &LOG)?;
         encode_syncs(&mut encoder, &log)?;
+        encode(&mut encoder, &node.group_stats(), &GROUPS)?;
         match node.tier_stats() {
             Some(stats) => encode(&mut encoder, &stats, &TIER),
             None => Ok(()),
@@ -174,6 +175,35 @@ const BROKER: [Metric<Node>; 2] = [
         "partitions",
         "Partitions that hold data on this broker",
         Now(|n| n.gauges().partitions as f64),
+    ),
+];
+
+/// What coordinators of groups count.
+const GROUPS: [Metric<GroupStats>; 5] = [
+    (
+        "group_coordinators",
+        "Partitions of the group log that this node coordinates",
+        Now(|s| s.coordinators as f64),
+    ),
+    (
+        "groups",
+        "Consumer groups in them",
+        Now(|s| s.groups as f64),
+    ),
+    (
+        "group_members",
+        "Members of these groups",
+        Now(|s| s.members as f64),
+    ),
+    (
+        "group_log_bytes",
+        "Bytes of their logs",
+        Now(|s| s.log_bytes as f64),
+    ),
+    (
+        "group_snapshots",
+        "Snapshots of the group log",
+        SinceStart(|s| s.snapshots as f64),
     ),
 ];
 
