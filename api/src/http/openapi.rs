@@ -222,6 +222,18 @@ pub struct RecordOutput {
     offset: u64,
 }
 
+/// A record as a group's member reads it, with its topic.
+#[derive(ToSchema)]
+#[schema(as = GroupRecordOutput)]
+#[allow(dead_code)]
+pub struct GroupRecordOutput {
+    /// Its topic's name.
+    topic: String,
+    /// The record.
+    #[serde(flatten)]
+    record: RecordOutput,
+}
+
 /// Offsets that were asked for and are not there.
 #[derive(ToSchema)]
 #[schema(as = Gap)]
@@ -485,9 +497,8 @@ pub enum ConsistencyParam {
 }
 
 /// `encoding`
-#[derive(ToSchema)]
+#[derive(Debug, serde::Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-#[allow(dead_code)]
 pub enum EncodingParam {
     /// Text and JSON where possible.
     Json,
@@ -523,6 +534,10 @@ problems! {
     LookProblems: 400 401 403 404 429 500 503;
     /// What can go wrong when changing what is managed.
     ChangeProblems: 400 401 403 404 408 409 412 413 415 422 429 500 503 504;
+    /// What can go wrong when looking at groups.
+    GroupLookProblems: 400 401 403 404 429 500 503 504 507;
+    /// What can go wrong when changing groups.
+    GroupProblems: 400 401 403 404 408 409 410 413 415 416 422 429 500 501 503 504 507;
     /// What can go wrong when trimming.
     TrimProblems: 400 401 403 404 408 413 415 416 429 500 503;
 }
@@ -534,7 +549,8 @@ fn problem(status: u16) -> RefOr<Response> {
         403 => "Not allowed, or beyond a quota",
         404 => "Not there, or not for this caller to know",
         408 => "The body came too slowly",
-        409 => "It exists and is different",
+        409 => "It exists and is different, or is in use",
+        410 => "The member's lease ended, or it left",
         412 => "Changed meanwhile",
         413 => "Too many bytes or records",
         415 => "A content type or encoding that is not taken",
@@ -561,10 +577,11 @@ fn problem(status: u16) -> RefOr<Response> {
 #[openapi(
     info(
         title = "Headwater streaming API",
-        description = "Topics, records and tails of one project. Durable by default: an answered \
+        description = "Topics, records, tails and consumer groups of one project. Durable by default: an answered \
             record is on stable storage. Paths are relative to a project's base URL.\n\n\
             Limits: a record 1 MiB by default and 8 MiB at most, a request 10 000 records or 8 MiB \
             after inflating, a key 32 KiB, 64 headers, JSON 64 levels deep, a long poll 60 s, \
+            a lease 10 to 300 s and 45 s by default, 100 topics a group, \
             segments 64 KiB to 1 GiB, 1 000 partitions a topic.\n\n\
             Every error is an RFC 9457 problem: retry on `retryable` and `outcome` alone.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
@@ -573,6 +590,7 @@ fn problem(status: u16) -> RefOr<Response> {
     tags(
         (name = "topics", description = "Named logs and their partitions"),
         (name = "records", description = "Appending, reading and following"),
+        (name = "groups", description = "Sharing topics out between members that commit how far they are"),
     ),
     security(("api_key" = [])),
 )]
