@@ -211,6 +211,11 @@ impl Group {
         }
     }
 
+    pub(crate) fn member_count(&self) -> usize {
+        let Body::Partitioned(body) = &self.body;
+        body.member_count()
+    }
+
     pub(crate) fn summary(&self, id: &GroupId) -> Summary {
         Summary {
             name: id.name.clone(),

@@ -6,7 +6,7 @@
 use std::{
     convert::Infallible,
     pin::Pin,
-    sync::{Arc, Weak},
+    sync::{Arc, Weak, atomic::Ordering},
     time::Duration,
 };
 
@@ -15,7 +15,14 @@ use headwater_groups::{Coordinator, Event};
 use headwater_log::ReadError;
 use tokio::{sync::mpsc, time::Instant};
 
-use super::{super::Node, answer::Ask, events, known::KnownTopics, snapshots::Snapshots};
+use super::{
+    super::{Node, ROLE_WAIT},
+    answer::Ask,
+    events,
+    known::KnownTopics,
+    snapshots::Snapshots,
+    stats::Figures,
+};
 use crate::{
     error::{CoordinateError, ProduceError},
     partition::Partition,
@@ -23,8 +30,6 @@ use crate::{
 
 /// Answers that wait for the log to be committed; calls wait in the mailbox beyond.
 const WAITING_MAX: usize = 4_096;
-/// How long a new term may take to be established, until whoever asked is told.
-const START_WAIT: Duration = Duration::from_secs(10);
 /// Read at once while the log is replayed.
 const READ_BYTES: usize = 1 << 20;
 /// How long leases wait to be ended again that could not be.
@@ -39,10 +44,16 @@ struct Over;
 
 type Settled = Pin<Box<dyn Future<Output = Result<(), ProduceError>> + Send>>;
 
+/// What a coordinator coordinates, and where.
+pub(super) struct Home {
+    pub node: Weak<Node>,
+    pub partition: Arc<Partition>,
+    pub term: i32,
+    pub figures: Arc<Figures>,
+}
+
 pub(super) struct Driver {
-    node: Weak<Node>,
-    partition: Arc<Partition>,
-    term: i32,
+    home: Home,
     coordinator: Coordinator,
     topics: KnownTopics,
     /// Where the log ends that the coordinator's state is made of.
@@ -56,25 +67,20 @@ pub(super) struct Driver {
 
 impl Driver {
     /// Runs until the term is over. Whoever is not answered by then is told what is known.
-    pub async fn run(
-        node: Weak<Node>,
-        partition: Arc<Partition>,
-        term: i32,
-        mut mailbox: mpsc::Receiver<Ask>,
-    ) {
-        let started = Self::start(node, partition.clone(), term);
-        let error = match tokio::time::timeout(START_WAIT, started).await {
-            Ok(Ok(mut driver)) => {
-                tracing::info!(partition = %partition.id, term, "coordinating groups");
-                // Why it ends is told to those who wait.
+    pub async fn run(home: Home, mut mailbox: mpsc::Receiver<Ask>) {
+        let id = home.partition.id;
+        let error = match Self::start(home).await {
+            Ok(mut driver) => {
+                let (term, end) = (driver.home.term, driver.end);
+                tracing::info!(partition = %id, term, end, "coordinating groups");
+                // Those who wait are told by who is dropped with it.
                 let Err(Over) = driver.serve(&mut mailbox).await;
                 CoordinateError::NotLeader
             }
-            Ok(Err(error)) => error,
-            Err(_) => CoordinateError::NotLeader,
+            Err(error) => error,
         };
         if let CoordinateError::Unavailable(why) = &error {
-            tracing::error!(partition = %partition.id, why, "the group log cannot be read");
+            tracing::error!(partition = %id, why, "the group log cannot be read");
         }
         mailbox.close();
         while let Ok(ask) = mailbox.try_recv() {
@@ -83,19 +89,19 @@ impl Driver {
     }
 
     /// Waits until the log is what this term leads with, then makes of it what the groups are.
-    async fn start(
-        node: Weak<Node>,
-        partition: Arc<Partition>,
-        term: i32,
-    ) -> Result<Self, CoordinateError> {
-        let (clock, placement) = match node.upgrade() {
+    async fn start(home: Home) -> Result<Self, CoordinateError> {
+        let (clock, placement) = match home.node.upgrade() {
             Some(node) => (node.clock.clone(), node.placement.clone()),
             None => return Err(CoordinateError::NotLeader),
         };
+        let partition = &home.partition;
         // With what a coordinator of this term has appended before this one.
         let end = partition.log.next_offset();
-        let established = partition.committed(end, term).await;
-        established.map_err(|_| CoordinateError::NotLeader)?;
+        let committed = partition.committed(end, home.term);
+        let established = tokio::time::timeout(ROLE_WAIT, committed).await;
+        if !matches!(established, Ok(Ok(()))) {
+            return Err(CoordinateError::NotLeader);
+        }
         let mut coordinator = Coordinator::new();
         let mut snapshots = Snapshots::default();
         let mut from = partition.log.log_start();
@@ -108,10 +114,9 @@ impl Driver {
             tokio::task::yield_now().await;
         }
         coordinator.resume(clock.now_ms());
+        home.figures.note(coordinator.counts());
         Ok(Self {
-            node,
-            partition,
-            term,
+            home,
             coordinator,
             topics: KnownTopics::new(placement),
             end,
@@ -122,8 +127,8 @@ impl Driver {
     }
 
     async fn serve(&mut self, mailbox: &mut mpsc::Receiver<Ask>) -> Result<Infallible, Over> {
-        let partition = self.partition.clone();
-        let term_over = partition.term_over(self.term);
+        let partition = self.home.partition.clone();
+        let term_over = partition.term_over(self.home.term);
         tokio::pin!(term_over);
         loop {
             let due = self.due();
@@ -137,7 +142,7 @@ impl Driver {
                     self.handle(ask.ok_or(Over)?)?;
                 }
                 () = until(due), if due.is_some() => self.expire()?,
-                () = room(&self.node), if is_writing => self.write_snapshot()?,
+                () = room(&self.home.node), if is_writing => self.write_snapshot()?,
             }
         }
     }
@@ -172,19 +177,22 @@ impl Driver {
         for event in events {
             self.coordinator.apply(event);
         }
+        self.home.figures.note(self.coordinator.counts());
         Ok(())
     }
 
     /// Appends events as one batch. Answers where they are, and how many bytes they take.
     fn append(&mut self, events: &[Event]) -> Result<(u64, usize), ProduceError> {
-        let node = self.node.upgrade().ok_or(ProduceError::NotLeader)?;
-        let topic = node.placement.topic(self.partition.id.topic);
+        let Home {
+            partition, term, ..
+        } = &self.home;
+        let node = self.home.node.upgrade().ok_or(ProduceError::NotLeader)?;
+        let topic = node.placement.topic(partition.id.topic);
         let topic = topic.ok_or(ProduceError::UnknownPartition)?;
         let batch = events::batch(events, node.clock.now_ms());
         let bytes = batch.len();
-        let segment_bytes = topic.settings.segment_bytes;
-        let pending = self.partition.append_in(self.term, batch, segment_bytes)?;
-        node.appended(&self.partition);
+        let pending = partition.append_in(*term, batch, topic.settings.segment_bytes)?;
+        node.appended(partition);
         self.end = pending.end;
         self.snapshots.appended(bytes);
         Ok((pending.base_offset, bytes))
@@ -192,7 +200,8 @@ impl Driver {
 
     /// Does something once everything is committed that was appended so far.
     fn when_committed(&mut self, then: impl FnOnce() + Send + 'static) {
-        let (partition, end, term) = (self.partition.clone(), self.end, self.term);
+        let (partition, term) = (self.home.partition.clone(), self.home.term);
+        let end = self.end;
         self.waiting.push_back(Box::pin(async move {
             partition.committed(end, term).await?;
             then();
@@ -203,7 +212,7 @@ impl Driver {
     /// When leases are to be looked at.
     fn due(&self) -> Option<Instant> {
         let due_ms = self.coordinator.due_ms()?;
-        let now_ms = self.node.upgrade()?.clock.now_ms();
+        let now_ms = self.home.node.upgrade()?.clock.now_ms();
         let left = Duration::from_millis(u64::try_from(due_ms - now_ms).unwrap_or(0));
         Some((Instant::now() + left).max(self.no_expiry_before.unwrap_or_else(Instant::now)))
     }
@@ -212,9 +221,9 @@ impl Driver {
     fn expire(&mut self) -> Result<(), Over> {
         let now_ms = self.node()?.clock.now_ms();
         let mut expired = self.coordinator.expire(now_ms).into_iter().peekable();
-        if expired.peek().is_none() {
+        if expired.peek().is_none() && self.coordinator.due_ms().is_some_and(|due| due <= now_ms) {
+            // Not to turn on the spot, should it have been of no use.
             self.no_expiry_before = Some(Instant::now() + EXPIRY_RETRY);
-            return Ok(());
         }
         // Each is of another group.
         while expired.peek().is_some() {
@@ -229,7 +238,7 @@ impl Driver {
                 Ok(()) => self.when_committed(|| {}),
                 Err(ProduceError::Unknown) => return Err(Over),
                 Err(error) => {
-                    tracing::warn!(partition = %self.partition.id, %error, "leases end later");
+                    tracing::warn!(partition = %self.home.partition.id, %error, "leases end later");
                     self.no_expiry_before = Some(Instant::now() + EXPIRY_RETRY);
                     return Ok(());
                 }
@@ -243,8 +252,12 @@ impl Driver {
         let events = self.snapshots.step(&self.coordinator);
         if events.is_empty() {
             if let Some(begin) = self.snapshots.complete() {
-                let partition = self.partition.clone();
-                self.when_committed(move || trim(partition, begin));
+                let partition = self.home.partition.clone();
+                let figures = self.home.figures.clone();
+                self.when_committed(move || {
+                    figures.snapshots.fetch_add(1, Ordering::Relaxed);
+                    trim(partition, begin);
+                });
             }
             return Ok(());
         }
@@ -255,7 +268,7 @@ impl Driver {
             }
             Err(ProduceError::Unknown) => Err(Over),
             Err(error) => {
-                tracing::warn!(partition = %self.partition.id, %error, "a snapshot is given up");
+                tracing::warn!(partition = %self.home.partition.id, %error, "a snapshot is given up");
                 self.snapshots.abandon();
                 Ok(())
             }
@@ -263,7 +276,7 @@ impl Driver {
     }
 
     fn node(&self) -> Result<Arc<Node>, Over> {
-        self.node.upgrade().ok_or(Over)
+        self.home.node.upgrade().ok_or(Over)
     }
 }
 
