@@ -3,13 +3,17 @@
 
 use std::collections::BTreeSet;
 
-use headwater_groups::shared::{
-    Config, LEASE_MS_MIN, Nack, Partition, Reject, Settlement, SharedGroup, Token,
+use headwater_groups::limits::LEASE_MS;
+use headwater_groups::{
+    Action, GroupError, Nack, Outcome, PartitionId, Reject, Rules, Settlement, SnapshotCursor,
+    Token,
 };
 
-use crate::harness::{Coordinator, partition};
-use crate::model::{Model, State};
-use crate::random::Random;
+use crate::shared::harness::{Group, acks};
+use crate::shared::model::{Model, State};
+use crate::shared::other::Other;
+use crate::shared::random::Random;
+use crate::support::{PAYMENTS, orders, record, replayed};
 
 const HISTORIES: u64 = 3_000;
 const STEPS: u64 = 150;
@@ -27,7 +31,9 @@ struct History {
     random: Random,
     now_ms: i64,
     topics: Vec<Topic>,
-    coordinator: Coordinator,
+    group: Group,
+    /// A group of the other kind in the same log.
+    other: Other,
     model: Model,
     /// The model after each event of the log.
     after: Vec<Model>,
@@ -35,11 +41,13 @@ struct History {
     committed: usize,
     /// A new leader reads a log that begins here, or before.
     log_start: usize,
+    /// Where a snapshot began, and how far it is.
+    snapshot: Option<(usize, SnapshotCursor)>,
     /// Leases that were answered, and that will be when so many events are committed.
     tokens: Vec<Token>,
     unanswered: Vec<(usize, Token)>,
     /// Records whose acks were answered, and are to be.
-    acked: BTreeSet<(Partition, u64)>,
+    acked: BTreeSet<(PartitionId, u64)>,
     unanswered_acks: Vec<(usize, Token)>,
     floors: Vec<u64>,
     /// Where each partition was last moved to.
@@ -56,22 +64,25 @@ fn histories_go_as_the_model_says() {
 
 impl History {
     fn new(seed: u64) -> Self {
-        let config = Config {
+        let rules = Rules {
             max_attempts: 1 + (seed % 4) as u32,
-            dead_letters: !seed.is_multiple_of(3),
+            dead_letters: (!seed.is_multiple_of(3)).then_some(PAYMENTS),
         };
-        let coordinator = Coordinator::new(config, PARTITIONS);
-        let model = Model::new(config);
+        let mut group = Group::new(rules, PARTITIONS);
+        let other = Other::new(&mut group);
+        let model = Model::new(rules);
         let count = PARTITIONS as usize;
         Self {
             random: Random(seed),
             now_ms: 1_000_000,
             topics: vec![Topic::default(); count],
-            coordinator,
-            after: vec![model.clone(); 2],
+            after: vec![model.clone(); group.log.len() + 1],
+            committed: group.log.len(),
+            group,
+            other,
             model,
-            committed: 1,
             log_start: 0,
+            snapshot: None,
             tokens: Vec::new(),
             unanswered: Vec::new(),
             acked: BTreeSet::new(),
@@ -93,7 +104,8 @@ impl History {
         let number = self.random.below(PARTITIONS.into()) as u32;
         match self.random.below(100) {
             0..25 => self.produce(number),
-            25..45 => self.offer(number),
+            25..43 => self.offer(number),
+            43..45 => self.ask(),
             45..60 => {
                 let records_max = self.random.below(12) as usize;
                 self.lease(records_max);
@@ -106,11 +118,15 @@ impl History {
             86..90 => self.write_dead_letters(),
             90..92 => self.trim(number),
             92 => self.compact(number),
-            93 if self.random.one_in(4) => self.move_to(number),
-            94..97 => self.commit(),
-            97 => self.snapshot(),
+            93 => match self.random.below(8) {
+                0 | 1 => self.move_to(number),
+                2 => self.begin_anew(),
+                _ => self.other(),
+            },
+            94..96 => self.commit(),
+            96..98 => self.snapshot_advances(),
             98 => self.fail_over(),
-            _ => self.ask(),
+            _ => self.other(),
         }
     }
 
@@ -127,7 +143,7 @@ impl History {
     /// A run from what is wanted, from before it, or from above it.
     fn offer(&mut self, number: u32) {
         let topic = &self.topics[number as usize];
-        let wanted = self.position(number).1;
+        let wanted = self.next_wanted(number);
         let from = match self.random.below(4) {
             0 => wanted.saturating_sub(self.random.below(8)),
             1 if self.random.one_in(4) => wanted + 1 + self.random.below(3),
@@ -138,8 +154,7 @@ impl History {
         }
         let end = from + 1 + self.random.below((topic.end - from).min(12));
         let run = topic.run(from, end);
-        self.coordinator
-            .offer_run(partition(number), from, &run, end);
+        self.group.offer_run(orders(number), from, &run, end);
         if from <= wanted {
             self.model.offer(number, wanted, &run, end);
         }
@@ -147,26 +162,26 @@ impl History {
     }
 
     fn ask(&mut self) {
-        for want in self.coordinator.group.wants(self.now_ms) {
-            assert_eq!(want.from, self.position(want.partition.number).1);
+        for want in self.group.wants(self.now_ms) {
+            assert_eq!(want.from, self.next_wanted(want.partition.partition));
         }
     }
 
     fn lease(&mut self, records_max: usize) {
         let available: Vec<_> = (0..PARTITIONS).map(|n| self.model.available(n)).collect();
-        let lease_ms = LEASE_MS_MIN + self.random.below(40_000) as u32;
-        let (leased, event) = self
-            .coordinator
-            .group
-            .lease(self.now_ms, records_max, lease_ms);
+        let lease_ms = LEASE_MS.0 + self.random.below(40_000) as u32;
+        let leases = self.group.ask(self.now_ms, records_max, Some(lease_ms));
+        let has_dead = !self.model.dead_letters().is_empty();
+        assert_eq!(leases.has_dead_letters, has_dead);
+        let leased = leases.leased;
         let mut taken: Vec<Vec<u64>> = vec![Vec::new(); PARTITIONS as usize];
         for leased in &leased {
             let token = leased.token;
-            taken[token.partition.number as usize].push(token.offset);
+            taken[token.partition.partition as usize].push(token.offset);
             let deadline_ms = self.now_ms + i64::from(lease_ms);
             assert_eq!(leased.deadline_ms, deadline_ms);
             assert_eq!(token.lease, self.model.next_lease);
-            let place = (token.partition.number, token.offset);
+            let place = (token.partition.partition, token.offset);
             self.model.lease(place.0, place.1, lease_ms, deadline_ms);
             assert_eq!(leased.attempt, self.model.records[&place].attempts);
             let record = (token.partition, token.offset);
@@ -174,9 +189,8 @@ impl History {
         }
         self.model.next_lease += u64::from(!leased.is_empty());
         check_shares(&available, &taken, records_max);
-        self.coordinator.append(event);
         self.appended();
-        let events = self.coordinator.log.len();
+        let events = self.group.log.len();
         self.unanswered
             .extend(leased.iter().map(|leased| (events, leased.token)));
     }
@@ -189,7 +203,7 @@ impl History {
             };
             match self.random.below(40) {
                 0 => token.lease = self.random.below(token.lease + 3),
-                1 => token.partition.number = PARTITIONS,
+                1 => token.partition.partition = PARTITIONS,
                 _ => {}
             }
             let reason = String::new();
@@ -201,7 +215,7 @@ impl History {
                     reason,
                 }),
                 6 => {
-                    let lease_ms = LEASE_MS_MIN + self.random.below(50_000) as u32;
+                    let lease_ms = LEASE_MS.0 + self.random.below(50_000) as u32;
                     settlement.extend.push((token, lease_ms));
                 }
                 _ => settlement.reject.push(Reject { token, reason }),
@@ -212,37 +226,34 @@ impl History {
 
     fn settle_as(&mut self, settlement: &Settlement) {
         let expected = self.model.settle(self.now_ms, settlement);
-        let outcomes = self.coordinator.settle(self.now_ms, settlement);
+        let outcomes = self.group.settle(self.now_ms, settlement);
         assert_eq!(outcomes, expected, "{settlement:?}");
         self.appended();
         // Not all of these were acknowledged by this one: but whoever is told so may rely on it.
-        let events = self.coordinator.log.len();
+        let events = self.group.log.len();
         let ok = settlement.ack.iter().zip(&outcomes);
-        let ok = ok.filter(|(_, outcome)| **outcome == headwater_groups::shared::Outcome::Ok);
+        let ok = ok.filter(|(_, outcome)| **outcome == Outcome::Ok);
         self.unanswered_acks
             .extend(ok.map(|(token, _)| (events, *token)));
     }
 
     fn expire(&mut self) {
         self.model.expire(self.now_ms);
-        self.coordinator.expire(self.now_ms);
-        let due_ms = self.coordinator.group.due_ms();
+        self.group.expire(self.now_ms);
+        let due_ms = self.group.due_ms();
         assert!(due_ms.is_none_or(|due_ms| due_ms > self.now_ms));
         self.appended();
     }
 
     fn write_dead_letters(&mut self) {
         let count_max = self.random.below(4) as usize;
-        let letters = self.coordinator.group.dead_letters(count_max);
-        let mut written: Vec<_> = letters.iter().map(|of| (of.partition, of.offset)).collect();
-        if let Some(token) = self.random.pick(&self.tokens) {
-            written.push((token.partition, token.offset));
+        let letters = self.group.dead_letters(count_max);
+        let mut written: Vec<_> = letters.iter().map(|letter| letter.token).collect();
+        written.extend(self.random.pick(&self.tokens));
+        self.group.dead_lettered(&written);
+        for token in written {
+            self.model.dead_lettered(token);
         }
-        let event = self.coordinator.group.dead_lettered(&written);
-        for (partition, offset) in written {
-            self.model.dead_lettered(partition.number, offset);
-        }
-        self.coordinator.append(event);
         self.appended();
     }
 
@@ -252,8 +263,7 @@ impl History {
         topic.start = log_start;
         topic.records.retain(|(offset, _)| *offset >= log_start);
         self.model.trim(number, log_start);
-        let event = self.coordinator.group.trim(partition(number), log_start);
-        self.coordinator.append(event);
+        self.group.trim(orders(number), log_start);
         self.appended();
     }
 
@@ -269,27 +279,46 @@ impl History {
     fn move_to(&mut self, number: u32) {
         let topic = &self.topics[number as usize];
         let to = topic.start + self.random.below(topic.end - topic.start + 1);
-        let event = self
-            .coordinator
-            .group
-            .move_to(vec![(partition(number), Some(to))]);
-        self.coordinator.append(Some(event));
+        self.group.move_to(orders(number), to);
         self.model.move_to(number);
-        self.floors[number as usize] = to;
-        self.begins[number as usize] = to;
-        let of_another = |token: &Token| token.partition.number != number;
-        self.tokens.retain(of_another);
-        self.unanswered.retain(|(_, token)| of_another(token));
-        self.unanswered_acks.retain(|(_, token)| of_another(token));
-        self.acked
-            .retain(|(partition, _)| partition.number != number);
+        self.begins_at(number, to);
+    }
+
+    /// The group is deleted, and another one gets its name.
+    fn begin_anew(&mut self) {
+        let deleted = self.group.act(self.now_ms, Action::Delete);
+        if self.has_live_lease() {
+            assert_eq!(deleted, Err(GroupError::MembersActive));
+            return;
+        }
+        assert!(deleted.is_ok());
+        self.group.ensure(self.model.rules);
+        self.model.dropped = 0;
+        for number in 0..PARTITIONS {
+            self.model.move_to(number);
+            self.begins_at(number, 0);
+        }
+    }
+
+    /// From here on nothing of before counts.
+    fn begins_at(&mut self, number: u32, offset: u64) {
         self.appended();
-        // A move that is lost would bring tokens back that this history has forgotten.
-        self.commit_up_to(self.coordinator.log.len());
+        // One that is lost would bring back what this history is about to forget.
+        self.commit_up_to(self.group.log.len());
+        self.floors[number as usize] = offset;
+        self.begins[number as usize] = offset;
+        self.acked
+            .retain(|(partition, _)| partition.partition != number);
+    }
+
+    fn other(&mut self) {
+        self.other
+            .step(&mut self.group, &mut self.random, self.now_ms);
+        self.appended();
     }
 
     fn commit(&mut self) {
-        let uncommitted = self.coordinator.log.len() - self.committed;
+        let uncommitted = self.group.log.len() - self.committed;
         let more = self.random.below(uncommitted as u64 + 1) as usize;
         self.commit_up_to(self.committed + more);
     }
@@ -304,19 +333,22 @@ impl History {
         let acked = self.unanswered_acks.extract_if(.., answered);
         self.acked
             .extend(acked.map(|(_, token)| (token.partition, token.offset)));
+        self.other.answered(committed);
     }
 
-    /// All state into the log, and the log cut before it.
-    fn snapshot(&mut self) {
-        let before = self.coordinator.group.snapshot();
-        let first = self.coordinator.log.len();
-        for event in &before {
-            self.coordinator.append(Some(event.clone()));
-        }
-        assert!(self.coordinator.group.snapshot() == before, "nothing new");
-        self.appended();
-        if self.random.one_in(2) {
-            self.commit_up_to(self.coordinator.log.len());
+    /// The next piece of all state into the log; after the last one the log is cut before the first.
+    fn snapshot_advances(&mut self) {
+        let begin = (self.group.log.len(), SnapshotCursor::default());
+        let (first, cursor) = self.snapshot.take().unwrap_or(begin);
+        if let Some((event, next)) = self.group.coordinator.snapshot_next(cursor) {
+            let before = self.group.coordinator.clone();
+            self.group.log.push(record(&event));
+            self.group.coordinator.apply(event);
+            assert!(self.group.coordinator == before, "nothing new");
+            self.snapshot = Some((first, next));
+            self.appended();
+        } else {
+            self.commit_up_to(self.group.log.len());
             self.log_start = first;
         }
     }
@@ -325,48 +357,48 @@ impl History {
     fn fail_over(&mut self) {
         self.commit();
         let kept = self.committed;
-        let config = self.model.config;
-        self.coordinator.log.truncate(kept);
+        self.group.log.truncate(kept);
         self.after.truncate(kept + 1);
         self.unanswered.clear();
         self.unanswered_acks.clear();
+        self.snapshot = None;
         self.now_ms += self.random.below(30_000) as i64;
 
-        let whole = Coordinator::replay(config, &self.coordinator.log);
+        let whole = replayed(&self.group.log);
         let begin = self.random.below(self.log_start as u64 + 1) as usize;
-        let mut group = Coordinator::replay(config, &self.coordinator.log[begin..]);
-        assert!(
-            group.snapshot() == whole.snapshot(),
-            "a cut log tells the same"
-        );
-        group.resume(self.now_ms);
-        self.coordinator.group = group;
+        let mut coordinator = replayed(&self.group.log[begin..]);
+        assert!(coordinator == whole, "a cut log tells the same");
+        coordinator.resume(self.now_ms);
+        self.group.coordinator = coordinator;
         self.model = self.after[kept].clone();
         self.model.fail_over(self.now_ms);
+        self.other.fail_over(&mut self.group, self.now_ms);
         // What was not committed moved floors that nobody was told of.
-        for number in 0..PARTITIONS {
-            self.floors[number as usize] = self.position(number).0;
-        }
+        self.floors = self.group.floors();
+        self.appended();
     }
 
     fn appended(&mut self) {
-        let events = self.coordinator.log.len();
+        let events = self.group.log.len();
         self.after.resize(events + 1, self.model.clone());
         // Even without an event: what is not durable may have changed.
         self.after[events] = self.model.clone();
     }
 
-    fn position(&self, number: u32) -> (u64, u64) {
-        let mut positions = self.coordinator.group.positions();
-        let position = positions.find(|position| position.partition.number == number);
-        position
-            .map(|position| (position.floor, position.next_wanted))
-            .unwrap()
+    fn next_wanted(&self, number: u32) -> u64 {
+        let wanted = self.group.next_wanted(orders(number));
+        wanted.expect("there is room")
+    }
+
+    fn has_live_lease(&self) -> bool {
+        let mut states = self.model.records.values().map(|record| &record.state);
+        states.any(|state| matches!(state, State::Leased(_, Some(_))))
     }
 
     fn check(&mut self) {
-        for number in 0..PARTITIONS {
-            let (floor, next_wanted) = self.position(number);
+        let group = self.group.describe();
+        for (number, position) in (0..).zip(&group.positions) {
+            let floor = position.committed.unwrap();
             assert!(floor >= self.floors[number as usize], "the floor goes back");
             self.floors[number as usize] = floor;
             let of_partition = self.model.records.range((number, 0)..(number + 1, 0));
@@ -377,40 +409,42 @@ impl History {
                 );
             }
             let begin = self.begins[number as usize];
-            for (offset, _) in self.topics[number as usize].run(begin, next_wanted) {
+            for (offset, _) in self.topics[number as usize].run(begin, self.next_wanted(number)) {
                 let record = self.model.records.get(&(number, offset));
                 let is_seen = record.is_some_and(|record| record.known || !record.is_unsettled());
                 assert!(is_seen, "{number}/{offset} is skipped");
             }
         }
-        let letters = self.coordinator.group.dead_letters(usize::MAX).into_iter();
-        let letters = letters.map(|of| (of.partition.number, of.offset, of.attempts, of.cause));
+        let letters = self.group.dead_letters(usize::MAX).into_iter();
+        let letters = letters.map(|letter| {
+            let Token {
+                partition, offset, ..
+            } = letter.token;
+            (partition.partition, offset, letter.attempts, letter.cause)
+        });
         assert_eq!(letters.collect::<Vec<_>>(), self.model.dead_letters());
-        assert_eq!(self.coordinator.group.dropped(), self.model.dropped);
-        let mut states = self.model.records.values().map(|record| &record.state);
-        let live = states.any(|state| matches!(state, State::Leased(_, Some(_))));
-        assert_eq!(self.coordinator.group.has_live_lease(), live);
+        let work = group.work.expect("a shared group");
+        assert_eq!(work.dropped, self.model.dropped);
+        assert_eq!(work.leased > 0, self.has_live_lease());
         if self.random.one_in(10) {
-            let config = self.model.config;
-            let replayed: SharedGroup = Coordinator::replay(config, &self.coordinator.log);
-            let same = replayed.snapshot() == self.coordinator.group.snapshot();
-            assert!(same, "a replay is the same");
+            let next = replayed(&self.group.log);
+            assert!(next == self.group.coordinator, "a replay is the same");
         }
     }
 
     /// Workers that do all there is, until there is nothing.
     fn become_quiet(mut self) {
+        self.other.leave(&mut self.group, self.now_ms);
         let mut rounds = 0;
         while !self.is_quiet() {
             rounds += 1;
             assert!(rounds < 1_000, "it comes to an end");
             for number in 0..PARTITIONS {
                 let topic = &self.topics[number as usize];
-                let wanted = self.position(number).1;
+                let wanted = self.next_wanted(number);
                 let run = topic.run(wanted, topic.end);
                 let end = topic.end.max(wanted);
-                self.coordinator
-                    .offer_run(partition(number), wanted, &run, end);
+                self.group.offer_run(orders(number), wanted, &run, end);
                 self.model.offer(number, wanted, &run, end);
                 self.appended();
             }
@@ -420,18 +454,17 @@ impl History {
                 .iter()
                 .map(|(_, token)| *token)
                 .collect();
-            self.settle_as(&crate::harness::acks(ack));
+            self.settle_as(&acks(ack));
             self.write_dead_letters();
             self.now_ms += 20_000;
             self.expire();
             self.check();
         }
-        let group = &mut self.coordinator.group;
-        assert_eq!(group.due_ms(), None);
-        assert!(!group.has_available());
-        for (position, topic) in group.positions().zip(&self.topics) {
+        assert_eq!(self.group.due_ms(), None);
+        assert!(!self.group.has_available());
+        for (position, topic) in self.group.describe().positions.iter().zip(&self.topics) {
             let last = topic.records.last().map_or(0, |(offset, _)| offset + 1);
-            assert!(position.floor >= last, "{position:?}");
+            assert!(position.committed >= Some(last), "{position:?}");
             assert_eq!(position.settled_above, 0);
         }
     }

@@ -1,19 +1,21 @@
 //! One rule each.
 
-use headwater_groups::shared::{
-    Cause, Config, DELAY_MS_MAX, Outcome, REASON_BYTES_MAX, Reject, Settlement, SharedEvent, Token,
+use headwater_groups::limits::{DELAY_MS_MAX, REASON_BYTES_MAX};
+use headwater_groups::{
+    Action, Cause, Coordinator, Event, GroupError, Outcome, Reject, Rules, Settlement, Token,
 };
 
-use crate::harness::{Coordinator, LEASE_MS, RULES, acks, partition};
+use crate::shared::harness::{Group, LEASE_MS, RULES, acks};
+use crate::support::{ORDERS, PAYMENTS, orders, record, snapshot};
 
 const A: Option<u64> = Some(1);
 const B: Option<u64> = Some(2);
 const LEASE_END_MS: i64 = LEASE_MS as i64;
 
-fn with(keys: &[Option<u64>]) -> Coordinator {
-    let mut coordinator = Coordinator::new(RULES, 1);
-    coordinator.offer(0, keys);
-    coordinator
+fn with(keys: &[Option<u64>]) -> Group {
+    let mut group = Group::new(RULES, 1);
+    group.offer(0, keys);
+    group
 }
 
 #[test]
@@ -39,8 +41,8 @@ fn the_oldest_is_leased_first_also_when_it_came_back() {
 
 #[test]
 fn the_floor_follows_what_is_settled_and_takes_holes_with_it() {
-    let mut group = Coordinator::new(RULES, 1);
-    group.offer_run(partition(0), 0, &[(3, None), (5, None), (9, None)], 12);
+    let mut group = Group::new(RULES, 1);
+    group.offer_run(orders(0), 0, &[(3, None), (5, None), (9, None)], 12);
     let leased = group.lease(0, 3);
     assert_eq!(group.floor(), 0);
     group.ack(leased[1].token);
@@ -65,7 +67,7 @@ fn an_offer_that_would_skip_records_is_ignored_and_a_known_one_changes_nothing()
 fn an_expired_lease_frees_its_record_before_later_ones_of_its_key() {
     let mut group = with(&[A, A]);
     group.lease(0, 1);
-    assert_eq!(group.group.due_ms(), Some(LEASE_END_MS));
+    assert_eq!(group.due_ms(), Some(LEASE_END_MS));
     group.expire(LEASE_END_MS - 1);
     assert_eq!(group.lease_all(0), []);
     let events = group.log.len();
@@ -95,10 +97,10 @@ fn a_late_extension_takes_a_free_record_back() {
     let mut group = with(&[None]);
     let token = group.lease(0, 1)[0].token;
     group.expire(LEASE_END_MS);
-    assert!(group.group.has_available());
+    assert!(group.has_available());
     assert_eq!(group.extend(LEASE_END_MS, token, LEASE_MS), Outcome::Ok);
-    assert!(!group.group.has_available());
-    assert_eq!(group.group.due_ms(), Some(2 * LEASE_END_MS));
+    assert!(!group.has_available());
+    assert_eq!(group.due_ms(), Some(2 * LEASE_END_MS));
 }
 
 #[test]
@@ -115,11 +117,7 @@ fn what_is_said_again_is_ok_again() {
     let events = group.log.len();
     assert_eq!(group.ack(tokens[3]), Outcome::Ok, "settled above the floor");
     assert_eq!(group.nack(100, tokens[1], 500), Outcome::Ok);
-    assert_eq!(
-        group.group.due_ms(),
-        Some(500),
-        "and the delay is as it was"
-    );
+    assert_eq!(group.due_ms(), Some(500), "and the delay is as it was");
     assert_eq!(group.reject(tokens[2]), Outcome::Ok);
     group.ack(tokens[0]);
     assert_eq!(group.ack(tokens[0]), Outcome::Ok, "below the floor");
@@ -140,7 +138,7 @@ fn of_two_words_on_a_record_the_first_counts() {
     let outcomes = group.settle(0, &settlement);
     let expected = [Outcome::Ok, Outcome::Ok, Outcome::Expired, Outcome::Ok];
     assert_eq!(outcomes, expected);
-    assert_eq!(group.group.dead_letters(1), []);
+    assert_eq!(group.dead_letters(1), []);
     assert_eq!(group.floor(), 1);
 }
 
@@ -156,7 +154,7 @@ fn what_was_never_leased_is_unknown() {
             ..token
         },
         Token {
-            partition: partition(1),
+            partition: orders(1),
             ..token
         },
     ];
@@ -171,7 +169,7 @@ fn a_nack_delays_its_record_and_its_key() {
     let token = group.lease(0, 1)[0].token;
     group.nack(1_000, token, 500);
     assert_eq!(group.lease_all(1_000), [(2, 1)]);
-    assert_eq!(group.group.due_ms(), Some(1_500));
+    assert_eq!(group.due_ms(), Some(1_500));
     group.expire(1_500);
     assert_eq!(group.lease_all(1_500), [(0, 2)]);
 }
@@ -184,26 +182,27 @@ fn the_last_attempt_ends_in_the_dead_letters_and_the_key_waits_for_that() {
         assert_eq!(leased[0].attempt, attempt);
         group.nack(0, leased[0].token, 0);
     }
-    let letters = group.group.dead_letters(10);
+    let letters = group.dead_letters(10);
     let [letter] = letters.as_slice() else {
         panic!("{letters:?}");
     };
-    assert_eq!((letter.offset, letter.attempts), (0, 3));
+    assert_eq!((letter.token.offset, letter.attempts), (0, 3));
     assert_eq!((letter.cause, &*letter.reason), (Cause::Nacked, "it rains"));
-    assert_eq!(group.lease_all(0), [(2, 1)], "the other key goes on");
+    let other = group.lease(0, 9);
+    assert_eq!(other.len(), 1, "the other key goes on");
 
-    let written = [(partition(0), 0), (partition(0), 2)];
-    let event = group.group.dead_lettered(&written);
-    group.append(event);
-    assert_eq!(group.group.dead_letters(10), []);
+    let written = [letter.token, other[0].token];
+    group.dead_lettered(&written);
+    assert_eq!(group.dead_letters(10), []);
     assert_eq!(
         group.floor(),
         1,
         "what is no dead letter is not settled by it"
     );
     assert_eq!(group.lease_all(0), [(1, 1)]);
-    let again = group.group.dead_lettered(&written);
-    assert_eq!(again, None);
+    let events = group.log.len();
+    group.dead_lettered(&written);
+    assert_eq!(group.log.len(), events);
 }
 
 #[test]
@@ -215,22 +214,19 @@ fn the_last_lease_that_expires_gives_the_record_up_for_good() {
         group.expire(now_ms + LEASE_END_MS);
     }
     let last = last.unwrap();
-    assert_eq!(group.group.dead_letters(1)[0].cause, Cause::Expired);
+    assert_eq!(group.dead_letters(1)[0].cause, Cause::Expired);
     assert_eq!(group.ack(last), Outcome::Expired, "it would be in both");
     assert_eq!(group.nack(0, last, 0), Outcome::Expired);
-    assert_eq!(group.group.due_ms(), None);
+    assert_eq!(group.due_ms(), None);
 }
 
 #[test]
 fn without_dead_letters_what_is_given_up_is_dropped_and_counted() {
-    let dead_letters = false;
-    let mut group = Coordinator::new(
-        Config {
-            dead_letters,
-            max_attempts: 1,
-        },
-        1,
-    );
+    let rules = Rules {
+        dead_letters: None,
+        max_attempts: 1,
+    };
+    let mut group = Group::new(rules, 1);
     group.offer(0, &[A, A, A, A]);
     let token = group.lease(0, 1)[0].token;
     group.reject(token);
@@ -238,10 +234,10 @@ fn without_dead_letters_what_is_given_up_is_dropped_and_counted() {
     group.nack(0, token, 0);
     group.lease(0, 1);
     group.expire(LEASE_END_MS);
-    assert_eq!((group.floor(), group.group.dropped()), (3, 3));
+    assert_eq!((group.floor(), group.work().dropped), (3, 3));
     assert_eq!(group.lease_all(0), [(3, 1)]);
-    group.fail_over(RULES, 0);
-    assert_eq!(group.group.dropped(), 3);
+    group.fail_over(0);
+    assert_eq!(group.work().dropped, 3);
 }
 
 #[test]
@@ -249,12 +245,8 @@ fn a_reason_is_cut_between_characters() {
     let mut group = with(&[None]);
     let token = group.lease(0, 1)[0].token;
     let reason = "x".to_owned() + &"é".repeat(REASON_BYTES_MAX);
-    let settlement = Settlement {
-        reject: vec![Reject { token, reason }],
-        ..Settlement::default()
-    };
-    group.settle(0, &settlement);
-    let reason = group.group.dead_letters(1)[0].reason.clone();
+    group.reject_with(token, reason);
+    let reason = group.dead_letters(1)[0].reason.clone();
     assert_eq!(reason.len(), REASON_BYTES_MAX - 1);
 }
 
@@ -263,21 +255,21 @@ fn after_a_failover_a_lease_has_its_whole_time_and_its_worker_settles_it() {
     let mut group = with(&[A, A, B]);
     let leased = group.lease(0, 2);
     let now_ms = LEASE_END_MS + 5;
-    group.fail_over(RULES, now_ms);
-    assert!(group.group.has_live_lease());
+    group.fail_over(now_ms);
+    assert_eq!(group.work().leased, 2);
     assert_eq!(group.ack(leased[1].token), Outcome::Ok);
     group.offer(0, &[A, A, B]);
     assert_eq!(group.lease_all(now_ms), []);
     assert_eq!(group.ack(leased[0].token), Outcome::Ok);
     assert_eq!(group.lease_all(now_ms), [(1, 1)]);
-    assert_eq!(group.group.due_ms(), Some(now_ms + LEASE_END_MS));
+    assert_eq!(group.due_ms(), Some(now_ms + LEASE_END_MS));
 }
 
 #[test]
 fn a_live_lease_holds_its_record_also_when_keys_are_hashed_in_another_way() {
     let mut group = with(&[A, B]);
     let leased = group.lease(0, 2);
-    group.fail_over(RULES, 0);
+    group.fail_over(0);
     group.offer(0, &[A, A]);
     assert_eq!(group.ack(leased[0].token), Outcome::Ok);
     assert_eq!(group.lease_all(0), []);
@@ -298,11 +290,11 @@ fn attempts_delays_and_deaths_outlive_a_failover() {
     group.nack(0, tokens[2], u32::MAX);
     // The clock of the old leader was a day ahead: a delay does not get longer than the longest.
     let now_ms = -i64::from(DELAY_MS_MAX);
-    group.fail_over(RULES, now_ms);
+    group.fail_over(now_ms);
     group.offer(0, &[None, None, None]);
-    assert_eq!(group.group.dead_letters(9)[0].offset, 1);
+    assert_eq!(group.dead_letters(9)[0].token.offset, 1);
     assert_eq!(group.lease_all(now_ms), []);
-    assert_eq!(group.group.due_ms(), Some(0));
+    assert_eq!(group.due_ms(), Some(0));
     group.expire(0);
     assert_eq!(group.lease_all(0), [(0, 2), (2, 2)]);
 }
@@ -311,27 +303,28 @@ fn attempts_delays_and_deaths_outlive_a_failover() {
 fn a_leased_record_that_is_gone_from_the_log_is_settled() {
     let mut group = with(&[A, A, A]);
     group.lease(0, 1);
-    group.fail_over(RULES, 0);
-    group.offer_run(partition(0), 0, &[(1, A)], 2);
+    group.fail_over(0);
+    group.offer_run(orders(0), 0, &[(1, A)], 2);
+    group.expire(0);
     assert_eq!(group.floor(), 1);
     assert_eq!(group.lease_all(0), [(1, 1)]);
-    assert_eq!(group.group.due_ms(), Some(LEASE_END_MS));
+    assert_eq!(group.due_ms(), Some(LEASE_END_MS));
 }
 
 #[test]
 fn what_is_trimmed_is_settled() {
     let mut group = with(&[A, A, A, B, B]);
     let leased = group.lease(0, 9);
-    let event = group.group.trim(partition(0), 2);
-    group.append(event);
+    group.trim(orders(0), 2);
     assert_eq!(group.floor(), 2);
-    assert_eq!(group.group.trim(partition(0), 2), None);
+    let events = group.log.len();
+    group.trim(orders(0), 2);
+    assert_eq!(group.log.len(), events);
     assert_eq!(group.ack(leased[0].token), Outcome::Ok);
     assert_eq!(group.lease_all(0), [(2, 1)]);
-    let event = group.group.trim(partition(0), 100);
-    group.append(event);
-    assert_eq!((group.floor(), group.group.due_ms()), (100, None));
-    assert!(!group.group.has_available());
+    group.trim(orders(0), 100);
+    assert_eq!((group.floor(), group.due_ms()), (100, None));
+    assert!(!group.has_available());
 }
 
 #[test]
@@ -343,36 +336,180 @@ fn moving_a_partition_fences_what_was_leased_of_it() {
         .map(|leased| leased.token)
         .collect();
     group.ack(old[0]);
-    let event = group.group.move_to(vec![(partition(0), Some(0))]);
-    group.append(Some(event));
-    assert_eq!(group.group.due_ms(), None);
+    group.move_to(orders(0), 0);
+    assert_eq!(group.due_ms(), None);
     group.offer(0, &[None, None]);
     assert_eq!(group.ack(old[1]), Outcome::Unknown);
     assert_eq!(group.lease_all(0), [(0, 1), (1, 1)]);
-    assert_eq!(group.ack(old[1]), Outcome::Expired);
-
-    let event = group.group.move_to(vec![(partition(0), None)]);
-    group.append(Some(event));
-    assert_eq!(group.group.positions().count(), 0);
     assert_eq!(group.ack(old[1]), Outcome::Unknown);
-    let events: Vec<SharedEvent> = group.group.snapshot();
-    let other = Coordinator::replay(RULES, &events);
-    assert!(
-        other.snapshot() == events,
-        "numbers of leases are not used again"
+    group.fail_over(0);
+    assert_eq!(group.ack(old[0]), Outcome::Unknown);
+}
+
+#[test]
+fn a_group_is_neither_deleted_nor_reset_while_workers_have_records() {
+    let mut group = with(&[None; 2]);
+    let token = group.lease(0, 1)[0].token;
+    let reset = |force, dry_run| Action::Reset {
+        offsets: vec![(orders(0), 1)],
+        force,
+        dry_run,
+    };
+    let refused = Err(GroupError::MembersActive);
+    assert_eq!(group.act(0, Action::Delete), refused);
+    assert_eq!(group.act(0, reset(false, true)), refused);
+    group.act(0, reset(true, true)).unwrap();
+    assert_eq!(group.floor(), 0, "only looked at");
+    group.ack(token);
+    group.act(0, reset(false, false)).unwrap();
+    assert_eq!(
+        group.act(0, Action::Delete),
+        Ok(headwater_groups::Reply::Deleted)
     );
 }
 
 #[test]
+fn a_group_that_is_made_anew_takes_no_lease_of_the_old_one() {
+    let mut group = with(&[None; 2]);
+    let old = group.lease(0, 2);
+    group.expire(LEASE_END_MS);
+    group.act(0, Action::Delete).unwrap();
+    // Not even after a failover that reads a snapshot alone.
+    group.log = snapshot(&group.coordinator).iter().map(record).collect();
+    group.fail_over(0);
+    group.ensure(RULES);
+    group.offer(0, &[None; 2]);
+    let new = group.lease(0, 1);
+    assert!(new[0].token.lease > old[0].token.lease);
+    for leased in &old {
+        assert_eq!(group.ack(leased.token), Outcome::Unknown);
+    }
+    assert_eq!(group.ack(new[0].token), Outcome::Ok);
+    assert_eq!(
+        group.ack(old[0].token),
+        Outcome::Unknown,
+        "also of what is settled"
+    );
+}
+
+#[test]
+fn a_topic_that_grows_is_read_on_and_one_that_goes_is_forgotten() {
+    let mut group = with(&[None; 2]);
+    let old = group.lease(0, 2);
+    group.topics.0.insert(ORDERS, 2);
+    let wants = group.wants(5_000);
+    assert_eq!(wants.len(), 1, "the new one is not known yet to who asks");
+    group.offer_run(orders(1), 0, &[(0, None)], 1);
+    assert_eq!(group.lease(0, 9)[0].token.partition, orders(1));
+    group.topics.0.remove(&ORDERS);
+    assert_eq!(group.lease(0, 9), []);
+    assert_eq!(group.describe().positions, []);
+    assert_eq!(group.due_ms(), None);
+    assert_eq!(group.ack(old[0].token), Outcome::Unknown);
+}
+
+#[test]
+fn dead_letters_wait_for_a_topic_and_go_with_the_wish_for_one() {
+    let mut group = with(&[A, A]);
+    let token = group.lease(0, 1)[0].token;
+    group.reject(token);
+    group.topics.0.remove(&PAYMENTS);
+    assert_eq!(group.lease_all(0), []);
+    assert_eq!(group.work().dead, 1);
+    assert_eq!(group.due_ms(), None);
+    group.ensure(Rules {
+        dead_letters: None,
+        ..RULES
+    });
+    assert_eq!(group.due_ms(), Some(0), "at once");
+    group.expire(1);
+    assert_eq!((group.work().dead, group.work().dropped), (0, 1));
+    assert_eq!(group.lease_all(0), [(1, 1)]);
+}
+
+#[test]
+fn a_dead_letter_is_confirmed_of_its_own_death_alone() {
+    let mut group = with(&[None]);
+    let first = group.lease(0, 1)[0].token;
+    group.reject(first);
+    group.move_to(orders(0), 0);
+    group.offer(0, &[None]);
+    let second = group.lease(0, 1)[0].token;
+    group.reject(second);
+    assert_eq!(group.dead_letters(9)[0].token, second);
+    group.dead_lettered(&[first]);
+    assert_eq!(group.dead_letters(9)[0].token, second);
+    group.dead_lettered(&[second]);
+    assert_eq!(group.floor(), 1);
+}
+
+#[test]
+fn calls_of_the_other_kind_are_refused() {
+    let mut group = with(&[None]);
+    let renew = Action::Renew {
+        member: "a".to_owned(),
+        epoch: 1,
+    };
+    assert_eq!(group.act(0, renew), Err(GroupError::OtherKind));
+    let config = crate::support::config(&[ORDERS]);
+    let offsets = Vec::new();
+    let ensure = Action::Ensure { config, offsets };
+    assert_eq!(group.act(0, ensure.clone()), Err(GroupError::OtherKind));
+    group.call(0, "p", ensure).unwrap();
+    for action in [
+        Action::Lease {
+            records_max: 1,
+            lease_ms: None,
+        },
+        Action::Offer(Vec::new()),
+        Action::Settle(Settlement::default()),
+        Action::DeadLetters { max: 1 },
+        Action::DeadLettered(Vec::new()),
+    ] {
+        assert_eq!(group.call(0, "p", action), Err(GroupError::OtherKind));
+    }
+}
+
+#[test]
+fn rules_that_cannot_be_are_refused() {
+    let mut group = with(&[]);
+    let mut ensure = |rules| {
+        let config = crate::shared::harness::config(rules);
+        let offsets = Vec::new();
+        group.act(0, Action::Ensure { config, offsets })
+    };
+    for max_attempts in [0, 1_001] {
+        let refused = ensure(Rules {
+            max_attempts,
+            ..RULES
+        });
+        assert!(matches!(refused, Err(GroupError::Invalid { .. })));
+    }
+    let dead_letters = Some(ORDERS);
+    let refused = ensure(Rules {
+        dead_letters,
+        ..RULES
+    });
+    assert!(matches!(refused, Err(GroupError::Invalid { .. })));
+    let gone = headwater_groups::TopicId([9; 16]);
+    let dead_letters = Some(gone);
+    let refused = ensure(Rules {
+        dead_letters,
+        ..RULES
+    });
+    assert_eq!(refused, Err(GroupError::NoTopic(gone)));
+}
+
+#[test]
 fn partitions_take_turns() {
-    let mut group = Coordinator::new(RULES, 3);
+    let mut group = Group::new(RULES, 3);
     for number in 0..3 {
         let records: Vec<_> = (0..9).map(|offset| (offset, None)).collect();
-        group.offer_run(partition(number), 0, &records[..], 9);
+        group.offer_run(orders(number), 0, &records[..], 9);
     }
     let mut turns = Vec::new();
     for _ in 0..4 {
-        turns.push(group.lease(0, 1)[0].token.partition.number);
+        turns.push(group.lease(0, 1)[0].token.partition.partition);
     }
     turns.sort_unstable();
     assert_eq!(turns.iter().filter(|turn| **turn == 1).count(), 1);
@@ -381,32 +518,27 @@ fn partitions_take_turns() {
 }
 
 #[test]
-fn bytes_that_are_no_event_are_refused() {
+fn bytes_that_are_no_event_are_refused_and_bent_ones_do_no_harm() {
     let mut group = with(&[A, A, B, None]);
     for leased in group.lease(0, 9) {
         group.nack(0, leased.token, 1);
     }
-    group.reject(Token {
-        partition: partition(0),
-        offset: 0,
-        lease: 1,
-    });
-    let mut events = group.log.clone();
-    events.extend(group.group.snapshot());
-    for event in events {
-        let bytes = event.encode();
-        for end in 0..bytes.len() {
-            assert!(SharedEvent::decode(&bytes[..end]).is_err());
-        }
-        for at in 0..bytes.len() {
+    group.expire(1);
+    let token = group.lease(1, 1)[0].token;
+    group.reject(token);
+    let mut log = group.log.clone();
+    log.extend(snapshot(&group.coordinator).iter().map(record));
+    for (key, value) in &log {
+        let value = value.as_deref().unwrap();
+        for at in 0..value.len() {
             for bit in 0..8 {
-                let mut bent = bytes.clone();
+                let mut bent = value.to_vec();
                 bent[at] ^= 1 << bit;
                 // Whatever it is taken for, it can be applied.
-                if let Ok(event) = SharedEvent::decode(&bent) {
-                    let mut group = Coordinator::replay(RULES, &group.log);
-                    group.apply(&event);
-                    group.resume(0);
+                if let Ok(event) = Event::decode(key, Some(&bent)) {
+                    let mut coordinator: Coordinator = group.coordinator.clone();
+                    coordinator.apply(event);
+                    coordinator.resume(0);
                 }
             }
         }

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use headwater_groups::shared::{Cause, Config, Outcome, Settlement, Token};
+use headwater_groups::{Cause, Outcome, Rules, Settlement, Token};
 
 #[derive(Clone)]
 pub struct Model {
-    pub config: Config,
+    pub rules: Rules,
     /// By partition and offset.
     pub records: BTreeMap<(u32, u64), Record>,
     pub next_lease: u64,
     pub dropped: u64,
+    /// By partition: leases up to these say nothing.
+    pub fences: BTreeMap<u32, u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -18,6 +20,8 @@ pub struct Record {
     pub key: Option<u64>,
     /// Whether it was offered to this leader.
     pub known: bool,
+    /// Whether it turned out that it is not there any more.
+    pub gone: bool,
     pub attempts: u32,
     pub lease: u64,
     pub state: State,
@@ -35,12 +39,13 @@ pub enum State {
 }
 
 impl Model {
-    pub fn new(config: Config) -> Self {
+    pub fn new(rules: Rules) -> Self {
         Self {
-            config,
+            rules,
             records: BTreeMap::new(),
             next_lease: 1,
             dropped: 0,
+            fences: BTreeMap::new(),
         }
     }
 
@@ -50,6 +55,7 @@ impl Model {
             let record = self.records.entry((partition, *offset)).or_insert(Record {
                 key: *key,
                 known: false,
+                gone: false,
                 attempts: 0,
                 lease: 0,
                 state: State::New,
@@ -58,7 +64,7 @@ impl Model {
         }
         for ((of, offset), record) in &mut self.records {
             if *of == partition && (from..end).contains(offset) && !record.known {
-                record.state = State::Settled;
+                record.turns_out_gone();
             }
         }
     }
@@ -73,6 +79,7 @@ impl Model {
 
     pub fn move_to(&mut self, partition: u32) {
         self.records.retain(|(of, _), _| *of != partition);
+        self.fences.insert(partition, self.next_lease - 1);
     }
 
     /// All that may be leased of a partition.
@@ -80,14 +87,15 @@ impl Model {
         let of_partition = || self.records.iter().filter(|((of, _), _)| *of == partition);
         let is_behind = |offset: u64, key: Option<u64>| {
             let mut earlier = of_partition().filter(|((_, earlier), _)| *earlier < offset);
-            key.is_some() && earlier.any(|(_, other)| other.key == key && other.is_unsettled())
+            key.is_some()
+                && earlier.any(|(_, other)| other.key == key && other.is_unsettled() && !other.gone)
         };
         let available = of_partition().filter(|((_, offset), record)| {
             let free = matches!(
                 record.state,
                 State::New | State::Leased(_, None) | State::Nacked(_, false)
             );
-            record.known && free && !is_behind(*offset, record.key)
+            record.known && !record.gone && free && !is_behind(*offset, record.key)
         });
         available.map(|((_, offset), _)| *offset).collect()
     }
@@ -100,7 +108,7 @@ impl Model {
     }
 
     pub fn settle(&mut self, now_ms: i64, settlement: &Settlement) -> Vec<Outcome> {
-        let max = self.config.max_attempts;
+        let max = self.rules.max_attempts;
         let mut outcomes = Vec::new();
         for token in &settlement.ack {
             outcomes.push(match self.standing(*token) {
@@ -116,7 +124,8 @@ impl Model {
             let delay_ms = nack.delay_ms;
             outcomes.push(match self.standing(nack.token) {
                 Ok(record) if record.is_leased() && record.attempts < max => {
-                    record.state = State::Nacked(now_ms + i64::from(delay_ms), delay_ms > 0);
+                    let is_to_come = delay_ms > 0 || record.gone;
+                    record.state = State::Nacked(now_ms + i64::from(delay_ms), is_to_come);
                     Outcome::Ok
                 }
                 Ok(record) if record.is_leased() => self.give_up(nack.token, Cause::Nacked),
@@ -152,9 +161,11 @@ impl Model {
 
     /// The unsettled record that a token is the last lease of; `Ok` as an error: it is settled.
     fn standing(&mut self, token: Token) -> Result<&mut Record, Outcome> {
-        let place = (token.partition.number, token.offset);
+        let place = (token.partition.partition, token.offset);
         let record = self.records.get_mut(&place);
-        match record.filter(|_| token.lease < self.next_lease) {
+        let fence = self.fences.get(&place.0).copied().unwrap_or(0);
+        let is_of_now = token.lease > fence && token.lease < self.next_lease;
+        match record.filter(|_| is_of_now) {
             Some(record) if record.state == State::Settled => Err(Outcome::Ok),
             Some(record) if record.lease == token.lease => Ok(record),
             Some(record) if record.lease > token.lease => Err(Outcome::Expired),
@@ -163,9 +174,9 @@ impl Model {
     }
 
     fn give_up(&mut self, token: Token, cause: Cause) -> Outcome {
-        let place = (token.partition.number, token.offset);
+        let place = (token.partition.partition, token.offset);
         let record = self.records.get_mut(&place).unwrap();
-        if self.config.dead_letters {
+        if self.rules.dead_letters.is_some() {
             record.state = State::Dead(cause);
         } else {
             record.state = State::Settled;
@@ -177,10 +188,15 @@ impl Model {
     pub fn expire(&mut self, now_ms: i64) {
         for record in self.records.values_mut() {
             match record.state {
+                State::Leased(_, Some(until_ms)) | State::Nacked(until_ms, true)
+                    if until_ms <= now_ms && record.gone =>
+                {
+                    record.state = State::Settled;
+                }
                 State::Leased(lease_ms, Some(until_ms)) if until_ms <= now_ms => {
-                    if record.attempts < self.config.max_attempts {
+                    if record.attempts < self.rules.max_attempts {
                         record.state = State::Leased(lease_ms, None);
-                    } else if self.config.dead_letters {
+                    } else if self.rules.dead_letters.is_some() {
                         record.state = State::Dead(Cause::Expired);
                     } else {
                         record.state = State::Settled;
@@ -195,6 +211,7 @@ impl Model {
         }
     }
 
+    /// By partition, offset, attempts and cause.
     pub fn dead_letters(&self) -> Vec<(u32, u64, u32, Cause)> {
         let dead = self
             .records
@@ -208,8 +225,8 @@ impl Model {
         dead.collect()
     }
 
-    pub fn dead_lettered(&mut self, partition: u32, offset: u64) {
-        if let Some(record) = self.records.get_mut(&(partition, offset))
+    pub fn dead_lettered(&mut self, token: Token) {
+        if let Ok(record) = self.standing(token)
             && matches!(record.state, State::Dead(_))
         {
             record.state = State::Settled;
@@ -221,6 +238,7 @@ impl Model {
         self.records.retain(|_, record| record.state != State::New);
         for record in self.records.values_mut() {
             record.known = record.state == State::Settled;
+            record.gone = false;
             match &mut record.state {
                 State::Leased(lease_ms, until_ms) => {
                     *until_ms = Some(now_ms + i64::from(*lease_ms));
@@ -235,6 +253,17 @@ impl Model {
 impl Record {
     pub fn is_unsettled(&self) -> bool {
         self.state != State::Settled
+    }
+
+    /// It is settled when the timer next runs.
+    fn turns_out_gone(&mut self) {
+        self.gone = true;
+        match &mut self.state {
+            State::New => self.state = State::Settled,
+            State::Leased(_, until_ms) => *until_ms = Some(0),
+            State::Nacked(until_ms, is_to_come) => (*until_ms, *is_to_come) = (0, true),
+            State::Dead(_) | State::Settled => {}
+        }
     }
 
     fn is_leased(&self) -> bool {
