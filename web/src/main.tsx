@@ -19,10 +19,18 @@ const queries = new QueryClient({
 
 const root = createRoot(document.getElementById("root")!);
 
+const FONT_WAIT_MS = 400;
+
+/** The text's font, or the end of the patience with it. */
+function fonts(): Promise<unknown> {
+  const loaded = document.fonts.load("14px Inter").catch(() => undefined);
+  return Promise.race([loaded, new Promise((resolve) => setTimeout(resolve, FONT_WAIT_MS))]);
+}
+
 /** Restores the session before the first page is drawn, so that nobody sees a sign-in flash by. */
 async function start() {
   try {
-    await refresh();
+    await Promise.all([refresh(), fonts()]);
   } catch (error) {
     root.render(<ServiceAway error={error} onRetry={() => void start()} />);
     return;

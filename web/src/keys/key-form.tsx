@@ -107,6 +107,7 @@ interface ScopeFieldsProps {
 }
 
 function ScopeFields({ number, scope, onChange, onRemove }: ScopeFieldsProps) {
+  const on = scope.group == null ? "topic" : "group";
   const toggle = (grant: Grant) => {
     const has = scope.operations.includes(grant);
     onChange({ ...scope, operations: has ? scope.operations.filter((one) => one !== grant) : [...scope.operations, grant] });
@@ -135,11 +136,18 @@ function ScopeFields({ number, scope, onChange, onRemove }: ScopeFieldsProps) {
           ))}
         </div>
         <div className="flex flex-col gap-3">
-          <Field label="Topics" help="orders, orders-* or *; empty for none">
-            <Input className="font-mono text-[12.5px]" value={scope.topic ?? ""} onChange={(event) => onChange({ ...scope, topic: event.target.value || undefined })} />
+          <Field label="On">
+            <Select value={on} onChange={(event) => onChange({ operations: scope.operations, [event.target.value]: "*" })}>
+              <option value="topic">topics</option>
+              <option value="group">groups</option>
+            </Select>
           </Field>
-          <Field label="Groups" help="for consume: billing, billing-* or *">
-            <Input className="font-mono text-[12.5px]" value={scope.group ?? ""} onChange={(event) => onChange({ ...scope, group: event.target.value || undefined })} />
+          <Field label="Of the name" help={on === "topic" ? "orders, orders-* or *" : "billing, billing-* or *"}>
+            <Input
+              className="font-mono text-[12.5px]"
+              value={scope[on] ?? ""}
+              onChange={(event) => onChange({ operations: scope.operations, [on]: event.target.value })}
+            />
           </Field>
         </div>
       </div>

@@ -6,7 +6,7 @@ export function compareDecimals(a: string, b: string): number {
   const [x, y] = [decompose(a), decompose(b)];
   if (x.sign !== y.sign) return x.sign < y.sign ? -1 : 1;
   if (x.sign === 0) return 0;
-  return x.sign * compareMagnitudes(x, y);
+  return x.sign > 0 ? compareMagnitudes(x, y) : compareMagnitudes(y, x);
 }
 
 interface Decimal {

@@ -66,7 +66,7 @@ export function Audit() {
 }
 
 const COLUMNS: Column<Event>[] = [
-  { id: "time", header: "Time", width: "12rem", cell: (event) => <span className="text-soft tabular-nums">{formatTime(Date.parse(event.time))}</span> },
+  { id: "time", header: "Time", width: "14rem", cell: (event) => <span className="text-soft tabular-nums">{formatTime(Date.parse(event.time))}</span> },
   { id: "outcome", header: "Outcome", width: "5rem", cell: (event) => <Badge tone={event.outcome === "denied" ? "bad" : "good"}>{event.outcome}</Badge> },
   { id: "actor", header: "Who", width: "minmax(9rem, 14rem)", cell: (event) => <span title={event.actor}>{event.actor}</span> },
   { id: "action", header: "Action", width: "minmax(9rem, 12rem)", cell: (event) => <code className="font-mono text-[12.5px]">{event.action}</code> },

@@ -117,7 +117,7 @@ function useColumns(role: Role | undefined, own: string | undefined, onRemove: (
         cell: (member) =>
           member.state === "active" ? <Badge tone="good">active</Badge> : <Badge tone="warn">invited{member.expires_at ? `, ends ${formatAgo(Date.parse(member.expires_at))}` : ""}</Badge>,
       },
-      { id: "created_at", header: "Since", width: "9.5rem", sortBy: (member) => member.created_at, cell: (member) => <span className="text-soft tabular-nums">{formatMinute(member.created_at)}</span> },
+      { id: "created_at", header: "Since", width: "10.5rem", sortBy: (member) => member.created_at, cell: (member) => <span className="text-soft tabular-nums">{formatMinute(member.created_at)}</span> },
       {
         id: "actions",
         header: "",

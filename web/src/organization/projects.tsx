@@ -79,7 +79,7 @@ function columnsOf(onDelete: ((project: Project) => void) | undefined): Column<P
       ),
     },
     { id: "id", header: "Id", width: "minmax(8rem, 14rem)", sortBy: (project) => project.id, cell: (project) => <code className="font-mono text-[12.5px] text-soft">{project.id}</code> },
-    { id: "created_at", header: "Created", width: "9.5rem", sortBy: (project) => project.created_at, cell: (project) => <span className="text-soft tabular-nums">{formatMinute(project.created_at)}</span> },
+    { id: "created_at", header: "Created", width: "10.5rem", sortBy: (project) => project.created_at, cell: (project) => <span className="text-soft tabular-nums">{formatMinute(project.created_at)}</span> },
     {
       id: "actions",
       header: "",

@@ -51,7 +51,7 @@ export function QuotasPanel({ title, owner, quotas, etag, mayChange }: QuotasPan
         )
       }
     >
-      <dl className="grid sm:grid-cols-2">
+      <dl className="-mb-px grid sm:grid-cols-2">
         {NAMES.map(([name, label, format]) => (
           <Quota key={name} label={label} use={quotas.use[name]} limit={quotas[name] ?? null} format={format} />
         ))}
@@ -78,7 +78,7 @@ function Quota({ label, use, limit, format }: QuotaProps) {
       <div className="flex items-baseline justify-between gap-3">
         <dt>{label}</dt>
         <dd className="tabular-nums">
-          {format(use)} <span className="text-faint">of {limit === null ? "any amount" : format(limit)}</span>
+          {format(use)} <span className="text-faint">{limit === null ? "no limit" : `of ${format(limit)}`}</span>
         </dd>
       </div>
       <div className="mt-1.5 h-1.5 rounded-full bg-sunken" aria-hidden>

@@ -19,7 +19,7 @@ interface RecordTableProps {
 }
 
 const ROW_HEIGHT = 32;
-const GRID = "grid grid-cols-[11.5rem_3.5rem_6.5rem_minmax(7rem,14rem)_minmax(14rem,1fr)] gap-3 px-3 min-w-[760px]";
+const GRID = "grid grid-cols-[12.5rem_3.5rem_6.5rem_minmax(7rem,14rem)_minmax(14rem,1fr)] gap-4 px-3 min-w-[780px]";
 
 /**
  * A list that may change many times a second. Whoever scrolls away from its top keeps what they look at,
@@ -68,7 +68,7 @@ export function RecordTable({ records, received, loading, chosen, onOpen, empty 
               <span role="columnheader">Value</span>
             </div>
           </div>
-          <div role="rowgroup" className="relative min-w-[760px]" style={{ height: virtual.getTotalSize() }}>
+          <div role="rowgroup" className="relative min-w-[780px]" style={{ height: virtual.getTotalSize() }}>
             {virtual.getVirtualItems().map((item) => {
               const record = rows[item.index]!;
               const id = `${record.partition}:${record.offset}`;

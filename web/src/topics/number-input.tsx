@@ -40,7 +40,7 @@ export function NumberInput({ setting, value, onChange, withDefault }: NumberInp
     <Field label={setting.label} help={setting.help} error={wrong ? "A whole number above zero is needed." : null}>
       <div className="flex gap-2">
         {typed && (
-          <Input type="number" min={1} step="any" className="w-28 tabular-nums" value={text} onChange={(event) => put(event.target.value, unit)} />
+          <Input type="number" min={1} step="any" className="!w-24 tabular-nums" value={text} onChange={(event) => put(event.target.value, unit)} />
         )}
         <SelectAlone labelled={typed} label={`Unit of ${setting.label}`} value={mode} onChange={choose}>
           {withDefault && <option value="default">Default</option>}
@@ -66,7 +66,7 @@ interface SelectAloneProps {
 function SelectAlone({ labelled, label, value, onChange, children }: SelectAloneProps) {
   const own = labelled ? { id: undefined, "aria-label": label } : {};
   return (
-    <Select {...own} className="w-auto flex-1" value={value} onChange={(event) => onChange(event.target.value)}>
+    <Select {...own} className="!w-auto flex-1" value={value} onChange={(event) => onChange(event.target.value)}>
       {children}
     </Select>
   );

@@ -114,7 +114,7 @@ function useColumns(project: string): Column<Topic>[] {
             formatDuration(config.retention_ms)
           ),
       },
-      { id: "created_at", header: "Created", width: "9.5rem", sortBy: (topic) => topic.created_at, cell: (topic) => <span className="tabular-nums text-soft">{formatMinute(topic.created_at)}</span> },
+      { id: "created_at", header: "Created", width: "10.5rem", sortBy: (topic) => topic.created_at, cell: (topic) => <span className="tabular-nums text-soft">{formatMinute(topic.created_at)}</span> },
     ],
     [project],
   );

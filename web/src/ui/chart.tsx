@@ -72,11 +72,12 @@ function options(names: string[], width: number, height: number, format: { curre
   return {
     width,
     height,
+    padding: [8, 8, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { size: 6 } },
     scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.15 : 1] } },
     axes: [
-      { ...axis, space: 70, values: "{HH}:{mm}" as never },
+      { ...axis, size: 26, space: 70, values: "{HH}:{mm}" as never },
       { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => format.current(tick)) },
     ],
     series: [

@@ -40,7 +40,7 @@ interface PanelProps {
 
 export function Panel({ title, help, actions, flush, className, children }: PanelProps) {
   return (
-    <section className={cx("min-w-0 rounded-xl border bg-panel", className)}>
+    <section className={cx("min-w-0 rounded-xl border bg-panel", flush && "overflow-hidden", className)}>
       {title && (
         <div className="flex min-h-12 flex-wrap items-center gap-x-3 gap-y-1 border-b px-4 py-2">
           <div className="min-w-0 flex-1">

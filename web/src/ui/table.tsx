@@ -87,7 +87,7 @@ export function DataTable<Row extends object>(props: DataTableProps<Row>) {
     <div ref={scroller} className="overflow-auto" style={{ maxHeight }} tabIndex={0} role="region" aria-label={label}>
       <div role="table" aria-label={label} aria-rowcount={sorted.length + 1} style={{ minWidth }}>
         <div role="rowgroup" className="sticky top-0 z-10 border-b bg-panel">
-          <div role="row" className="grid items-center gap-4 px-4" style={template}>
+          <div role="row" className="grid items-center gap-6 px-4" style={template}>
             {columns.map((column) => (
               <HeaderCell key={column.id} column={column} sort={sort} onSort={onSort} />
             ))}
@@ -101,7 +101,7 @@ export function DataTable<Row extends object>(props: DataTableProps<Row>) {
                 key={row.id}
                 role="row"
                 aria-rowindex={item.index + 2}
-                className="absolute inset-x-0 grid items-center gap-4 border-b px-4 hover:bg-sunken/60"
+                className="absolute inset-x-0 grid items-center gap-6 border-b px-4 last:border-b-0 hover:bg-sunken/60"
                 style={{ ...template, height: ROW_HEIGHT, transform: `translateY(${item.start}px)` }}
               >
                 {columns.map((column) => (
