@@ -6,10 +6,11 @@ use std::{env, fs, path::PathBuf};
 use prost::Message;
 
 /// Answers whose records the gateway writes into a page as it reads them.
-const PAGES: [&str; 3] = [
+const PAGES: [&str; 4] = [
     "FetchPartitionResponse",
     "FetchTopicResponse",
     "TailResponse",
+    "PollResponse",
 ];
 
 /// Asks whose records are read straight into batches.
@@ -21,6 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         [
             "headwater/v1/topics.proto",
             "headwater/v1/records.proto",
+            "headwater/v1/groups.proto",
             "grpc/health/v1/health.proto",
             "grpc/reflection/v1/reflection.proto",
         ],

@@ -203,5 +203,21 @@ pub const DENIED: Tries = Tries {
 pub const DENIED_LOGS_MAX: usize = 5;
 /// How often notes are tried to be written while the metadata database is away.
 pub const NOTE_TRIES: usize = 20;
+/// A member's lease, in milliseconds: shortest, default, longest.
+pub const GROUP_LEASE_MS: (u32, u32, u32) = (10_000, 45_000, 300_000);
+/// Topics of one group.
+pub const GROUP_TOPICS_MAX: usize = 100;
+/// How often a poll that waits renews its member's lease, and hears whether partitions are to move.
+pub const GROUP_RENEWAL: Duration = Duration::from_secs(1);
+/// A poll that waited for longer asks whether its member is still the one before it hands records out.
+pub const GROUP_FENCED_WITHIN: Duration = Duration::from_millis(50);
+/// Groups of a list, or partitions of one, that are asked about at once.
+pub const GROUPS_AT_ONCE: usize = 16;
+/// Partitions whose oldest uncommitted record is looked at at once: one batch of each.
+pub const GROUP_AGES_AT_ONCE: usize = 16;
+/// Bytes of those batches.
+pub const GROUP_AGE_BYTES: usize = 4 << 20;
+/// A poll's body, in bytes: two cursors of a member that owns all that a group can have.
+pub const POLL_BODY_BYTES_MAX: usize = 4 << 20;
 /// Largest offset that JSON carries without loss.
 pub const OFFSET_MAX: u64 = (1 << 53) - 1;

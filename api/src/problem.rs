@@ -78,7 +78,7 @@ codes! {
     InvalidRequest "invalid_request" 400 false "Invalid request"
         "A field, parameter or header has a wrong type, is out of range, unknown or repeated. `errors` names each.";
     InvalidCursor "invalid_cursor" 400 false "Invalid cursor"
-        "The cursor was not made by this service for this topic. Start again with `from` or `at`.";
+        "The cursor was not made by this service for this topic or group. Start again: a topic with `from` or `at`, a group with a poll that names none.";
     Unauthenticated "unauthenticated" 401 false "Unauthenticated"
         "The call needs `Authorization: Bearer <API key or token>`, and that must be good and not expired.";
     Forbidden "forbidden" 403 false "Forbidden"
@@ -93,12 +93,16 @@ codes! {
         "Partitions are numbered from 0 to the topic's `partitions` - 1.";
     KeyNotFound "key_not_found" 404 false "Key not found"
         "The topic has no record with this key, or its last one is a tombstone.";
+    GroupNotFound "group_not_found" 404 false "Group not found"
+        "The project has no consumer group of that name. Create it with PUT.";
     MethodNotAllowed "method_not_allowed" 405 false "Method not allowed"
         "The path exists, the method does not; `Allow` lists those that do.";
     RequestTimeout "request_timeout" 408 true "Request timeout"
         "The request's body came too slowly, and nothing of it was applied.";
     TopicExists "topic_exists" 409 false "Topic exists with other settings"
         "PUT ensures: it answers 200 only if the topic already is what the body asks for. Change it with PATCH.";
+    GroupExists "group_exists" 409 false "Group exists with other settings"
+        "PUT ensures: it answers 200 only if the group already is what the body asks for. `errors` says what differs.";
     AlreadyExists "already_exists" 409 false "Already exists"
         "The id is taken, or was: ids of organizations and projects are never given to somebody else.";
     BrokerInUse "broker_in_use" 409 false "Broker in use"
@@ -109,6 +113,14 @@ codes! {
         "The broker has no copy of the partition, or is not heard of, or its copy ends before what the object store has. A dry run lists those that can.";
     LastOwner "last_owner" 409 false "Last owner"
         "An organization keeps at least one owner. Make somebody else one first.";
+    GroupTypeConflict "group_type_conflict" 409 false "Group of another type"
+        "The group is of another type, which has no such call. A group's type never changes.";
+    GroupActive "group_active" 409 false "Group has members"
+        "The group has members. Have them leave, or wait until their leases end.";
+    MemberFenced "member_fenced" 409 false "Member was replaced"
+        "Another instance has joined under the member's name. What this one commits counts no more.";
+    MemberExpired "member_expired" 410 false "Member expired"
+        "The member's lease ended, or it left, or it never joined. Join again.";
     PreconditionFailed "precondition_failed" 412 false "Precondition failed"
         "`If-Match` is not the current `ETag`: somebody changed it meanwhile. Read it again.";
     PayloadTooLarge "payload_too_large" 413 false "Payload too large"
@@ -121,6 +133,8 @@ codes! {
         "The offset is below `log_start` or above `high_watermark`; both are in the problem.";
     IdempotencyKeyReused "idempotency_key_reused" 422 false "Idempotency key reused"
         "The key was used with another body within the last 15 minutes. Use a new key.";
+    UnknownTopic "topic_not_found" 422 false "Topic not found"
+        "A topic that the body names does not exist in the project, or the group does not read it.";
     KeyRequired "key_required" 422 false "Key required"
         "The topic is compacted by key: every record needs `key` or `key_base64`. `errors` points to one without.";
     NotCompacted "not_compacted" 422 false "Not compacted"

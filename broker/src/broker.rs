@@ -4,12 +4,13 @@
 use std::{future::Future, pin::Pin, time::Duration};
 
 use bytes::Bytes;
+use headwater_groups::{Call, Reply};
 use headwater_log::{PartitionId, TopicId};
 use headwater_record::Batch;
 
 use crate::{
     copy_state::CopyState,
-    error::{FetchError, NodeError, ProduceError},
+    error::{CoordinateError, FetchError, NodeError, ProduceError},
 };
 
 /// A boxed future: the calls go through a trait object.
@@ -173,6 +174,14 @@ pub trait Broker: Send + Sync + 'static {
         topic: TopicId,
         partitions: Vec<u32>,
     ) -> Answer<'_, Vec<Result<(), FetchError>>>;
+
+    /// Asks the coordinator of the groups in one partition of the group log. What it answers is committed,
+    /// and so is all that the answer rests on.
+    fn coordinate(
+        &self,
+        log: PartitionId,
+        call: Call,
+    ) -> Answer<'_, Result<Reply, CoordinateError>>;
 
     /// What the broker holds. Of the partitions that it leads all are listed, or only those of which
     /// copies move.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use headwater_groups::GroupError;
+
 /// A produce that was not acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProduceError {
@@ -40,6 +42,48 @@ impl fmt::Display for ProduceError {
 }
 
 impl std::error::Error for ProduceError {}
+
+/// A call to a group's coordinator that was not answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CoordinateError {
+    /// The group refuses it: nothing changed.
+    Refused(GroupError),
+    /// Nothing was done: this node does not know the partition, or it is not one of the group log.
+    UnknownPartition,
+    /// Nothing was done: another broker leads, or none does now.
+    NotLeader,
+    /// Nothing was done: fewer copies are in sync than an acknowledgement needs.
+    TooFewInSync,
+    /// Nothing was done: the disk is full up to its reserve.
+    StorageFull,
+    /// Nothing was done: the coordinator has as many calls as it can hold, or the disk does not keep up.
+    Overloaded,
+    /// Nothing was done: the group log cannot be read.
+    Unavailable(String),
+    /// Nothing was done: the broker that leads could not be reached.
+    Unreachable(String),
+    /// The outcome is unknown: the coordinator's term ended after it had appended what the call changes,
+    /// or the answer of another broker did not come.
+    Unknown,
+}
+
+impl fmt::Display for CoordinateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(error) => error.fmt(f),
+            Self::UnknownPartition => f.write_str("unknown partition of the group log"),
+            Self::NotLeader => f.write_str("not the group's coordinator"),
+            Self::TooFewInSync => f.write_str("too few copies are in sync"),
+            Self::StorageFull => f.write_str("storage is full"),
+            Self::Overloaded => f.write_str("the coordinator has too many calls"),
+            Self::Unavailable(why) => write!(f, "the group log cannot be read: {why}"),
+            Self::Unreachable(why) => f.write_str(why),
+            Self::Unknown => f.write_str("the call was not acknowledged, and may have been done"),
+        }
+    }
+}
+
+impl std::error::Error for CoordinateError {}
 
 /// A read that could not be served.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -31,7 +31,7 @@ pub use broker::{
 pub use clock::{Clock, SystemClock};
 pub use cluster::{Cluster, Network, SingleNode};
 pub use copy_state::CopyState;
-pub use error::{FetchError, NodeError, ProduceError};
+pub use error::{CoordinateError, FetchError, NodeError, ProduceError};
 pub use headwater_log::{PartitionId, TopicId};
 pub use manifest::{ColdSummary, Manifest, Place, Term, Unbegun, Written};
 pub use node::{Node, NodeGauges, NodeOptions};

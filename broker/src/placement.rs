@@ -1,6 +1,10 @@
 //! What the cluster's metadata says: which topics there are, and who leads their partitions.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use headwater_log::{PartitionId, TopicId};
 use tokio::sync::watch;
@@ -31,6 +35,17 @@ pub trait Placement: Send + Sync + 'static {
 
     /// Every topic, for what looks at all partitions.
     fn topics(&self) -> Vec<Arc<TopicPlacement>>;
+
+    /// The topic that is the log of all groups, once it was made.
+    fn group_log(&self) -> Option<TopicId> {
+        None
+    }
+
+    /// Whether a topic that existed at `since` is deleted for good. What was not heard of since then,
+    /// or cannot be read, is not.
+    fn is_deleted(&self, _id: TopicId, _since: Instant) -> bool {
+        false
+    }
 
     /// What is written into objects about a topic, for who finds nothing but the bucket.
     fn describe(&self, id: TopicId) -> Option<TopicDescription>;

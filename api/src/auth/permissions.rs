@@ -169,6 +169,15 @@ permissions! {
     GetLastOfKey             "getLastOfKey"             VIEWER        Wait  Topic(Fetch);
     TailTopic                "tailTopic"                VIEWER        Wait  Topic(Fetch);
     TailTopicNdjson          "tailTopicNdjson"          VIEWER        Wait  Topic(Fetch);
+    ListGroups               "listGroups"               VIEWER        Wait  Group(Consume);
+    GetGroup                 "getGroup"                 VIEWER        Wait  Group(Consume);
+    ListGroupOffsets         "listGroupOffsets"         VIEWER        Wait  Group(Consume);
+    EnsureGroup              "ensureGroup"              DEVELOPER     Wait  Group(Consume);
+    DeleteGroup              "deleteGroup"              DEVELOPER     Wait  Group(Consume);
+    ResetGroupOffsets        "resetGroupOffsets"        DEVELOPER     Wait  Group(Consume);
+    JoinGroup                "joinGroup"                DEVELOPER     Wait  Group(Consume);
+    PollGroup                "pollGroup"                DEVELOPER     Wait  Group(Consume);
+    LeaveGroup               "leaveGroup"               DEVELOPER     Wait  Group(Consume);
     UseGroups                "useGroups"                VIEWER        Wait  Group(Consume);
 
     CreateSession            "createSession"            ANYONE        Wait  Any;

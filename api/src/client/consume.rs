@@ -7,6 +7,8 @@ use reqwest::Method;
 
 use super::failure::Failure;
 use super::follow;
+use super::group_name;
+use super::member::Member;
 use super::output::Output;
 use super::page::{self, Page, Position};
 use super::progress::Progress;
@@ -19,6 +21,12 @@ const LONG_POLL_MS: u64 = 20_000;
 
 /// The consume verb.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_long_help = "As a member of a group, several processes share a topic's partitions, and \
+    each run goes on where the\nlast one stopped:\n  headwater consume orders --group billing --follow \
+    | while read -r record; do …; done\nThe group is made if there is none. Records are committed once \
+    they were written out, so a run that is killed\nprints some of them again, and none is lost."
+)]
 pub struct Args {
     #[command(flatten)]
     service: ServiceArgs,
@@ -35,6 +43,13 @@ pub struct Args {
     /// Go on where an earlier run stopped
     #[arg(long, conflicts_with_all = ["partition", "offset"])]
     cursor: Option<String>,
+    /// Read as a member of this group: only what others have not read, and go on there next time
+    #[arg(long, value_name = "NAME", value_parser = group_name,
+          conflicts_with_all = ["at", "cursor", "partition", "offset"])]
+    group: Option<String>,
+    /// The member's name; whoever has it already is fenced
+    #[arg(long, value_name = "NAME", requires = "group", value_parser = group_name)]
+    member: Option<String>,
     /// Read this partition only
     #[arg(long)]
     partition: Option<u32>,
@@ -75,6 +90,9 @@ fn from(text: &str) -> Result<String, String> {
 
 /// Prints records up to the end of the topic, or for ever.
 pub async fn run(args: Args) -> Result<(), Failure> {
+    if args.group.is_some() {
+        return run_as_member(args).await;
+    }
     let start = match (&args.cursor, &args.at, args.offset) {
         (Some(cursor), _, _) => Position::Cursor(cursor.clone()),
         (_, Some(at), _) => Position::At(at.clone()),
@@ -108,6 +126,49 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         consumer.say_where_to_resume();
     }
     outcome
+}
+
+/// Prints what a group's member reads, and commits what was printed.
+async fn run_as_member(args: Args) -> Result<(), Failure> {
+    let start = match args.from.as_deref() {
+        Some(from) if from.starts_with("tail-") => {
+            let text = "a group starts at --from earliest or --from latest";
+            return Err(Failure::Usage(text.to_owned()));
+        }
+        from => from,
+    };
+    let name = || format!("cli-{:012x}", rand::random::<u64>() >> 16);
+    let quiet = args.quiet || io::stdout().is_terminal();
+    let mut member = Member {
+        service: Service::new(&args.service)?,
+        output: Output::start(),
+        progress: Progress::new(None, quiet),
+        group: args.group.unwrap_or_default(),
+        name: args.member.unwrap_or_else(name),
+        retry_for: args.retry_for,
+        encoding: args.encoding.map(|Encoding::Base64| "base64"),
+        remaining: args.max,
+        epoch: None,
+        printed: None,
+    };
+    let outcome = tokio::select! {
+        outcome = async {
+            member.ensure(&args.topic, start).await?;
+            member.read(args.follow).await
+        } => outcome,
+        _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted),
+    };
+    member.progress.clear();
+    match outcome {
+        Ok(()) => member.leave().await,
+        Err(failure @ (Failure::Interrupted | Failure::OutputClosed)) => {
+            if let Err(failed) = member.leave().await {
+                member.progress.note(&failed.summary());
+            }
+            Err(failure)
+        }
+        Err(failure) => Err(failure),
+    }
 }
 
 /// A reader of one topic or one partition, and how far it has printed.

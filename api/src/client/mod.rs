@@ -1,4 +1,4 @@
-//! The client verbs of the command line: topics, produce and consume over HTTP.
+//! The client verbs of the command line: topics, groups, keys, produce and consume over HTTP.
 //!
 //! They read and write NDJSON on the standard streams, one record a line, in the shape that the
 //! service itself takes and gives, so that what `consume` prints `produce` accepts. Records pass
@@ -7,8 +7,11 @@
 mod consume;
 mod failure;
 mod follow;
+mod groups;
 mod input;
 mod key;
+mod keys;
+mod member;
 mod output;
 mod page;
 mod produce;
@@ -28,6 +31,10 @@ pub use service::ServiceArgs;
 pub enum Verb {
     /// List, create, describe or delete topics
     Topics(topics::Args),
+    /// List, describe, reset or delete consumer groups
+    Groups(groups::Args),
+    /// List, create, rotate or delete the project's API keys
+    Keys(keys::Args),
     /// Read records from standard input or a file, one JSON object a line, and append them
     Produce(produce::Args),
     /// Print the records of a topic, one JSON object a line
@@ -41,6 +48,8 @@ pub enum Verb {
 pub async fn run(verb: Verb) -> ExitCode {
     let outcome = match verb {
         Verb::Topics(args) => topics::run(args).await,
+        Verb::Groups(args) => groups::run(args).await,
+        Verb::Keys(args) => keys::run(args).await,
         Verb::Produce(args) => produce::run(args).await,
         Verb::Consume(args) => consume::run(args).await,
     };
@@ -52,12 +61,26 @@ pub async fn run(verb: Verb) -> ExitCode {
 
 /// Accepts what the service accepts as the name of a topic, so that a name can stand in a path.
 pub fn topic_name(text: &str) -> Result<String, String> {
+    name("topic", text)
+}
+
+/// The same of a group or a member of one.
+pub fn group_name(text: &str) -> Result<String, String> {
+    name("group or member", text)
+}
+
+/// The same of a key.
+pub fn key_name(text: &str) -> Result<String, String> {
+    name("key", text)
+}
+
+fn name(of: &str, text: &str) -> Result<String, String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     if text.is_empty() || text.len() > 249 || !text.bytes().all(allowed) {
-        return Err("a topic name is 1 to 249 of a-z A-Z 0-9 . _ -".to_owned());
+        return Err(format!("a {of} name is 1 to 249 of a-z A-Z 0-9 . _ -"));
     }
     if text == "." || text == ".." {
-        return Err("a topic name cannot be `.` or `..`".to_owned());
+        return Err(format!("a {of} name cannot be `.` or `..`"));
     }
     Ok(text.to_owned())
 }

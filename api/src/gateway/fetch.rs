@@ -29,6 +29,9 @@ pub enum OnOutOfRange {
     Earliest,
     /// Go on at the end.
     Latest,
+    /// Go on at the oldest record where those that are wanted were deleted; an offset behind the end
+    /// is an error.
+    Undeleted,
 }
 
 /// How much to read, and in which form.
@@ -89,8 +92,30 @@ pub struct FetchPage {
     pub held: Option<Held>,
 }
 
+/// How far the reading of a partition is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Reading {
+    /// The partition.
+    pub(super) partition: u32,
+    /// Where it goes on.
+    pub(super) offset: u64,
+    /// Of the first record that was given out.
+    pub(super) first_timestamp_ms: Option<i64>,
+}
+
+impl Reading {
+    /// Nothing is read yet.
+    pub(super) fn at(partition: u32, offset: u64) -> Self {
+        Self {
+            partition,
+            offset,
+            first_timestamp_ms: None,
+        }
+    }
+}
+
 /// A problem, and the partition and offset at which reading can go on if records are damaged.
-type Damaged = (Problem, Option<(u32, u64)>);
+pub(super) type Damaged = (Problem, Option<(u32, u64)>);
 
 impl Gateway {
     /// Reads one partition from `offset`.
@@ -107,8 +132,8 @@ impl Gateway {
         if partition >= topic.partitions() {
             return Err(partition_not_found(topic));
         }
-        let mut offsets = [(partition, offset)];
-        self.fetch_page(topic, &mut offsets, limits)
+        let mut readings = [Reading::at(partition, offset)];
+        self.fetch_page(topic, &mut readings, limits)
             .await
             .map_err(|(problem, _)| problem)
     }
@@ -126,21 +151,15 @@ impl Gateway {
     ) -> Result<FetchPage, Problem> {
         let count = topic.partitions();
         // Another partition comes first each time: a busy one must not hide the others.
-        let mix = cursor
-            .offsets
-            .iter()
-            .sum::<u64>()
-            .wrapping_mul(0x9E37_79B9_7F4A_7C15)
-            >> 33;
-        let first = (mix % u64::from(count)) as u32;
-        let mut offsets: Vec<(u32, u64)> = (0..count)
+        let first = rotation(cursor.offsets.iter().copied(), count);
+        let mut readings: Vec<_> = (0..count)
             .map(|nth| (first + nth) % count)
-            .map(|partition| (partition, cursor.offsets[partition as usize]))
+            .map(|partition| Reading::at(partition, cursor.offsets[partition as usize]))
             .collect();
-        match self.fetch_page(topic, &mut offsets, limits).await {
+        match self.fetch_page(topic, &mut readings, limits).await {
             Ok(page) => {
-                for (partition, offset) in offsets {
-                    cursor.offsets[partition as usize] = offset;
+                for reading in readings {
+                    cursor.offsets[reading.partition as usize] = reading.offset;
                 }
                 Ok(page)
             }
@@ -158,90 +177,127 @@ impl Gateway {
     async fn fetch_page(
         &self,
         topic: &Topic,
-        offsets: &mut [(u32, u64)],
+        readings: &mut [Reading],
         limits: &ReadLimits,
     ) -> Result<FetchPage, Damaged> {
-        let mut page = FetchPage {
-            records: limits.form.prefix().to_vec(),
-            ..FetchPage::default()
-        };
-        let mut moves = 0;
-        let mut left = *limits;
         if !limits.wait.is_zero() {
             // Whoever only waits holds no memory.
-            let positions = positions(offsets, limits);
+            let positions = positions(readings, limits);
             self.wait_for_records(topic, &positions, limits.wait).await;
         }
-        let held = self.pages.take(limits.bytes_max).await;
-        page.held = Some(held.map_err(|problem| (problem, None))?);
+        let page = self.begin_page(limits).await;
+        let mut page = page.map_err(|problem| (problem, None))?;
+        let parts = self.fill_page(&mut page, topic, readings, limits).await?;
+        page.finish(limits);
+        page.partitions = ends(readings, &parts);
+        Ok(page)
+    }
+
+    /// A page without records, and the memory for them.
+    pub(super) async fn begin_page(&self, limits: &ReadLimits) -> Result<FetchPage, Problem> {
+        Ok(FetchPage {
+            records: limits.form.prefix().to_vec(),
+            held: Some(self.pages.take(limits.bytes_max).await?),
+            ..FetchPage::default()
+        })
+    }
+
+    /// Adds records of a topic to a page, whose limits are those of all that is in it then. Answers
+    /// what was read last of each partition.
+    pub(super) async fn fill_page(
+        &self,
+        page: &mut FetchPage,
+        topic: &Topic,
+        readings: &mut [Reading],
+        limits: &ReadLimits,
+    ) -> Result<Vec<Fetched>, Damaged> {
+        let mut moves = 0;
         loop {
-            let fetched = self.fetch_offsets(topic, offsets, &left).await;
-            if move_into_range(&fetched, offsets, limits, &mut page.gaps) {
+            let fetched = self
+                .fetch_readings(topic, readings, &page.left(limits))
+                .await;
+            if move_into_range(&fetched, readings, limits, &mut page.gaps) {
                 // Once a partition is enough, unless retention runs faster than the reader.
                 moves += 1;
-                if moves > offsets.len() + 2 {
+                if moves > readings.len() + 2 {
                     let problem =
                         Problem::new(Code::Unavailable, "retention overtakes this reader");
                     return Err((problem, None));
                 }
                 continue;
             }
-            let (parts, damaged) = readable(fetched, offsets);
-            let before = offsets.to_vec();
-            let full =
-                convert(&mut page, offsets, &parts, limits).map_err(|problem| (problem, None))?;
+            let (parts, damaged) = readable(fetched, readings);
+            let before = readings.to_vec();
+            let full = convert(page, &topic.name, readings, &parts, limits)
+                .map_err(|problem| (problem, None))?;
             // Compaction may have left no record of what was read.
-            let moved = offsets != before;
+            let moved = readings != before;
             // The good partitions are read to their ends first, then the damage is told.
             if page.record_count == 0
                 && let Some(damaged) = damaged
             {
                 return Err(damaged);
             }
-            let mut ends = parts.iter().zip(offsets.iter());
-            let more = ends.any(|(part, (_, offset))| *offset < part.high_watermark);
+            let mut ends = parts.iter().zip(readings.iter());
+            let more = ends.any(|(part, reading)| reading.offset < part.high_watermark);
             if full || !more || damaged.is_some() || !moved {
-                page.finish(offsets, &parts, limits);
-                return Ok(page);
+                return Ok(parts);
             }
-            left.records_max = limits.records_max - page.record_count;
-            left.bytes_max = limits.bytes_max - page.records.len();
         }
     }
 
-    async fn fetch_offsets(
+    async fn fetch_readings(
         &self,
         topic: &Topic,
-        offsets: &[(u32, u64)],
+        readings: &[Reading],
         limits: &ReadLimits,
     ) -> Vec<Result<Fetched, FetchError>> {
-        let positions = positions(offsets, limits);
+        let positions = positions(readings, limits);
         self.fetch_positions(topic, &positions, limits.bytes_max)
             .await
     }
 }
 
+/// Which of `count` comes first, of readers that stand at `offsets`: another one once they moved on.
+pub(super) fn rotation(offsets: impl Iterator<Item = u64>, count: u32) -> u32 {
+    let sum = offsets.fold(0, u64::wrapping_add);
+    let mix = sum.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33;
+    (mix % u64::from(count.max(1))) as u32
+}
+
+/// Where readers stand, behind what was read last.
+fn ends(readings: &[Reading], parts: &[Fetched]) -> Vec<PartitionPage> {
+    let ends = parts.iter().zip(readings);
+    ends.map(|(part, reading)| PartitionPage {
+        partition: reading.partition,
+        next_offset: reading.offset,
+        log_start: part.log_start,
+        high_watermark: part.high_watermark,
+    })
+    .collect()
+}
+
 /// A fair share of what may be read, at each offset.
-fn positions(offsets: &[(u32, u64)], limits: &ReadLimits) -> Vec<FetchPosition> {
-    let share = (limits.bytes_max / offsets.len().max(1)).max(64 << 10);
-    let position = |&(partition, offset)| FetchPosition {
-        partition,
-        offset,
+pub(super) fn positions(readings: &[Reading], limits: &ReadLimits) -> Vec<FetchPosition> {
+    let share = (limits.bytes_max / readings.len().max(1)).max(64 << 10);
+    let position = |reading: &Reading| FetchPosition {
+        partition: reading.partition,
+        offset: reading.offset,
         records_max: limits.records_max,
         bytes_max: share.min(limits.bytes_max),
     };
-    offsets.iter().map(position).collect()
+    readings.iter().map(position).collect()
 }
 
 /// Moves offsets that are not there to where the caller wants to go on.
 fn move_into_range(
     fetched: &[Result<Fetched, FetchError>],
-    offsets: &mut [(u32, u64)],
+    readings: &mut [Reading],
     limits: &ReadLimits,
     gaps: &mut Vec<Gap>,
 ) -> bool {
     let mut moved = false;
-    for (result, (partition, offset)) in fetched.iter().zip(offsets) {
+    for (result, reading) in fetched.iter().zip(readings) {
         let Err(FetchError::OutOfRange {
             log_start,
             high_watermark,
@@ -253,17 +309,18 @@ fn move_into_range(
             OnOutOfRange::Error => continue,
             OnOutOfRange::Earliest => *log_start,
             OnOutOfRange::Latest => *high_watermark,
+            OnOutOfRange::Undeleted if reading.offset < *log_start => *log_start,
+            OnOutOfRange::Undeleted => continue,
         };
-        if *offset < *log_start {
-            let (partition, from) = (*partition, *offset);
+        if reading.offset < *log_start {
             gaps.push(Gap {
-                partition,
-                from,
+                partition: reading.partition,
+                from: reading.offset,
                 to: to.min(*log_start),
                 reason: "deleted",
             });
         }
-        *offset = to;
+        reading.offset = to;
         moved = true;
     }
     moved
@@ -272,26 +329,23 @@ fn move_into_range(
 /// The parts that can be read, and the first problem of those that cannot.
 fn readable(
     fetched: Vec<Result<Fetched, FetchError>>,
-    offsets: &[(u32, u64)],
+    readings: &[Reading],
 ) -> (Vec<Fetched>, Option<Damaged>) {
     let mut damaged = None;
-    let parts = fetched
-        .into_iter()
-        .zip(offsets)
-        .map(|(result, &(partition, _))| {
-            result.unwrap_or_else(|error| {
-                let behind = match error {
-                    FetchError::Corrupt { to, .. } => Some((partition, to)),
-                    _ => None,
-                };
-                damaged.get_or_insert((read_problem(error), behind));
-                Fetched {
-                    batches: Vec::new(),
-                    log_start: 0,
-                    high_watermark: 0,
-                }
-            })
-        });
+    let parts = fetched.into_iter().zip(readings).map(|(result, reading)| {
+        result.unwrap_or_else(|error| {
+            let behind = match error {
+                FetchError::Corrupt { to, .. } => Some((reading.partition, to)),
+                _ => None,
+            };
+            damaged.get_or_insert((read_problem(error), behind));
+            Fetched {
+                batches: Vec::new(),
+                log_start: 0,
+                high_watermark: 0,
+            }
+        })
+    });
     (parts.collect(), damaged)
 }
 
@@ -299,7 +353,8 @@ fn readable(
 /// whether the page is full.
 fn convert(
     page: &mut FetchPage,
-    offsets: &mut [(u32, u64)],
+    topic: &str,
+    readings: &mut [Reading],
     parts: &[Fetched],
     limits: &ReadLimits,
 ) -> Result<bool, Problem> {
@@ -318,7 +373,7 @@ fn convert(
         if fair && with_records < 2 {
             continue;
         }
-        for (part, (partition, offset)) in parts.iter().zip(offsets.iter_mut()) {
+        for (part, reading) in parts.iter().zip(readings.iter_mut()) {
             let share = if fair {
                 (limits.records_max / with_records).max(1)
             } else {
@@ -328,7 +383,7 @@ fn convert(
                 .records_max
                 .saturating_sub(page.record_count)
                 .min(share);
-            if room > 0 && !write_batches(page, part, *partition, offset, room, limits)? {
+            if room > 0 && !write_batches(page, topic, part, reading, room, limits)? {
                 full = true;
                 break;
             }
@@ -340,12 +395,12 @@ fn convert(
         || page.records.len() >= limits.bytes_max / 16 * 15)
 }
 
-/// Writes at most `room` records from `offset` on and moves it; `false` once the page is full.
+/// Writes at most `room` records from where the reading is, and moves it; `false` once the page is full.
 fn write_batches(
     page: &mut FetchPage,
+    topic: &str,
     part: &Fetched,
-    partition: u32,
-    offset: &mut u64,
+    reading: &mut Reading,
     room: usize,
     limits: &ReadLimits,
 ) -> Result<bool, Problem> {
@@ -354,7 +409,7 @@ fn write_batches(
     let mut written = 0;
     for batch in &part.batches {
         let (view, _) = BatchView::parse(batch).map_err(undecodable)?;
-        if view.next_offset() <= *offset {
+        if view.next_offset() <= reading.offset {
             continue;
         }
         for record in view
@@ -362,14 +417,15 @@ fn write_batches(
             .map_err(undecodable)?
         {
             let record = record.map_err(undecodable)?;
-            if record.offset < *offset {
+            if record.offset < reading.offset {
                 continue;
             }
             if written == room {
                 return Ok(true);
             }
             let before = page.records.len();
-            limits.form.write(&mut page.records, &record, partition);
+            let form = &limits.form;
+            form.write(&mut page.records, &record, topic, reading.partition);
             if page.records.len() > limits.bytes_max && page.record_count > 0 {
                 page.records.truncate(before);
                 return Ok(false);
@@ -377,30 +433,54 @@ fn write_batches(
             page.record_count += 1;
             page.payload_bytes += record.payload_bytes();
             written += 1;
-            *offset = record.offset + 1;
+            reading.offset = record.offset + 1;
+            reading
+                .first_timestamp_ms
+                .get_or_insert(record.timestamp_ms);
         }
-        *offset = (*offset).max(view.next_offset());
+        reading.offset = reading.offset.max(view.next_offset());
         scratch.clear();
     }
     Ok(true)
 }
 
 impl FetchPage {
-    /// Ends the page where `offsets` now stand.
-    fn finish(&mut self, offsets: &[(u32, u64)], parts: &[Fetched], limits: &ReadLimits) {
+    /// What `limits` leave for more records. The first always fits.
+    fn left(&self, limits: &ReadLimits) -> ReadLimits {
+        let bytes = match self.record_count {
+            0 => 0,
+            _ => self.records.len(),
+        };
+        ReadLimits {
+            records_max: limits.records_max.saturating_sub(self.record_count),
+            bytes_max: limits.bytes_max.saturating_sub(bytes),
+            ..*limits
+        }
+    }
+
+    /// Limits that leave room for one of so many parts of a page, at most.
+    pub(super) fn plus_part(&self, limits: &ReadLimits, parts: usize) -> ReadLimits {
+        let records_max = self.record_count + (limits.records_max / parts).max(1);
+        let bytes_max = self.records.len() + limits.bytes_max / parts;
+        ReadLimits {
+            records_max: records_max.min(limits.records_max),
+            bytes_max: bytes_max.min(limits.bytes_max),
+            ..*limits
+        }
+    }
+
+    /// Whether no record fits any more.
+    pub(super) fn is_full(&self, limits: &ReadLimits) -> bool {
+        let left = self.left(limits);
+        left.records_max == 0 || left.bytes_max == 0
+    }
+
+    /// Ends the records, and gives back the memory that they do not need.
+    pub(super) fn finish(&mut self, limits: &ReadLimits) {
         limits.form.finish(&mut self.records);
         if let Some(held) = &mut self.held {
             held.shrink(self.records.len());
         }
-        let ends = parts.iter().zip(offsets);
-        self.partitions = ends
-            .map(|(part, &(partition, next_offset))| PartitionPage {
-                partition,
-                next_offset,
-                log_start: part.log_start,
-                high_watermark: part.high_watermark,
-            })
-            .collect();
     }
 
     /// `{"records":[…],…}`, of a page that was read with [`JSON_PREFIX`]. One partition is told by

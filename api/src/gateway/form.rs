@@ -11,7 +11,10 @@ pub enum Form {
     Json(JsonForm),
     /// The field `repeated Record records = 1` of a message of `headwater.v1`: the page is the
     /// beginning of the message that it is sent in.
-    Protobuf,
+    Protobuf {
+        /// Whether records say of which topic they are.
+        with_topic: bool,
+    },
 }
 
 /// What JSON objects look like, and what stands between them.
@@ -25,6 +28,8 @@ pub struct JsonForm {
     pub prefix: &'static [u8],
     /// What stands behind each record but, for a comma, the last.
     pub separator: u8,
+    /// Whether records say of which topic they are.
+    pub with_topic: bool,
 }
 
 impl Form {
@@ -32,12 +37,12 @@ impl Form {
     pub fn prefix(&self) -> &'static [u8] {
         match self {
             Self::Json(json) => json.prefix,
-            Self::Protobuf => b"",
+            Self::Protobuf { .. } => b"",
         }
     }
 
-    /// Adds a record of `partition` to a page.
-    pub fn write(&self, page: &mut Vec<u8>, record: &RecordView<'_>, partition: u32) {
+    /// Adds a record of a partition of `topic` to a page.
+    pub fn write(&self, page: &mut Vec<u8>, record: &RecordView<'_>, topic: &str, partition: u32) {
         match self {
             Self::Json(json) => {
                 let options = WriteOptions {
@@ -45,10 +50,23 @@ impl Form {
                     single_line: json.single_line,
                     partition,
                 };
-                write_record(page, record, &options);
+                if json.with_topic {
+                    // A name of a topic needs no escapes. What opens the record now only separates.
+                    page.extend_from_slice(b"{\"topic\":\"");
+                    page.extend_from_slice(topic.as_bytes());
+                    page.push(b'"');
+                    let opens_at = page.len();
+                    write_record(page, record, &options);
+                    page[opens_at] = b',';
+                } else {
+                    write_record(page, record, &options);
+                }
                 page.push(json.separator);
             }
-            Self::Protobuf => write_message(page, record, partition),
+            Self::Protobuf { with_topic } => {
+                let topic = with_topic.then_some(topic.as_bytes());
+                write_message(page, record, topic, partition);
+            }
         }
     }
 
@@ -83,10 +101,16 @@ const HEADERS: u8 = bytes_field(4);
 const TIMESTAMP_MS: u8 = varint_field(5);
 const PARTITION: u8 = varint_field(6);
 const OFFSET: u8 = varint_field(7);
+const TOPIC: u8 = bytes_field(8);
 const HEADER_NAME: u8 = bytes_field(1);
 const HEADER_VALUE: u8 = bytes_field(2);
 
-fn write_message(page: &mut Vec<u8>, record: &RecordView<'_>, partition: u32) {
+fn write_message(
+    page: &mut Vec<u8>,
+    record: &RecordView<'_>,
+    topic: Option<&[u8]>,
+    partition: u32,
+) {
     let header_bytes =
         |name: &[u8], value: Option<&[u8]>| bytes_field_len(Some(name)) + bytes_field_len(value);
     let headers: usize = record
@@ -101,7 +125,8 @@ fn write_message(page: &mut Vec<u8>, record: &RecordView<'_>, partition: u32) {
         + headers
         + varint_field_len(timestamp)
         + varint_field_len(partition.into())
-        + varint_field_len(record.offset);
+        + varint_field_len(record.offset)
+        + bytes_field_len(topic);
     page.reserve(bytes_field_len_of(length));
     page.push(RECORDS);
     put_varint(page, length as u64);
@@ -124,6 +149,7 @@ fn write_message(page: &mut Vec<u8>, record: &RecordView<'_>, partition: u32) {
         page.push(field);
         put_varint(page, number);
     }
+    put_bytes(page, TOPIC, topic);
 }
 
 fn varint_field_len(number: u64) -> usize {

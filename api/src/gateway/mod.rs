@@ -4,10 +4,12 @@
 mod budget;
 mod changes;
 mod cluster;
+mod coordinator;
 mod cursor;
 mod encode;
 mod fetch;
 mod form;
+mod groups;
 mod keys;
 mod loss;
 mod notes;
@@ -16,6 +18,7 @@ mod positions;
 mod produce;
 mod rebalance;
 mod routing;
+mod sealed;
 mod tail;
 mod tenants;
 mod topics;
@@ -47,6 +50,7 @@ pub use cursor::Cursor;
 pub use encode::{Encoded, Encoder, partition_out_of_range};
 pub use fetch::{FetchPage, Gap, JSON_PREFIX, OnOutOfRange, PartitionPage, ReadLimits};
 pub use form::{Form, JsonForm};
+pub use groups::*;
 pub use loss::{Candidate, LossyElection, Lost};
 pub use notes::{Note, Notes};
 pub use positions::{Position, Start, TimePoint};
@@ -200,7 +204,7 @@ impl Gateway {
     }
 }
 
-/// Whether `name` may be that of a topic or a key, which `field` holds: 1 to 249 of
+/// Whether `name` may be that of a topic, a key, or a group and its members, which `field` holds: 1 to 249 of
 /// `a-z A-Z 0-9 . _ -`, not `.` or `..`, not starting with `__`.
 ///
 /// # Errors

@@ -23,7 +23,7 @@ use crate::{
 type Part<T> = (Vec<usize>, Vec<T>);
 
 /// How long a call goes on looking for a leader.
-struct Patience {
+pub(super) struct Patience {
     deadline: Instant,
     pause: Duration,
     changes: watch::Receiver<()>,
@@ -31,7 +31,7 @@ struct Patience {
 
 impl Patience {
     /// Waits for the metadata to change, or a moment. False if the time is over.
-    async fn again(&mut self) -> bool {
+    pub(super) async fn again(&mut self) -> bool {
         if Instant::now() >= self.deadline {
             return false;
         }
@@ -96,7 +96,7 @@ fn not_written(error: ProduceError) -> ProduceError {
 }
 
 impl Gateway {
-    fn patience(&self) -> Patience {
+    pub(super) fn patience(&self) -> Patience {
         Patience {
             deadline: Instant::now() + LEADER_WAIT,
             pause: LEADER_RETRY.0,
@@ -306,7 +306,8 @@ impl Gateway {
         }
     }
 
-    async fn fetch_once(
+    /// Reads positions of one topic from those who lead there now.
+    pub(super) async fn fetch_once(
         &self,
         topic: &Topic,
         positions: &[FetchPosition],
@@ -317,12 +318,13 @@ impl Gateway {
     }
 
     /// Waits until one of the leaders has something new at one of the positions, or the time is over.
+    /// Answers whether there is.
     pub(super) async fn wait_for_records(
         &self,
         topic: &Topic,
         positions: &[FetchPosition],
         wait: Duration,
-    ) {
+    ) -> bool {
         let calls = self.fetch_calls(topic, positions, 0, wait);
         let mut calls: FuturesUnordered<_> = calls.into_iter().collect();
         while let Some((places, answers)) = calls.next().await {
@@ -334,9 +336,10 @@ impl Gateway {
                     Err(_) => true,
                 });
             if news.any(|new| new) {
-                return;
+                return true;
             }
         }
+        false
     }
 
     /// One call to each broker that leads at one of the positions.

@@ -314,8 +314,20 @@ pub async fn json_body<T: DeserializeOwned>(
     app: &App,
     request: Request<Body>,
 ) -> Result<T, Problem> {
+    json_body_within(app, request, SMALL_BODY_BYTES_MAX).await
+}
+
+/// The same of a body of at most so many bytes.
+///
+/// # Errors
+/// As [`json_body`].
+pub async fn json_body_within<T: DeserializeOwned>(
+    app: &App,
+    request: Request<Body>,
+    bytes_max: usize,
+) -> Result<T, Problem> {
     check_content_type(request.headers(), JSON_TYPES)?;
-    let body = read_body(app, request, SMALL_BODY_BYTES_MAX).await?;
+    let body = read_body(app, request, bytes_max).await?;
     let bytes: &[u8] = if body.bytes.trim_ascii().is_empty() {
         b"{}"
     } else {

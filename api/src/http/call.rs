@@ -197,7 +197,7 @@ pub struct InProject {
     permission: Permission,
     /// The path's partition, as text.
     partition: Option<String>,
-    /// The path's key, of the project or of records.
+    /// The path's key, of the project or of records, or member of a group.
     key: Option<String>,
 }
 
@@ -238,7 +238,7 @@ struct Names {
     project: Option<String>,
     /// Of a topic or group: what a key's scopes are asked about.
     scoped: Option<String>,
-    /// Of a member, issuer or key, or the key of records.
+    /// Of a member of an organization or group, an issuer or a key, or the key of records.
     other: Option<String>,
     partition: Option<String>,
 }
@@ -254,7 +254,7 @@ impl Names {
                 "organization" => &mut names.organization,
                 "project" => &mut names.project,
                 "topic" | "group" => &mut names.scoped,
-                "email" | "issuer" | "key" => &mut names.other,
+                "email" | "issuer" | "key" | "member" => &mut names.other,
                 "partition" => &mut names.partition,
                 _ => continue,
             };
@@ -541,6 +541,28 @@ impl InProject {
         let caller = &self.access.caller;
         self.asked
             .intent_to(caller, &self.permission, place, dry_run)
+    }
+}
+
+impl InProject {
+    /// The group that the path names.
+    pub fn group(&self) -> &str {
+        self.scoped.as_deref().unwrap_or_default()
+    }
+
+    /// The group's member that the path names.
+    pub fn member(&self) -> &str {
+        self.key.as_deref().unwrap_or_default()
+    }
+
+    /// Looks again whether the caller still may do it to the group: for what goes on for longer than a
+    /// moment.
+    ///
+    /// # Errors
+    /// 401, 403 and 404, as at first.
+    pub fn check_group(&self, app: &App) -> Result<(), Problem> {
+        let gateway = &app.gateway;
+        gateway.check_group(&self.access, &self.permission, self.group())
     }
 }
 

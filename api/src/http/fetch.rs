@@ -86,7 +86,9 @@ pub async fn read_partition(
     let gateway = &app.gateway;
     let offset = gateway.offset_of(&call.topic, partition, position).await?;
     let fetched = gateway.fetch_partition(&call.topic, partition, offset, limits);
-    let page = turn.work(while_allowed(app, call, fetched)).await?;
+    let page = turn
+        .work(while_allowed(app, || call.check(app), fetched))
+        .await?;
     count(app, call, &page);
     Ok(page)
 }
@@ -149,7 +151,9 @@ pub async fn read_topic(
     let project = &call.access.project;
     let gateway = &app.gateway;
     let fetched = gateway.fetch_topic(&call.topic, project, &mut cursor, limits);
-    let page = turn.work(while_allowed(app, call, fetched)).await?;
+    let page = turn
+        .work(while_allowed(app, || call.check(app), fetched))
+        .await?;
     count(app, call, &page);
     Ok((page, cursor.seal(project)))
 }
@@ -167,29 +171,29 @@ fn count(app: &App, call: &InTopic, page: &FetchPage) {
 /// it at once, and gets nothing.
 pub async fn while_allowed<T>(
     app: &App,
-    call: &InTopic,
+    check: impl Fn() -> Result<(), Problem>,
     read: impl Future<Output = Result<T, Problem>>,
 ) -> Result<T, Problem> {
     let mut changes = app.gateway.catalog.changes();
     // What changed before that was not heard of.
-    call.check(app)?;
+    check()?;
     let mut read = std::pin::pin!(read);
     loop {
         tokio::select! {
             biased;
             done = &mut read => {
                 if changes.has_changed().unwrap_or(false) {
-                    call.check(app)?;
+                    check()?;
                 }
                 return done;
             }
-            Ok(()) = changes.changed() => call.check(app)?,
+            Ok(()) = changes.changed() => check()?,
         }
     }
 }
 
 /// A turn for a fetch. One that waits for records would keep others of its organization waiting too.
-async fn turn(layers: Layers<'_>, limits: &ReadLimits) -> Result<Turn, Problem> {
+pub async fn turn(layers: Layers<'_>, limits: &ReadLimits) -> Result<Turn, Problem> {
     if !limits.wait.is_zero() {
         return Ok(Turn::default());
     }

@@ -41,7 +41,9 @@ pub async fn get_last_of_key(
     layers.check(Resource::EgressBytesPerSecond)?;
     let turn = layers.turn(TURN_FETCH_BYTES).await?;
     let found = app.gateway.last_of_key(&call.topic, &key, base64);
-    let record = turn.work(while_allowed(&app, &call, found)).await?;
+    let record = turn
+        .work(while_allowed(&app, || call.check(&app), found))
+        .await?;
     app.metrics.records_out.inc();
     call.topic.meter.sent(1, record.payload_bytes);
     layers.charge(Resource::EgressBytesPerSecond, record.payload_bytes as u64);

@@ -27,7 +27,7 @@ struct RouteLabels {
 }
 
 /// Routes that are counted by name; paths that somebody made up are not.
-const ROUTES: [&str; 12] = [
+const ROUTES: [&str; 17] = [
     "/v1/projects/{project}/topics/{topic}/records",
     "/v1/projects/{project}/topics/{topic}/partitions/{partition}/records",
     "/v1/projects/{project}/topics/{topic}/raw",
@@ -39,6 +39,11 @@ const ROUTES: [&str; 12] = [
     "/v1/projects/{project}/topics/{topic}/partitions",
     "/v1/projects/{project}/topics/{topic}",
     "/v1/projects/{project}/topics",
+    "/v1/projects/{project}/groups",
+    "/v1/projects/{project}/groups/{group}",
+    "/v1/projects/{project}/groups/{group}/members/{member}",
+    "/v1/projects/{project}/groups/{group}/members/{member}/poll",
+    "/v1/projects/{project}/groups/{group}/offsets",
     "/metrics",
 ];
 

@@ -222,6 +222,18 @@ pub struct RecordOutput {
     offset: u64,
 }
 
+/// A record as a group's member reads it, with its topic.
+#[derive(ToSchema)]
+#[schema(as = GroupRecordOutput)]
+#[allow(dead_code)]
+pub struct GroupRecordOutput {
+    /// Its topic's name.
+    topic: String,
+    /// The record.
+    #[serde(flatten)]
+    record: RecordOutput,
+}
+
 /// Offsets that were asked for and are not there.
 #[derive(ToSchema)]
 #[schema(as = Gap)]
@@ -528,9 +540,8 @@ pub enum ConsistencyParam {
 }
 
 /// `encoding`
-#[derive(ToSchema)]
+#[derive(Debug, serde::Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-#[allow(dead_code)]
 pub enum EncodingParam {
     /// Text and JSON where possible.
     Json,
@@ -566,6 +577,10 @@ problems! {
     LookProblems: 400 401 403 404 429 500 503;
     /// What can go wrong when changing what is managed.
     ChangeProblems: 400 401 403 404 408 409 412 413 415 422 429 500 503 504;
+    /// What can go wrong when looking at groups.
+    GroupLookProblems: 400 401 403 404 429 500 503 504 507;
+    /// What can go wrong when changing groups.
+    GroupProblems: 400 401 403 404 408 409 410 413 415 416 422 429 500 501 503 504 507;
     /// What can go wrong when trimming.
     TrimProblems: 400 401 403 404 408 413 415 416 429 500 503;
     /// What can go wrong where nobody asks who calls.
@@ -602,7 +617,11 @@ fn describe(status: u16) -> Response {
         403 => ("Not allowed, or beyond a quota", Code::Forbidden),
         404 => ("Not there, or not for this caller to know", Code::NotFound),
         408 => ("The body came too slowly", Code::RequestTimeout),
-        409 => ("It exists and is different", Code::AlreadyExists),
+        409 => (
+            "It exists and is different, or is in use",
+            Code::AlreadyExists,
+        ),
+        410 => ("The member's lease ended, or it left", Code::MemberExpired),
         412 => ("Changed meanwhile", Code::PreconditionFailed),
         413 => ("Too many bytes or records", Code::PayloadTooLarge),
         415 => (
@@ -652,10 +671,11 @@ fn example(code: Code) -> serde_json::Value {
 #[openapi(
     info(
         title = "Headwater streaming API",
-        description = "Topics, records and tails of one project. Durable by default: an answered \
+        description = "Topics, records, tails and consumer groups of one project. Durable by default: an answered \
             record is on stable storage. Paths are relative to a project's base URL.\n\n\
             Limits: a record 1 MiB by default and 8 MiB at most, a request 10 000 records or 8 MiB \
             after inflating, a key 32 KiB, 64 headers, JSON 64 levels deep, a long poll 60 s, \
+            a lease 10 to 300 s and 45 s by default, 100 topics a group, \
             segments 64 KiB to 1 GiB, 1 000 partitions a topic.\n\n\
             Every error is an RFC 9457 problem: retry on `retryable` and `outcome` alone.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
@@ -664,6 +684,7 @@ fn example(code: Code) -> serde_json::Value {
     tags(
         (name = "topics", description = "Named logs and their partitions"),
         (name = "records", description = "Appending, reading and following"),
+        (name = "groups", description = "Sharing topics out between members that commit how far they are"),
     ),
     security(("api_key" = [])),
 )]

@@ -268,6 +268,7 @@ impl<'a> Params<'a> {
                 single_line: false,
                 prefix: JSON_PREFIX,
                 separator: b',',
+                with_topic: false,
             }),
         })
     }

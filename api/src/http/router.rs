@@ -14,7 +14,7 @@ use http::Method;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    bulk, fetch, keys,
+    bulk, fetch, groups, keys,
     management::{management, root_routes},
     observe::Metrics,
     openapi, ops, produce, raw,
@@ -58,6 +58,21 @@ pub fn streaming() -> OpenApiRouter<App> {
         .routes(routes!(keys::get_last_of_key))
         .routes(routes!(trim::list_offsets))
         .routes(routes!(trim::trim_partition))
+        .routes(routes!(groups::list_groups))
+        .routes(routes!(
+            groups::put_group,
+            groups::get_group,
+            groups::delete_group
+        ))
+        .routes(routes!(
+            groups::members::join_group,
+            groups::members::leave_group
+        ))
+        .routes(routes!(groups::members::poll_group))
+        .routes(routes!(
+            groups::offsets::list_group_offsets,
+            groups::offsets::reset_group_offsets
+        ))
 }
 
 /// All of HTTP. Metrics are on it only where there is no internal listener.

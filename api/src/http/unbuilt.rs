@@ -13,7 +13,7 @@ use crate::{
 
 /// Paths inside a project.
 pub fn project_routes() -> Router<App> {
-    let paths = ["/groups", "/groups/{group}", "/groups/{group}/{*rest}"];
+    let paths = ["/groups/{group}/lease", "/groups/{group}/settle"];
     paths.iter().fold(Router::new(), |router, path| {
         router.route(path, any(not_implemented))
     })

@@ -1,6 +1,7 @@
 //! Metadata: what tenants own, in SQL, and the snapshot of it that requests are answered from.
 
 mod catalog;
+pub mod group_log;
 mod manifest;
 mod provision;
 mod registry;

@@ -6,6 +6,7 @@ mod begin;
 mod compact;
 mod fetch;
 mod follow;
+mod groups;
 mod keys;
 mod lead;
 mod maintenance;
@@ -28,6 +29,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::future::join_all;
+use headwater_groups::{Call, Reply};
 use headwater_log::{
     AppendError, Disk, Failure, Listener, Log, LogOptions, LogStats, PartitionId, Recovery, TopicId,
 };
@@ -43,7 +45,7 @@ use crate::{
     clock::Clock,
     cluster::Network,
     copy_state::CopyState,
-    error::{FetchError, NodeError, ProduceError},
+    error::{CoordinateError, FetchError, NodeError, ProduceError},
     look::look_until,
     partition::Partition,
     placement::{BrokerId, Incarnation, Placement, Registry},
@@ -51,6 +53,7 @@ use crate::{
 };
 use arrivals::Arrivals;
 use follow::Following;
+use groups::Coordinators;
 use keys::HotKeys;
 use lead::Serving;
 use resign::Resignations;
@@ -110,6 +113,7 @@ pub struct Node {
     /// Partitions that this broker may have to begin.
     to_begin: Mutex<HashSet<PartitionId>>,
     resignations: Mutex<Resignations>,
+    coordinators: Coordinators,
     stopped: AtomicBool,
     leaving: AtomicBool,
     left: AtomicBool,
@@ -179,6 +183,7 @@ impl Node {
             unsettled: Mutex::default(),
             to_begin: Mutex::default(),
             resignations: Mutex::default(),
+            coordinators: Coordinators::default(),
             stopped: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
             left: AtomicBool::new(false),
@@ -518,6 +523,14 @@ impl Broker for Node {
                 partition.confirm(CONFIRM_WAIT).await
             },
         )))
+    }
+
+    fn coordinate(
+        &self,
+        log: PartitionId,
+        call: Call,
+    ) -> Answer<'_, Result<Reply, CoordinateError>> {
+        Box::pin(self.ask_coordinator(log, call))
     }
 
     fn holdings(&self, moving_only: bool) -> Answer<'_, Result<Holdings, FetchError>> {

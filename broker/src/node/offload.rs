@@ -73,10 +73,15 @@ async fn round(
 }
 
 impl Node {
-    /// The partitions that this broker leads, with their terms.
+    /// The partitions that this broker leads and that may leave its disk, with their terms. The group log
+    /// stays: snapshots keep it short.
     pub(super) fn all_led(&self) -> Vec<(Arc<Partition>, Term)> {
         let mut led = Vec::new();
+        let group_log = self.placement.group_log();
         self.topics.each(|partition| {
+            if Some(partition.id.topic) == group_log {
+                return;
+            }
             if let Some(epoch) = partition.leads_in() {
                 let id = partition.id;
                 led.push((partition.clone(), Term { id, epoch }));

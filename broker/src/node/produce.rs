@@ -152,7 +152,7 @@ impl Node {
 
     /// Waits a little while the disk is behind, so that memory stays bounded. No lock is held, and no
     /// thread: the disk is what everybody waits for then.
-    async fn room(&self) -> Result<(), ProduceError> {
+    pub(super) async fn room(&self) -> Result<(), ProduceError> {
         if !self.log.crowded() {
             return Ok(());
         }
@@ -181,7 +181,7 @@ impl Node {
     }
 
     /// Has the followers' progress looked after, if there are any.
-    fn appended(&self, partition: &Partition) {
+    pub(super) fn appended(&self, partition: &Partition) {
         if partition.is_replicated() {
             self.look_after(partition);
         }

@@ -45,6 +45,8 @@ use waiters::Waiters;
 const INLINE_READ_BYTES_MAX: usize = 2 << 20;
 /// Batches that one produce request may inflate to when it is compared with an earlier one, bytes.
 const COMPARE_BYTES_MAX: usize = 64 << 20;
+/// A wait that is begun anew.
+const LONG: Duration = Duration::from_secs(3600);
 /// As a readable end: nothing may be read.
 const UNREADABLE: u64 = u64::MAX;
 
@@ -242,6 +244,43 @@ impl Partition {
                 });
             }
         }
+        let pending = self.append_as(term, batch, segment_bytes)?;
+        if producer >= 0
+            && let Some(window) = writer.window.as_mut()
+        {
+            window.insert(producer, pending.base_offset, now_ms);
+        }
+        drop(writer);
+        self.tell_sessions();
+        Ok(pending)
+    }
+
+    /// Appends a batch if this is still the term: to a later one it may make no sense.
+    pub fn append_in(
+        &self,
+        term: i32,
+        batch: Batch,
+        segment_bytes: u64,
+    ) -> Result<Pending, ProduceError> {
+        let writer = self.writer.lock();
+        match writer.may_append {
+            Ok(now) if now == term => {}
+            Err(NotAppendable::TooFewInSync) => return Err(ProduceError::TooFewInSync),
+            Ok(_) | Err(NotAppendable::NotLeader) => return Err(ProduceError::NotLeader),
+        }
+        let pending = self.append_as(term, batch, segment_bytes)?;
+        drop(writer);
+        self.tell_sessions();
+        Ok(pending)
+    }
+
+    /// Appends as the leader of a term; the writer's lock is held.
+    fn append_as(
+        &self,
+        term: i32,
+        batch: Batch,
+        segment_bytes: u64,
+    ) -> Result<Pending, ProduceError> {
         let appended =
             self.log
                 .append(batch, term, segment_bytes)
@@ -250,19 +289,18 @@ impl Partition {
                     AppendError::Dropped => ProduceError::UnknownPartition,
                     _ => ProduceError::Unknown,
                 })?;
-        if producer >= 0
-            && let Some(window) = writer.window.as_mut()
-        {
-            window.insert(producer, appended.base_offset, now_ms);
-        }
-        drop(writer);
-        self.tell_sessions();
         Ok(Pending {
             base_offset: appended.base_offset,
             end: appended.last_offset + 1,
             term,
             repeated: None,
         })
+    }
+
+    /// Resolves once this is not the term any more.
+    pub async fn term_over(&self, term: i32) {
+        let over = || (self.leads_in() != Some(term)).then_some(());
+        while look_until(&self.confirmations, LONG, over).await.is_none() {}
     }
 
     /// Resolves once everything below `end` is committed; an error if that cannot be known any more,

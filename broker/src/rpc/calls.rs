@@ -22,7 +22,7 @@ pub(super) fn topic_bytes(topic: TopicId) -> Bytes {
 }
 
 /// A request that says what is not in this version of the protocol. Nothing was done of it.
-fn malformed(what: &str) -> Status {
+pub(super) fn malformed(what: &str) -> Status {
     hello::refusal("malformed", format!("the request is malformed: {what}"))
 }
 
@@ -160,7 +160,7 @@ pub(super) fn fetch(request: proto::FetchRequest) -> Result<Fetch, Status> {
     })
 }
 
-fn bound(number: u64) -> usize {
+pub(super) fn bound(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 

@@ -9,13 +9,13 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use super::{
-    SESSION_MESSAGES, Service, calls, hello,
+    SESSION_MESSAGES, Service, calls, groups, hello,
     proto::{
-        self, ConfirmRequest, ConfirmResponse, CopyRequest, CopyResponse, FetchRequest,
-        FetchResponse, FindKeyRequest, FindKeyResponse, FollowerFrame, Hello, HoldingsRequest,
-        HoldingsResponse, LeaderFrame, OffsetForTimeRequest, OffsetResponse,
-        PartitionStatesRequest, PartitionStatesResponse, ProduceRequest, ProduceResponse,
-        TopicGrewRequest, TopicGrewResponse, TrimRequest,
+        self, ConfirmRequest, ConfirmResponse, CoordinateRequest, CoordinateResponse, CopyRequest,
+        CopyResponse, FetchRequest, FetchResponse, FindKeyRequest, FindKeyResponse, FollowerFrame,
+        Hello, HoldingsRequest, HoldingsResponse, LeaderFrame, OffsetForTimeRequest,
+        OffsetResponse, PartitionStatesRequest, PartitionStatesResponse, ProduceRequest,
+        ProduceResponse, TopicGrewRequest, TopicGrewResponse, TrimRequest,
     },
     sessions::{Answering, Ends},
 };
@@ -139,6 +139,15 @@ impl proto::broker_server::Broker for Handlers {
         let topic = calls::topic(&request.topic)?;
         let answers = self.service.broker.confirm(topic, request.partitions).await;
         Ok(Response::new(calls::confirm_response(answers)))
+    }
+
+    async fn coordinate(
+        &self,
+        request: Request<CoordinateRequest>,
+    ) -> Result<Response<CoordinateResponse>, Status> {
+        let (log, call) = groups::call(self.admit(request)?)?;
+        let answer = self.service.broker.coordinate(log, call).await;
+        Ok(Response::new(groups::response(answer)))
     }
 
     async fn holdings(

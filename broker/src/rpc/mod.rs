@@ -19,6 +19,7 @@ mod auth;
 mod calls;
 mod client;
 mod frames;
+mod groups;
 mod handlers;
 mod hello;
 mod link;

@@ -6,6 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use headwater_groups::{Call, Reply};
 use headwater_log::{PartitionId, TopicId};
 use tokio::{
     runtime::Handle,
@@ -15,7 +16,8 @@ use tokio::{
 use tonic::{Request, Response, Status};
 
 use super::{
-    Deadlines, FETCH_WAIT_MAX, Identity, MESSAGE_BYTES_MAX, SESSION_MESSAGES, Secret, calls, hello,
+    Deadlines, FETCH_WAIT_MAX, Identity, MESSAGE_BYTES_MAX, SESSION_MESSAGES, Secret, calls,
+    groups, hello,
     link::{Early, Link},
     proto::{self, broker_client::BrokerClient},
     seldom::Seldom,
@@ -27,7 +29,7 @@ use crate::{
         Acks, Answer, Broker, Fetch, Fetched, Holdings, PartitionBatch, PartitionState, Produced,
     },
     copy_state::CopyState,
-    error::{FetchError, NodeError, ProduceError},
+    error::{CoordinateError, FetchError, NodeError, ProduceError},
     placement::{BrokerId, Incarnation},
     session::{FollowerSession, Unreachable},
 };
@@ -332,6 +334,25 @@ impl Broker for RemoteBroker {
             let count = partitions.len();
             let answers = self.try_confirm(topic, partitions).await;
             answers.unwrap_or_else(|error| vec![Err(error); count])
+        })
+    }
+
+    fn coordinate(
+        &self,
+        log: PartitionId,
+        call: Call,
+    ) -> Answer<'_, Result<Reply, CoordinateError>> {
+        Box::pin(async move {
+            let prepared = self.prepare(groups::request(log, call)).await;
+            let (mut client, request) =
+                prepared.map_err(|error| CoordinateError::Unreachable(error.0))?;
+            // An answer waits for the quorum, as that of a produce does.
+            let answered = self.within(self.deadlines.produce, client.coordinate(request));
+            match answered.await {
+                Ok(response) => groups::answer(response),
+                Err((why, true)) => Err(CoordinateError::Unreachable(why)),
+                Err((_, false)) => Err(CoordinateError::Unknown),
+            }
         })
     }
 

@@ -3,7 +3,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
@@ -25,8 +28,25 @@ use crate::metadata::Metadata;
 
 pub struct Brokers {
     pub metadata: Arc<Metadata>,
+    pub clock: Arc<Clock>,
     wires: Arc<Wires>,
     dir: tempfile::TempDir,
+}
+
+/// The machine's clock, and how far these brokers' is ahead of it.
+#[derive(Default)]
+pub struct Clock(AtomicI64);
+
+impl Clock {
+    pub fn advance(&self, by: Duration) {
+        self.0.fetch_add(by.as_millis() as i64, Ordering::SeqCst);
+    }
+}
+
+impl headwater_broker::Clock for Clock {
+    fn now_ms(&self) -> i64 {
+        SystemClock.now_ms() + self.0.load(Ordering::SeqCst)
+    }
 }
 
 /// Who is there, and who cannot hear whom.
@@ -128,6 +148,7 @@ impl Brokers {
     pub async fn start(ids: &[BrokerId]) -> Self {
         let brokers = Self {
             metadata: Metadata::new(),
+            clock: Arc::default(),
             wires: Arc::default(),
             dir: tempfile::tempdir().expect("a directory"),
         };
@@ -155,7 +176,7 @@ impl Brokers {
         let (node, _) = Node::open(
             options,
             Arc::new(RealDisk),
-            Arc::new(SystemClock),
+            self.clock.clone(),
             self.metadata.view(),
         )
         .expect("opened");

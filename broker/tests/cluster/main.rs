@@ -2,6 +2,7 @@
 //! metadata is in memory.
 
 mod brokers;
+mod groups;
 mod loss;
 mod metadata;
 mod moves;

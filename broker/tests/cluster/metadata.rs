@@ -16,6 +16,9 @@ use headwater_broker::{
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+/// The topic that is the log of groups.
+pub const GROUP_LOG: TopicId = TopicId([9; 16]);
+
 pub struct Metadata {
     state: Mutex<State>,
     changed: watch::Sender<()>,
@@ -84,6 +87,22 @@ impl Metadata {
     /// What a controller does when a lease is over.
     pub fn fence(&self, broker: BrokerId) {
         self.set(broker, BrokerState::Fenced);
+    }
+
+    /// A broker that was taken for dead renews its lease.
+    pub fn revive(&self, broker: BrokerId) {
+        self.set(broker, BrokerState::Live);
+    }
+
+    /// What is done with a broker that has lost its disk.
+    pub fn discount(&self, id: PartitionId, broker: BrokerId) {
+        let mut state = self.state.lock();
+        let mut row = (*state.rows[&id]).clone();
+        row.in_sync.retain(|member| *member != broker);
+        row.partition_epoch += 1;
+        state.rows.insert(id, Arc::new(row));
+        drop(state);
+        self.changed.send_replace(());
     }
 
     /// What an operator does before a broker goes.
@@ -195,6 +214,10 @@ impl Placement for View {
             })
         };
         ids.into_iter().map(topic).collect()
+    }
+
+    fn group_log(&self) -> Option<TopicId> {
+        Some(GROUP_LOG)
     }
 
     // These brokers have no object store.

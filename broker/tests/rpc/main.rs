@@ -5,6 +5,7 @@
 
 mod calls;
 mod failures;
+mod groups;
 mod memory;
 mod proxy;
 mod sessions;

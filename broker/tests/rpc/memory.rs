@@ -7,10 +7,11 @@ use std::{
 
 use bytes::Bytes;
 use headwater_broker::{
-    Acks, Answer, Broker, CopyState, Fetch, FetchError, Fetched, Held, Holdings, LeaderSession,
-    NodeError, PartitionBatch, PartitionId, PartitionState, ProduceError, Produced, SessionHost,
-    TopicId,
+    Acks, Answer, Broker, CoordinateError, CopyState, Fetch, FetchError, Fetched, Held, Holdings,
+    LeaderSession, NodeError, PartitionBatch, PartitionId, PartitionState, ProduceError, Produced,
+    SessionHost, TopicId,
 };
+use headwater_groups::{Call, Coordinator, Reply, Topics};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 
@@ -27,7 +28,30 @@ pub struct Memory {
     /// What everything else is answered instead.
     pub refuse: Mutex<Option<FetchError>>,
     changed: Notify,
+    /// What coordinators are asked, and the answers.
+    pub groups: Mutex<Coordinated>,
 }
+
+/// A coordinator without a log, and what it answers instead.
+#[derive(Default)]
+pub struct Coordinated {
+    pub coordinator: Coordinator,
+    pub instead: Option<CoordinateError>,
+    /// What it was asked last, and said.
+    pub last: Option<(String, Result<Reply, CoordinateError>)>,
+}
+
+/// Every topic has four partitions.
+struct Four;
+
+impl Topics for Four {
+    fn partitions(&self, topic: TopicId) -> Option<u32> {
+        (topic != DELETED).then_some(4)
+    }
+}
+
+/// But this one, which is deleted.
+pub const DELETED: TopicId = TopicId([13; 16]);
 
 struct Waiting<'a>(&'a AtomicUsize);
 
@@ -156,6 +180,29 @@ impl Broker for Memory {
         let answer = |_| refused.clone().map_or(Ok(()), Err);
         let answers = partitions.into_iter().map(answer).collect();
         Box::pin(std::future::ready(answers))
+    }
+
+    fn coordinate(
+        &self,
+        log: PartitionId,
+        call: Call,
+    ) -> Answer<'_, Result<Reply, CoordinateError>> {
+        let mut groups = self.groups.lock();
+        let asked = format!("{log} {call:?}");
+        let answer = match groups.instead.clone() {
+            Some(instead) => Err(instead),
+            None => match groups.coordinator.handle(1_000, call, &Four) {
+                Ok((events, reply)) => {
+                    for event in events {
+                        groups.coordinator.apply(event);
+                    }
+                    Ok(reply)
+                }
+                Err(refused) => Err(CoordinateError::Refused(refused)),
+            },
+        };
+        groups.last = Some((asked, answer.clone()));
+        Box::pin(std::future::ready(answer))
     }
 
     fn holdings(&self, moving_only: bool) -> Answer<'_, Result<Holdings, FetchError>> {

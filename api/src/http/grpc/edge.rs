@@ -10,6 +10,7 @@ use tower::Service as _;
 use super::{
     call::Call,
     frames::Frames,
+    groups::GroupMethods,
     health::HealthMethods,
     methods::{Method, REFLECTION, Service},
     page::kept,
@@ -17,7 +18,8 @@ use super::{
     reflection::ReflectionMethods,
     services::{
         headwater::{
-            record_service_server::RecordServiceServer, topic_service_server::TopicServiceServer,
+            group_service_server::GroupServiceServer, record_service_server::RecordServiceServer,
+            topic_service_server::TopicServiceServer,
         },
         health::health_server::HealthServer,
         reflection::server_reflection_server::ServerReflectionServer,
@@ -37,6 +39,7 @@ pub struct Grpc {
     app: App,
     topics: TopicServiceServer<TopicMethods>,
     records: RecordServiceServer<RecordMethods>,
+    groups: GroupServiceServer<GroupMethods>,
     health: HealthServer<HealthMethods>,
     reflection: ServerReflectionServer<ReflectionMethods>,
 }
@@ -48,6 +51,7 @@ impl Grpc {
         Self {
             topics: TopicServiceServer::new(TopicMethods).max_decoding_message_size(usize::MAX),
             records: RecordServiceServer::new(RecordMethods).max_decoding_message_size(usize::MAX),
+            groups: GroupServiceServer::new(GroupMethods).max_decoding_message_size(usize::MAX),
             health: HealthServer::new(HealthMethods::default()),
             reflection: ServerReflectionServer::new(ReflectionMethods),
             app,
@@ -107,6 +111,7 @@ impl Grpc {
         let answered = match method.service {
             Service::Topics => self.topics.clone().call(request).await,
             Service::Records => self.records.clone().call(request).await,
+            Service::Groups => self.groups.clone().call(request).await,
             Service::Health => self.health.clone().call(request).await,
             Service::Reflection => {
                 *request.uri_mut() = Uri::from_static(REFLECTION);

@@ -1,6 +1,6 @@
 //! What is known of a method before its message is read.
 
-use crate::limits::{BODY_BYTES_MAX, SMALL_BODY_BYTES_MAX};
+use crate::limits::{BODY_BYTES_MAX, POLL_BODY_BYTES_MAX, SMALL_BODY_BYTES_MAX};
 
 /// Which service has a method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,6 +9,8 @@ pub enum Service {
     Topics,
     /// `headwater.v1.RecordService`
     Records,
+    /// `headwater.v1.GroupService`
+    Groups,
     /// `grpc.health.v1.Health`
     Health,
     /// `grpc.reflection.v1.ServerReflection`
@@ -38,7 +40,7 @@ const fn method(service: Service, path: &'static str) -> Method {
 }
 
 /// All of them.
-pub const METHODS: [Method; 17] = [
+pub const METHODS: [Method; 27] = [
     Method {
         message_bytes_max: BODY_BYTES_MAX,
         ..method(Service::Records, "/headwater.v1.RecordService/Produce")
@@ -65,6 +67,28 @@ pub const METHODS: [Method; 17] = [
     method(Service::Topics, "/headwater.v1.TopicService/ListPartitions"),
     method(Service::Topics, "/headwater.v1.TopicService/ListOffsets"),
     method(Service::Topics, "/headwater.v1.TopicService/TrimPartition"),
+    method(Service::Groups, "/headwater.v1.GroupService/ListGroups"),
+    method(Service::Groups, "/headwater.v1.GroupService/EnsureGroup"),
+    method(Service::Groups, "/headwater.v1.GroupService/GetGroup"),
+    method(Service::Groups, "/headwater.v1.GroupService/DeleteGroup"),
+    method(Service::Groups, "/headwater.v1.GroupService/Join"),
+    Method {
+        message_bytes_max: POLL_BODY_BYTES_MAX,
+        ..method(Service::Groups, "/headwater.v1.GroupService/Poll")
+    },
+    Method {
+        message_bytes_max: POLL_BODY_BYTES_MAX,
+        ..method(Service::Groups, "/headwater.v1.GroupService/Commit")
+    },
+    method(Service::Groups, "/headwater.v1.GroupService/Leave"),
+    method(
+        Service::Groups,
+        "/headwater.v1.GroupService/ListGroupOffsets",
+    ),
+    method(
+        Service::Groups,
+        "/headwater.v1.GroupService/ResetGroupOffsets",
+    ),
     method(Service::Health, "/grpc.health.v1.Health/Check"),
     method(Service::Health, "/grpc.health.v1.Health/Watch"),
     Method {

@@ -8,6 +8,7 @@ mod call;
 mod codec;
 mod edge;
 mod frames;
+mod groups;
 mod health;
 mod methods;
 mod page;

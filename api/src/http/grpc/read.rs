@@ -53,7 +53,7 @@ pub fn limits_of(call: &Call, limits: Option<pb::ReadLimits>) -> Result<ReadLimi
         bytes_max: within("max_bytes", limits.max_bytes, FETCH_BYTES)?,
         wait: call.patience(Duration::from_millis(wait_ms)),
         on_out_of_range: out_of_range_of(limits.on_out_of_range)?,
-        form: Form::Protobuf,
+        form: Form::Protobuf { with_topic: false },
     })
 }
 

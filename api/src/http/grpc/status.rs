@@ -21,18 +21,23 @@ pub fn grpc_code(code: Code) -> Grpc {
         }
         Code::Unauthenticated => Grpc::Unauthenticated,
         Code::Forbidden => Grpc::PermissionDenied,
-        Code::NotFound | Code::TopicNotFound | Code::PartitionNotFound | Code::KeyNotFound => {
-            Grpc::NotFound
-        }
-        Code::TopicExists | Code::AlreadyExists => Grpc::AlreadyExists,
+        Code::NotFound
+        | Code::TopicNotFound
+        | Code::PartitionNotFound
+        | Code::KeyNotFound
+        | Code::GroupNotFound => Grpc::NotFound,
+        Code::TopicExists | Code::GroupExists | Code::AlreadyExists => Grpc::AlreadyExists,
         // Somebody else was first: read it again, and decide anew.
-        Code::PreconditionFailed => Grpc::Aborted,
+        Code::PreconditionFailed | Code::MemberFenced | Code::MemberExpired => Grpc::Aborted,
         // Well said, but not as things are.
         Code::BrokerInUse
         | Code::InSyncCopyLives
         | Code::CannotLead
         | Code::LastOwner
+        | Code::GroupTypeConflict
+        | Code::GroupActive
         | Code::IdempotencyKeyReused
+        | Code::UnknownTopic
         | Code::KeyRequired
         | Code::NotCompacted
         | Code::InvalidSetting => Grpc::FailedPrecondition,

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use headwater_broker::BrokerDirectory;
+use headwater_broker::{BrokerDirectory, TopicId};
 
 use super::partitions::{PlacesByTopic, directory, places_after};
 use super::{Catalog, Key, Organization, Project, Snapshot, Topic};
@@ -33,6 +33,9 @@ struct News {
     keys: Vec<(String, Option<Key>)>,
     topics: Vec<(String, Option<Topic>)>,
     dead_topics: Vec<TopicRow>,
+    /// Topics with a row and no tombstone, whether or not it can be read, and those without.
+    existing_topics: Vec<TopicId>,
+    gone_topics: Vec<TopicId>,
     operators: Vec<(String, bool)>,
     sessions: Vec<(String, Option<i64>)>,
     signing_keys: Vec<(String, Option<VerifyingKey>)>,
@@ -220,6 +223,10 @@ impl Snapshot {
                 }
             }
         }
+        for id in news.gone_topics {
+            self.existing.remove(&id);
+        }
+        self.existing.extend(news.existing_topics);
         for (id, topic) in news.topics {
             match topic {
                 Some(topic) => self.put_topic(topic),
@@ -430,8 +437,15 @@ impl News {
         row: Option<TopicRow>,
         partitions: &[PartitionRow],
     ) {
+        let lives = row.as_ref().is_some_and(|row| row.deleted_at.is_none());
+        if let Ok(id) = id.parse() {
+            match lives {
+                true => self.existing_topics.push(id),
+                false => self.gone_topics.push(id),
+            }
+        }
         match row {
-            Some(row) if row.deleted_at.is_none() => {
+            Some(row) if lives => {
                 let topic = Topic::from_row(&row, partitions);
                 let topic = catalog.unreadable.or_absent("topic", &id, topic);
                 self.topics.push((id, topic));

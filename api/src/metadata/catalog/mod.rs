@@ -47,6 +47,9 @@ struct Snapshot {
     projects: HashMap<String, ProjectTopics>,
     keys: HashMap<String, Arc<Key>>,
     topics: HashMap<TopicId, Arc<Topic>>,
+    /// Topics that have a row and no tombstone, those that cannot be read among them.
+    existing: HashSet<TopicId>,
+    group_log: Option<Arc<Topic>>,
     operators: HashSet<String>,
     /// Sessions that ended while access tokens of them may be about, and when they did, in
     /// milliseconds since the epoch.
@@ -159,17 +162,25 @@ impl Snapshot {
     }
 
     fn put_topic(&mut self, mut topic: Topic) {
-        if let Some(entry) = self.projects.get_mut(&topic.project) {
+        let known = self.topics.get(&topic.id).map(|known| &known.placement);
+        let known = known.or_else(|| self.before.get(&topic.id));
+        let moved = topic.keep_unchanged(known.map(|known| &**known));
+        let topic = if let Some(entry) = self.projects.get_mut(&topic.project) {
             let organization = &entry.project.organization;
             topic.meter = self.meters.of(organization, &topic.project, &topic.name);
-            let known = self.topics.get(&topic.id).map(|known| &known.placement);
-            let known = known.or_else(|| self.before.get(&topic.id));
-            let moved = topic.keep_unchanged(known.map(|known| &**known));
-            self.moved.extend(moved);
             let topic = Arc::new(topic);
-            self.topics.insert(topic.id, topic.clone());
-            entry.topics.insert(topic.name.clone(), topic);
-        }
+            entry.topics.insert(topic.name.clone(), topic.clone());
+            topic
+        } else if topic.is_group_log() {
+            // No tenant's: it is in no project, and not counted.
+            let topic = Arc::new(topic);
+            self.group_log = Some(topic.clone());
+            topic
+        } else {
+            return;
+        };
+        self.moved.extend(moved);
+        self.topics.insert(topic.id, topic);
     }
 
     /// Forgets a topic. Its name may be another's by now.
@@ -400,9 +411,15 @@ impl Catalog {
         self.unreadable.count()
     }
 
-    /// How many topics there are.
+    /// How many topics tenants have.
     pub fn topic_count(&self) -> usize {
-        self.snapshot.read().topics.len()
+        let snapshot = self.snapshot.read();
+        snapshot.topics.len() - usize::from(snapshot.group_log.is_some())
+    }
+
+    /// The log of all groups, once it was made.
+    pub fn group_log(&self) -> Option<Arc<Topic>> {
+        self.snapshot.read().group_log.clone()
     }
 }
 
@@ -431,6 +448,20 @@ impl Placement for Catalog {
 
     fn brokers(&self) -> Arc<BrokerDirectory> {
         self.snapshot.read().brokers.clone()
+    }
+
+    fn group_log(&self) -> Option<TopicId> {
+        self.snapshot
+            .read()
+            .group_log
+            .as_ref()
+            .map(|topic| topic.id)
+    }
+
+    fn is_deleted(&self, id: TopicId, since: Instant) -> bool {
+        // When the look began that the snapshot is of.
+        let is_heard = self.started + self.heard_at() > since;
+        is_heard && !self.snapshot.read().existing.contains(&id)
     }
 
     fn describe(&self, id: TopicId) -> Option<TopicDescription> {

@@ -10,6 +10,7 @@ use headwater_broker::{
 use crate::{
     limits::PARTITIONS_MAX,
     metadata::{
+        group_log::{GROUP_LOG, SYSTEM_PROJECT},
         settings::{TopicConfig, TopicSettings},
         store::{PartitionRow, StoreError, TopicRow},
     },
@@ -47,6 +48,11 @@ impl Topic {
     /// How many partitions it has.
     pub fn partitions(&self) -> u32 {
         self.placement.partitions.len() as u32
+    }
+
+    /// Whether it is the log of all groups, and no tenant's.
+    pub fn is_group_log(&self) -> bool {
+        self.project == SYSTEM_PROJECT && self.name == GROUP_LOG
     }
 
     /// The broker that leads a partition, if the topic has it.

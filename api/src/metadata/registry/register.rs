@@ -70,6 +70,7 @@ impl Store {
             }
         }
         adopt(&mut change, broker.id, incarnation).await?;
+        change.spread_group_log().await?;
         change.touch(Kind::Broker, &broker.id.to_string()).await?;
         change.commit().await?;
         Ok(Registered {

@@ -146,6 +146,28 @@ impl TopicRow {
         changed_one(query, connection).await
     }
 
+    /// Writes how many copies its partitions have, with settings that go with it.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub(in crate::metadata) async fn set_copies(
+        connection: &mut AnyConnection,
+        id: &str,
+        replication_factor: u32,
+        config: &str,
+    ) -> Result<()> {
+        sqlx::query(
+            "UPDATE topics SET replication_factor = $1, config = $2, version = version + 1 \
+             WHERE id = $3",
+        )
+        .bind(i64::from(replication_factor))
+        .bind(config)
+        .bind(id)
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+
     /// Puts its tombstone up.
     ///
     /// # Errors
