@@ -41,7 +41,7 @@ prepare_java() {
     copy java
     mvn --quiet --batch-mode -Dmaven.repo.local="$root/target/tools/sdk/maven" --file "$sdks/java/pom.xml" \
         compile org.apache.maven.plugins:maven-dependency-plugin:3.8.1:build-classpath \
-        -Dmdep.outputFile="$work/classpath" >maven.log || { cat maven.log && exit 1; }
+        -Dmdep.outputFile="$work/classpath" >maven.log 2>&1 || { cat maven.log && exit 1; }
     classpath=$(<"$work/classpath"):$sdks/java/target/classes:$work
     javac -cp "$classpath" -d "$work" Conformance.java
     program=(java -cp "$classpath" Conformance)
