@@ -26,7 +26,7 @@ run: ## Build it and start a whole service on 127.0.0.1:8080, data in ./headwate
 	exec target/release/headwater dev $(ARGS)
 
 .PHONY: test
-test: setup check deny testdata object-stores test-rust test-properties ## All checks and tests, as CI runs them
+test: setup check deny lint-openapi testdata object-stores test-rust test-properties test-sdks ## All checks and tests, as CI runs them
 	$(call step,everything passed)
 
 .PHONY: setup
@@ -68,6 +68,24 @@ test-properties: ## schemathesis: generated requests against the OpenAPI documen
 	$(call step,schemathesis: requests made from the OpenAPI document)
 	$(CARGO) build --locked --bin headwater
 	@api/tests/schemathesis.sh
+
+.PHONY: lint-openapi
+lint-openapi: ## Spectral and Redocly over the OpenAPI documents: every example and error is there
+	$(call step,spectral and redocly: the OpenAPI documents)
+	@openapi/tools/lint/run
+
+.PHONY: sdks
+sdks: ## Generate clients in TypeScript, Python, Go and Java into target/sdks
+	$(call step,clients from the OpenAPI documents)
+	@openapi/tools/generate
+
+.PHONY: test-sdks
+test-sdks: sdks ## Test the clients, each against a service that is killed under it
+	$(call step,clients: units and conformance against a service)
+	$(CARGO) build --locked --bin headwater
+	@cd target/sdks/typescript && npm test --silent
+	@cd target/sdks/python && PYTHONPATH=src "$(CURDIR)/target/tools/sdk/python/bin/python" -m unittest discover tests
+	@openapi/conformance/run.sh
 
 .PHONY: cluster
 cluster: setup ## Three brokers, two gateways and a Postgres on this machine; kills a leader, loses nothing
