@@ -46,7 +46,7 @@ console-if-possible:
 	fi
 
 .PHONY: test
-test: setup console check deny testdata object-stores test-rust test-properties test-console test-docker ## All checks and tests, as CI runs them
+test: setup console check deny lint-openapi testdata object-stores test-rust test-properties test-sdks test-console test-docker ## All checks and tests, as CI runs them
 	$(call step,everything passed)
 
 .PHONY: setup
@@ -102,6 +102,24 @@ test-docker: ## The image, the compose files and their services (run without Doc
 	$(call step,docker: lints; the services of the compose files)
 	$(CARGO) build --locked --bin headwater
 	@.ci/docker target/debug/headwater
+
+.PHONY: lint-openapi
+lint-openapi: ## Spectral and Redocly over the OpenAPI documents: every example and error is there
+	$(call step,spectral and redocly: the OpenAPI documents)
+	@openapi/tools/lint/run
+
+.PHONY: sdks
+sdks: ## Generate clients in TypeScript, Python, Go and Java into target/sdks
+	$(call step,clients from the OpenAPI documents)
+	@openapi/tools/generate
+
+.PHONY: test-sdks
+test-sdks: sdks ## Test the clients, each against a service that is killed under it
+	$(call step,clients: units and conformance against a service)
+	$(CARGO) build --locked --bin headwater
+	@cd target/sdks/typescript && npm test --silent
+	@cd target/sdks/python && PYTHONPATH=src "$(CURDIR)/target/tools/sdk/python/bin/python" -m unittest discover tests
+	@openapi/conformance/run.sh
 
 .PHONY: cluster
 cluster: setup ## Three brokers, two gateways and a Postgres on this machine; kills a leader, loses nothing

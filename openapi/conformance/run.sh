@@ -12,7 +12,6 @@ here=$root/openapi/conformance
 export PATH=$PATH:/usr/local/go/bin:$root/target/tools/sdk/go/bin
 
 prepare_typescript() {
-    needs node
     copy typescript
     mkdir -p node_modules/@headwater
     ln -s "$sdks/typescript" node_modules/@headwater/client
@@ -22,7 +21,6 @@ prepare_typescript() {
 }
 
 prepare_python() {
-    needs python3
     copy python
     export PYTHONPATH=$sdks/python/src
     "$root/target/tools/sdk/python/bin/mypy" --no-error-summary --config-file "$sdks/python/pyproject.toml" conformance.py
@@ -30,6 +28,7 @@ prepare_python() {
 }
 
 prepare_go() {
+    command -v go >/dev/null || openapi/tools/install go
     needs go
     copy go
     go build -o conformance .
@@ -40,9 +39,9 @@ prepare_java() {
     needs javac
     needs mvn
     copy java
-    mvn --quiet --batch-mode -Dstyle.color=never -Dmaven.repo.local="$root/target/tools/sdk/maven" \
-        --file "$sdks/java/pom.xml" compile \
-        org.apache.maven.plugins:maven-dependency-plugin:3.8.1:build-classpath -Dmdep.outputFile="$work/classpath"
+    mvn --quiet --batch-mode -Dmaven.repo.local="$root/target/tools/sdk/maven" --file "$sdks/java/pom.xml" \
+        compile org.apache.maven.plugins:maven-dependency-plugin:3.8.1:build-classpath \
+        -Dmdep.outputFile="$work/classpath" >maven.log 2>&1 || { cat maven.log && exit 1; }
     classpath=$(<"$work/classpath"):$sdks/java/target/classes:$work
     javac -cp "$classpath" -d "$work" Conformance.java
     program=(java -cp "$classpath" Conformance)
@@ -80,6 +79,7 @@ converse() {
     local said
     coproc talk { "${program[@]}" 2>&1; }
     # The names are gone when the program ends.
+    # shellcheck disable=SC2154 # coproc sets it
     local answers=${talk[0]} questions=${talk[1]} pid=$talk_PID
     exec {answers}<&"$answers" {questions}>&"$questions"
     while IFS= read -r said; do

@@ -36,7 +36,7 @@ func main() {
 	for _, check := range []struct {
 		name string
 		run  func()
-	}{{"produce", produce}, {"repeat", repeat}, {"kill", kill}, {"tail", tail}, {"errors", refusals}, {"limit", limit}} {
+	}{{"produce", produce}, {"repeat", repeat}, {"kill", kill}, {"tail", tail}, {"errors", refusals}, {"limit", limit}, {"groups", groups}} {
 		check.run()
 		fmt.Println("ok", check.name)
 	}
@@ -200,6 +200,55 @@ func limit() {
 	over := problem(err, 429, "quota_exceeded")
 	equal(over.Retryable, true)
 	equal(over.GetRetryAfterMs() > 0, true)
+}
+
+// groups has a member taken over by another instance, which reads what was not committed, and commits it.
+func groups() {
+	topic(2, "go-group")
+	records := make([]streaming.RecordInput, 200)
+	for n := range records {
+		records[n] = record(fmt.Sprint("k", n%7))
+		records[n].SetValue(n)
+	}
+	_, err := send("go-group", "go-group", records)
+	must(err)
+	api := client.GroupsAPI
+	spec := streaming.NewGroupSpec([]string{"go-group"})
+	_, _, err = api.EnsureGroup(ctx, "go-group").GroupSpec(*spec).Execute()
+	must(err)
+	join := func(instance string) *streaming.PollRequest {
+		request := streaming.NewJoinRequest()
+		request.SetInstance(instance)
+		joined, _, err := api.JoinGroup(ctx, "go-group", "worker").JoinRequest(*request).Execute()
+		must(err)
+		return streaming.NewPollRequest(joined.Epoch)
+	}
+	first := join("first")
+	second := join("second")
+	_, _, err = api.PollGroup(ctx, "go-group", "worker").PollRequest(*first).Execute()
+	problem(err, 409, "member_fenced")
+	for read := 0; read < 200; {
+		page, _, err := api.PollGroup(ctx, "go-group", "worker").PollRequest(*second).Execute()
+		must(err)
+		read += len(page.Records)
+		second.SetEpoch(page.Epoch)
+		second.SetCommit(page.Cursor)
+	}
+	_, _, err = api.PollGroup(ctx, "go-group", "worker").PollRequest(*second).Execute()
+	must(err)
+	_, err = api.LeaveGroup(ctx, "go-group", "worker").Execute()
+	must(err)
+	offsets, _, err := api.ListGroupOffsets(ctx, "go-group").Execute()
+	must(err)
+	for _, position := range offsets.Positions {
+		equal(position.GetLag(), 0)
+	}
+	back := streaming.NewResetRequest(streaming.ResetToEarliest)
+	back.SetDryRun(true)
+	reset, _, err := api.ResetGroupOffsets(ctx, "go-group").ResetRequest(*back).Execute()
+	must(err)
+	equal(reset.Partitions[0].Before+reset.Partitions[1].Before, 200)
+	equal(reset.Partitions[0].After+reset.Partitions[1].After, 0)
 }
 
 func connect(key string) *streaming.APIClient {

@@ -9,15 +9,26 @@ import headwater.management.model.Scope;
 import headwater.management.model.SignIn;
 import headwater.streaming.ApiClient;
 import headwater.streaming.ApiException;
+import headwater.streaming.api.GroupsApi;
 import headwater.streaming.api.RecordsApi;
 import headwater.streaming.api.TopicsApi;
+import headwater.streaming.model.GroupPosition;
+import headwater.streaming.model.GroupSpec;
 import headwater.streaming.model.HeaderValues;
+import headwater.streaming.model.JoinRequest;
+import headwater.streaming.model.Joined;
 import headwater.streaming.model.Outcome;
+import headwater.streaming.model.PollRequest;
+import headwater.streaming.model.PollResponse;
 import headwater.streaming.model.Problem;
 import headwater.streaming.model.ProduceRequest;
 import headwater.streaming.model.ProduceResponse;
 import headwater.streaming.model.RecordInput;
 import headwater.streaming.model.RecordOutput;
+import headwater.streaming.model.ResetEnd;
+import headwater.streaming.model.ResetPartition;
+import headwater.streaming.model.ResetRequest;
+import headwater.streaming.model.ResetTo;
 import headwater.streaming.model.TopicRecords;
 import headwater.streaming.model.TopicSpec;
 import java.net.URI;
@@ -54,6 +65,7 @@ public final class Conformance {
         run("tail", Conformance::tail);
         run("errors", Conformance::errors);
         run("limit", Conformance::limit);
+        run("groups", Conformance::groups);
         System.exit(0); // a tail's connection is still open
     }
 
@@ -178,6 +190,36 @@ public final class Conformance {
         }, 429, "quota_exceeded");
         equal(over.getRetryable(), true);
         equal(over.getRetryAfterMs() > 0, true);
+    }
+
+    /** A member is taken over by another instance, which reads what was not committed, and commits it. */
+    private static void groups() throws Exception {
+        TOPICS.ensureTopic("java-group", null, new TopicSpec().partitions(2));
+        List<RecordInput> records = new ArrayList<>();
+        for (int n = 0; n < 200; n++) records.add(record("k" + n % 7).value(n));
+        send("java-group", "java-group", records);
+        GroupsApi groups = new GroupsApi(CLIENT);
+        groups.ensureGroup("java-group", new GroupSpec().addTopicsItem("java-group"));
+        PollRequest first = join(groups, "first");
+        PollRequest second = join(groups, "second");
+        problem(() -> groups.pollGroup("java-group", "worker", first), 409, "member_fenced");
+        for (int read = 0; read < 200; ) {
+            PollResponse page = groups.pollGroup("java-group", "worker", second);
+            read += page.getRecords().size();
+            second.epoch(page.getEpoch()).commit(page.getCursor());
+        }
+        groups.pollGroup("java-group", "worker", second);
+        groups.leaveGroup("java-group", "worker", null);
+        for (GroupPosition position : groups.listGroupOffsets("java-group").getPositions()) equal(position.getLag(), 0L);
+        ResetRequest back = new ResetRequest().to(new ResetTo(ResetEnd.EARLIEST)).dryRun(true);
+        for (ResetPartition partition : groups.resetGroupOffsets("java-group", back).getPartitions()) {
+            equal(partition.getAfter(), 0L);
+        }
+    }
+
+    private static PollRequest join(GroupsApi groups, String instance) throws ApiException {
+        Joined joined = groups.joinGroup("java-group", "worker", new JoinRequest().instance(instance));
+        return new PollRequest().epoch(joined.getEpoch());
     }
 
     private static ApiClient connect(String key) {

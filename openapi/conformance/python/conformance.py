@@ -13,9 +13,10 @@ from headwater.management.api.keys import put_key
 from headwater.management.api.sessions import create_session
 from headwater.management.client import AuthenticatedClient, Client
 from headwater.management.models import Grant, KeyQuotas, KeySpec, KeyWithSecret, Scope, Session, SignIn
+from headwater.streaming.api.groups import list_group_offsets
 from headwater.streaming.api.records import fetch_partition, produce_records
 from headwater.streaming.api.topics import ensure_topic, get_topic, list_topics
-from headwater.streaming.models import Problem, ProduceRequest, ProduceResponse, RecordInput, TopicSpec
+from headwater.streaming.models import GroupOffsets, Problem, ProduceRequest, ProduceResponse, RecordInput, TopicSpec
 from headwater.streaming.types import Response
 
 headwater = Headwater.from_environment()
@@ -134,6 +135,34 @@ def limit() -> None:
     assert found.retryable and isinstance(found.retry_after_ms, int) and found.retry_after_ms > 0
 
 
+def groups() -> None:
+    """A member is taken over by another instance, which reads what was not committed, and commits it."""
+    ensure_topic.sync(topic="py-group", client=client, body=TopicSpec(partitions=2))
+    with headwater.producer("py-group") as producer:
+        for n in range(200):
+            producer.send(NewRecord(key=f"k{n % 7}", json=n))
+
+    stop = threading.Event()
+    first = headwater.group("py-group", topics=["py-group"], member="worker", max_records=50)
+    while not next(first).records:
+        pass
+    seen: list[ReceivedRecord] = []
+    for page in headwater.group("py-group", member="worker", max_records=50, stop=stop):
+        seen += [record for _, record in page.records]
+        if len(seen) == 200:
+            try:
+                next(first)
+            except HeadwaterError as error:
+                assert error.code == "member_fenced"
+            else:
+                raise AssertionError("the first instance is not fenced")
+            stop.set()
+    in_order(seen, 200)
+    offsets = list_group_offsets.sync(group="py-group", client=client)
+    assert isinstance(offsets, GroupOffsets)
+    assert [position.lag for position in offsets.positions] == [0, 0]
+
+
 def read_all(topic: str) -> list[ReceivedRecord]:
     return [record for page in headwater.consume(topic, follow=False, max_records=100) for record in page.records]
 
@@ -154,7 +183,7 @@ def problem(answer: Response[Any], status: int, code: str) -> Problem:
     return found
 
 
-checks: list[Callable[[], None]] = [produce, repeat, kill, tail, errors, limit]
+checks: list[Callable[[], None]] = [produce, repeat, kill, tail, errors, limit, groups]
 for check in checks:
     check()
     print("ok", check.__name__, flush=True)

@@ -104,6 +104,29 @@ async function tail(): Promise<void> {
   await tailing.return();
 }
 
+/** A member is taken over by another instance, which reads what was not committed, and commits it. */
+async function groups(): Promise<void> {
+  await streaming.ensureTopic({ client, path: { topic: 'ts-group' }, body: { partitions: 2 } });
+  const producer = headwater.producer('ts-group');
+  for (let n = 0; n < 200; n += 1) void producer.send({ key: `k${n % 7}`, json: n });
+  await producer.close();
+
+  const options = { topics: ['ts-group'], member: 'worker', maxRecords: 50 };
+  const first = headwater.group('ts-group', options);
+  while (((await first.next()).value?.records.length ?? 0) === 0);
+  const done = new AbortController();
+  const seen: ReceivedRecord[] = [];
+  for await (const { records } of headwater.group('ts-group', { ...options, signal: done.signal })) {
+    seen.push(...records);
+    if (seen.length < 200) continue;
+    await assert.rejects(first.next(), (error: HeadwaterError) => error.code === 'member_fenced');
+    done.abort();
+  }
+  inOrder(seen, 200);
+  const offsets = await streaming.listGroupOffsets({ client, path: { group: 'ts-group' } });
+  assert.deepEqual(offsets.data?.positions.map(({ lag }) => lag), [0, 0]);
+}
+
 async function errors(): Promise<void> {
   const stranger = new Headwater({ baseUrl: url, apiKey: 'hw_no_such_key' });
   problem(await streaming.listTopics({ client: stranger.client }), 401, 'unauthenticated');
@@ -168,7 +191,7 @@ function problem(
   return error;
 }
 
-for (const check of [produce, repeat, kill, tail, errors, limit]) {
+for (const check of [produce, repeat, kill, tail, errors, limit, groups]) {
   await check();
   console.log(`ok ${check.name}`);
 }

@@ -72,6 +72,13 @@ pub struct GroupSummary {
 
 /// A group.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(example = json!({
+    "group": "billing", "type": "partitioned", "state": "stable", "topics": ["orders"],
+    "members": [{"member": "worker-1", "instance": "pod-7f9c", "assignment": [{"topic": "orders",
+    "partition": 0}], "expires_at": "2026-01-31T12:00:45.000Z"}], "config": {"start": "earliest",
+    "lease_ms": 45000}, "positions": [{"topic": "orders", "partition": 0, "committed": 42,
+    "high_watermark": 43, "lag": 1, "lag_ms": 1500}]
+}))]
 pub struct Group {
     /// What a list says of it, too.
     #[serde(flatten)]

@@ -11,6 +11,10 @@ use crate::{auth::Access, gateway::check_name, problem::Problem};
 
 /// What a member is told that joined, or renewed its lease.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(example = json!({
+    "epoch": 3, "assignment": [{"topic": "orders", "partition": 0}],
+    "expires_at": "2026-01-31T12:00:45.000Z"
+}))]
 pub struct Joined {
     /// What the next poll names.
     #[schema(example = 3)]

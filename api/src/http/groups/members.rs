@@ -86,6 +86,13 @@ pub struct PollRequest {
 
 /// What a poll is answered.
 #[derive(ToSchema)]
+#[schema(example = json!({
+    "records": [{"topic": "orders", "key": "c1", "value": {"id": 17}, "headers": {},
+    "timestamp": 1767225600000i64, "partition": 0, "offset": 42}],
+    "cursor": "AQGiAcAi7nA9noHR7KmYkkIBAASLdASEi7dJr8kF3iHgKfHk", "epoch": 3,
+    "assigned": [{"topic": "orders", "partition": 0}], "revoked": [], "ignored": [],
+    "lag": {"records": 1, "ms": 1500}, "gaps": [], "expires_at": "2026-01-31T12:00:45.000Z"
+}))]
 #[allow(dead_code)] // the shape of what `Rest` is written as, behind the records
 pub struct PollResponse {
     /// In offset order within each partition.

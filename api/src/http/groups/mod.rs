@@ -28,6 +28,12 @@ use crate::{
 
 /// A page of groups.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "groups": [{"group": "billing", "type": "partitioned", "state": "stable", "topics": ["orders"],
+    "members": [{"member": "worker-1", "instance": "pod-7f9c", "assignment": [{"topic": "orders",
+    "partition": 0}], "expires_at": "2026-01-31T12:00:45.000Z"}], "config": {"start": "earliest",
+    "lease_ms": 45000}}], "next_page_token": null
+}))]
 pub struct GroupList {
     /// By name. How far each is, the group itself says.
     groups: Vec<GroupSummary>,

@@ -26,6 +26,10 @@ use crate::{
 
 /// How far a group is.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "positions": [{"topic": "orders", "partition": 0, "committed": 42, "high_watermark": 43,
+    "lag": 1, "lag_ms": 1500}]
+}))]
 pub struct GroupOffsets {
     /// By topic and partition.
     positions: Vec<GroupPosition>,
@@ -125,6 +129,9 @@ pub struct TopicOffset {
 
 /// Where the group goes on.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "partitions": [{"topic": "orders", "partition": 0, "before": 42, "after": 0}]
+}))]
 pub struct ResetResponse {
     /// By topic and partition.
     partitions: Vec<ResetPartition>,

@@ -1,4 +1,5 @@
 import { consume, type ConsumeOptions, type Page } from './consume.js';
+import { group, type GroupOptions, type GroupPage } from './group.js';
 import { Producer, sendTo, type ProducerOptions } from './producer.js';
 import { createClient, createConfig, type Client } from './streaming/client/index.js';
 import { tail, type Batch, type TailOptions } from './tail.js';
@@ -35,6 +36,11 @@ export class Headwater {
   /** Reads a topic page by page, by default from its oldest record and on at its end. */
   consume(topic: string, options?: ConsumeOptions): AsyncGenerator<Page, void, undefined> {
     return consume(this.client, topic, options);
+  }
+
+  /** Reads as a member of a group, which shares its topics' records out. */
+  group(name: string, options?: GroupOptions): AsyncGenerator<GroupPage, void, undefined> {
+    return group(this.client, name, options);
   }
 
   /** Follows a topic over one connection, by default from its end. */

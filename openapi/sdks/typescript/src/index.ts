@@ -1,4 +1,5 @@
 export { Headwater, type Connection } from './headwater.js';
+export { GroupRecord, type GroupOptions, type GroupPage } from './group.js';
 export { HeadwaterError } from './problem.js';
 export { Producer, type ProducerOptions, type Receipt } from './producer.js';
 export { ReceivedRecord, type NewRecord, type Value } from './record.js';

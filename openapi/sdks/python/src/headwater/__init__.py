@@ -5,6 +5,7 @@ Every other call is a function of ``headwater.streaming.api`` or ``headwater.man
 
 from ._consume import Gap, Page
 from ._errors import HeadwaterError
+from ._group import GroupPage, TopicPartition
 from ._headwater import Headwater
 from ._producer import Producer, Receipt
 from ._record import NewRecord, ReceivedRecord
@@ -14,6 +15,7 @@ from ._tail import Batch
 __all__ = [
     "Batch",
     "Gap",
+    "GroupPage",
     "Headwater",
     "HeadwaterError",
     "NewRecord",
@@ -22,4 +24,5 @@ __all__ = [
     "ReceivedRecord",
     "Receipt",
     "Retry",
+    "TopicPartition",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -14,6 +15,7 @@ import httpx
 
 from ._consume import Page, consume, start_params
 from ._errors import of_response, of_transport
+from ._group import GroupPage, Member, group_pages
 from ._producer import Producer
 from ._retry import Retry
 from ._tail import Batch, tail
@@ -88,6 +90,32 @@ class Headwater:
             retry=retry,
         )
 
+    def group(
+        self,
+        name: str,
+        *,
+        topics: list[str] | None = None,
+        start: str | None = None,
+        member: str | None = None,
+        lease_s: float | None = None,
+        max_records: int = 500,
+        wait_s: float = 5.0,
+        stop: threading.Event | None = None,
+        retry: Retry = Retry(),
+    ) -> Iterator[GroupPage]:
+        """Reads as a member of a group, which shares its topics' records out.
+
+        With ``topics`` it makes sure first that the group is there. Asking for the next page commits the
+        one before; a page that a loop is left in, or that outlives the lease, comes again, to this
+        member or to another. A ``member`` that comes back under its name has its partitions at once.
+        Setting ``stop`` ends the loop at the next page: what is done is committed, the member leaves.
+        """
+        path = f"/groups/{quote(name, safe='')}"
+        as_member = Member(self._json, path, member, lease_s=lease_s, wait_s=wait_s, retry=retry)
+        if topics is not None:
+            as_member.ensure_group(topics, start)
+        return group_pages(as_member, max_records=max_records, stop=stop or threading.Event())
+
     def tail(
         self,
         topic: str,
@@ -140,14 +168,14 @@ class Headwater:
     def _get(self, path: str, params: dict[str, Any], /, *, timeout_s: float) -> dict[str, Any]:
         return self._json("GET", path, params=params, timeout=timeout_s)
 
-    def _json(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+    def _json(self, method: str, path: str, /, **request: Any) -> dict[str, Any]:
         try:
             response = self.client.get_httpx_client().request(method, path, **request)
         except httpx.HTTPError as error:
             raise of_transport(error) from error
         if not response.is_success:
             raise of_response(response)
-        body: dict[str, Any] = json.loads(response.content)
+        body: dict[str, Any] = json.loads(response.content or b"{}")
         return body
 
 
