@@ -5,6 +5,8 @@ mod answer;
 mod driver;
 mod events;
 mod known;
+mod leases;
+mod replay;
 mod snapshots;
 mod stats;
 
