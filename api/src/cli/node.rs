@@ -192,6 +192,7 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
         pages: Budget::new(PAGE_BYTES_MAX),
         draining,
         broker_id: settings.broker_id.unwrap_or(0),
+        letters: crate::gateway::Writing::default(),
         usage_node: settings.broker_id.map_or_else(some_usage_node, i64::from),
     });
     let signing_key = gateway.authority.signing_key();

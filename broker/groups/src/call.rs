@@ -179,7 +179,8 @@ pub enum Reply {
     Leased(Leases),
     /// To [`Action::Offer`].
     Offered,
-    /// To [`Action::Settle`]: what came of each lease, in the order ack, nack, extend, reject.
+    /// To [`Action::Settle`]: what came of each lease, in the order ack, nack, extend, reject,
+    /// release.
     Settled(Vec<Outcome>),
     /// To [`Action::DeadLetters`]: until they are confirmed they are told again.
     DeadLetters(Vec<DeadLetter>),

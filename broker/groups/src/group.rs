@@ -212,8 +212,7 @@ impl Group {
     }
 
     pub(crate) fn member_count(&self) -> usize {
-        let Body::Partitioned(body) = &self.body;
-        body.member_count()
+        self.body.member_count()
     }
 
     pub(crate) fn summary(&self, id: &GroupId) -> Summary {

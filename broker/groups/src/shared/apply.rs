@@ -136,6 +136,15 @@ impl Shared {
                 window.hold(*offset);
             }
         }
+        for offset in &changes.released {
+            if let Some(tried) = progress.tried.get_mut(offset) {
+                tried.attempts = tried.attempts.saturating_sub(1);
+                tried.state = State::Nacked { until_ms: at_ms };
+                let due_ms = window.is_gone(*offset).then_some(at_ms);
+                self.timers.set((partition, *offset), tried, due_ms);
+                window.free(*offset);
+            }
+        }
         for (offset, cause, reason) in &changes.dead {
             if let Some(tried) = progress.tried.get_mut(offset) {
                 let (cause, reason) = (*cause, reason.clone());

@@ -24,6 +24,8 @@ pub(super) enum Change {
     Extend {
         lease_ms: u32,
     },
+    /// Takes the lease back.
+    Release,
     Bury {
         cause: Cause,
         reason: Box<str>,
@@ -68,6 +70,7 @@ impl Draft {
                 }
                 Change::Nack { delay_ms } => changes.nacked.push((offset, delay_ms)),
                 Change::Extend { lease_ms } => changes.extended.push((offset, lease_ms)),
+                Change::Release => changes.released.push(offset),
                 Change::Bury { cause, reason } => changes.dead.push((offset, cause, reason)),
             }
         }

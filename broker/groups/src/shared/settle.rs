@@ -27,7 +27,7 @@ enum Standing {
 
 impl Shared {
     /// Takes what workers say, and tells what came of each token, in the order ack, nack, extend,
-    /// reject. The first word on a record counts. All of it may be repeated: what is so already is
+    /// reject, release. The first word on a record counts. All of it may be repeated: what is so already is
     /// [`Outcome::Ok`] and changes nothing; only a nack of what was settled meanwhile is
     /// [`Outcome::Expired`], as it cannot be had any more.
     pub(super) fn settle(
@@ -75,6 +75,13 @@ impl Shared {
                 other => other.refused(),
             });
         }
+        for token in &settlement.release {
+            outcomes.push(match self.standing(*token, &draft) {
+                Standing::Good { .. } => draft.change(*token, Change::Release),
+                Standing::Nacked => Outcome::Ok,
+                other => other.refused(),
+            });
+        }
         (outcomes, draft.into_step(now_ms, self))
     }
 
@@ -102,7 +109,7 @@ impl Shared {
             };
         }
         match (change, &tried.state) {
-            (Some(Change::Nack { .. }), _) => Standing::Nacked,
+            (Some(Change::Nack { .. } | Change::Release), _) => Standing::Nacked,
             (Some(Change::Bury { .. }), _) => Standing::Dead { by_worker: true },
             (_, State::Leased { .. }) => Standing::Good {
                 attempts: tried.attempts,

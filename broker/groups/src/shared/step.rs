@@ -47,6 +47,8 @@ pub(crate) struct Changes {
     /// Offsets with how many milliseconds their leases last from now on.
     pub(crate) extended: Vec<(u64, u32)>,
     pub(crate) dead: Vec<(u64, Cause, Box<str>)>,
+    /// Their last attempt was none.
+    pub(crate) released: Vec<u64>,
 }
 
 /// Rows of a partition's state, as they are. Nothing new to who knows all before it; to who knows

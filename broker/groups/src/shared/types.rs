@@ -54,12 +54,19 @@ pub struct Settlement {
     pub extend: Vec<(Token, u32)>,
     /// Never to be tried again.
     pub reject: Vec<Reject>,
+    /// Never begun, of who leased records and cannot hand them out: they are available at once, and
+    /// the attempt does not count.
+    pub release: Vec<Token>,
 }
 
 impl Settlement {
     /// How many leases it is about.
     pub const fn len(&self) -> usize {
-        self.ack.len() + self.nack.len() + self.extend.len() + self.reject.len()
+        self.ack.len()
+            + self.nack.len()
+            + self.extend.len()
+            + self.reject.len()
+            + self.release.len()
     }
 
     /// Whether it is about none.

@@ -61,6 +61,8 @@ struct PartitionMessage {
     /// Records that died, or all that were tried.
     #[prost(message, repeated, tag = "10")]
     records: Vec<RecordMessage>,
+    #[prost(uint64, repeated, tag = "11")]
+    released: Vec<u64>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -178,6 +180,7 @@ fn changes_message(changes: &Changes) -> PartitionMessage {
         extended,
         extended_ms,
         records: records.collect(),
+        released: changes.released.clone(),
         ..PartitionMessage::default()
     }
 }
@@ -310,6 +313,7 @@ fn changes(message: PartitionMessage) -> Result<Changes, CorruptEvent> {
         nacked: offsets(&message.nacked, &message.nacked_ms)?,
         extended: offsets(&message.extended, &message.extended_ms)?,
         dead: dead.collect::<Result<_, _>>()?,
+        released: message.released,
     })
 }
 

@@ -207,7 +207,8 @@ impl History {
                 _ => {}
             }
             let reason = String::new();
-            match self.random.below(8) {
+            match self.random.below(9) {
+                8 => settlement.release.push(token),
                 0..4 => settlement.ack.push(token),
                 4 | 5 => settlement.nack.push(Nack {
                     token,

@@ -156,6 +156,18 @@ impl Model {
                 Err(other) => other,
             });
         }
+        for token in &settlement.release {
+            outcomes.push(match self.standing(*token) {
+                Ok(record) if record.is_leased() => {
+                    record.attempts -= 1;
+                    record.state = State::Nacked(now_ms, record.gone);
+                    Outcome::Ok
+                }
+                Ok(record) if matches!(record.state, State::Nacked(..)) => Outcome::Ok,
+                Ok(_) | Err(Outcome::Ok) => Outcome::Expired,
+                Err(other) => other,
+            });
+        }
         outcomes
     }
 

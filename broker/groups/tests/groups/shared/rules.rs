@@ -444,6 +444,27 @@ fn a_dead_letter_is_confirmed_of_its_own_death_alone() {
 }
 
 #[test]
+fn a_released_record_was_never_tried() {
+    let mut group = with(&[A, A]);
+    let tokens: Vec<Token> = (0..3).map(|_| release(&mut group)).collect();
+    assert_eq!(group.lease_all(0), [(0, 1)]);
+    assert_eq!(group.ack(tokens[0]), Outcome::Expired);
+}
+
+/// Leases a record and gives it back.
+fn release(group: &mut Group) -> Token {
+    let token = group.lease(0, 1)[0].token;
+    let settlement = Settlement {
+        release: vec![token],
+        ..Settlement::default()
+    };
+    let again = group.settle(0, &settlement);
+    assert_eq!(again, group.settle(0, &settlement), "said again");
+    assert_eq!(again, [Outcome::Ok]);
+    token
+}
+
+#[test]
 fn calls_of_the_other_kind_are_refused() {
     let mut group = with(&[None]);
     let renew = Action::Renew {
