@@ -34,7 +34,7 @@ pub use copy_state::CopyState;
 pub use error::{CoordinateError, FetchError, NodeError, ProduceError};
 pub use headwater_log::{PartitionId, TopicId};
 pub use manifest::{ColdSummary, Manifest, Place, Term, Unbegun, Written};
-pub use node::{Node, NodeGauges, NodeOptions};
+pub use node::{GroupStats, Node, NodeGauges, NodeOptions};
 pub use placement::{
     BrokerDirectory, BrokerId, Incarnation, Placement, Proposal, Registered, Registration,
     Registry, RegistryError, Renewal, Renewed, TopicDescription, TopicPlacement, TopicSettings,

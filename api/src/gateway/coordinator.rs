@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 use headwater_broker::{CoordinateError, PartitionId, TopicId};
-use headwater_groups::{Action, Call, GroupError, GroupId, Reply, Summary};
+use headwater_groups::{
+    Action, Call, GroupError, GroupId, Reply, Summary, limits::PAGE_MAX,
+};
 use headwater_record::partition_for_key;
 
 use super::{Gateway, changes::unavailable, no_leader, placing::Room};
@@ -35,7 +37,8 @@ impl Gateway {
         self.coordinate(&log, partition, call).await
     }
 
-    /// The project's groups after `after`, by name, at most `max`, and whether there are more.
+    /// The project's groups after `after`, by name, at most `max` and [`PAGE_MAX`], and whether there are
+    /// more.
     ///
     /// # Errors
     /// A coordinator is not found in time.
@@ -48,6 +51,8 @@ impl Gateway {
         let Some(log) = self.catalog.group_log() else {
             return Ok((Vec::new(), false));
         };
+        // No partition has names between those of its page.
+        let max = max.min(PAGE_MAX);
         let page = |partition| {
             let call = Call::List {
                 project: project.to_owned(),

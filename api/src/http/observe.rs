@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicI64, AtomicU64},
 };
 
-use headwater_broker::TierStats;
+use headwater_broker::{GroupStats, TierStats};
 use headwater_log::LogStats;
 use http::Method;
 use prometheus_client::{
@@ -120,6 +120,7 @@ struct Sampled {
     in_flight_bytes: Gauge,
     log: Vec<(Gauge<f64, AtomicU64>, ReadGauge<LogStats>)>,
     tier: Vec<(Gauge<f64, AtomicU64>, ReadGauge<TierStats>)>,
+    groups: Vec<(Gauge<f64, AtomicU64>, ReadGauge<GroupStats>)>,
 }
 
 impl Metrics {
@@ -233,6 +234,10 @@ impl Sampled {
         for (gauge, read) in &self.log {
             gauge.set(read(&stats));
         }
+        let stats = node.group_stats();
+        for (gauge, read) in &self.groups {
+            gauge.set(read(&stats));
+        }
         if let Some(stats) = node.tier_stats() {
             for (gauge, read) in &self.tier {
                 gauge.set(read(&stats));
@@ -265,6 +270,7 @@ impl Sampled {
             in_flight_bytes,
             log: gauges_of(registry, &LOG_GAUGES),
             tier: gauges_of(registry, &TIER_GAUGES),
+            groups: gauges_of(registry, &GROUP_GAUGES),
         }
     }
 }
@@ -282,6 +288,27 @@ fn gauges_of<S>(
     });
     registered.collect()
 }
+
+/// What coordinators of groups count, see [`LOG_GAUGES`].
+const GROUP_GAUGES: [(&str, &str, ReadGauge<GroupStats>); 5] = [
+    (
+        "group_coordinators",
+        "Partitions of the group log that this node coordinates",
+        |s| s.coordinators as f64,
+    ),
+    ("groups", "Consumer groups in them", |s| s.groups as f64),
+    ("group_members", "Members of these groups", |s| {
+        s.members as f64
+    }),
+    ("group_log_bytes", "Bytes of their logs", |s| {
+        s.log_bytes as f64
+    }),
+    (
+        "group_snapshots",
+        "Snapshots of the group log written since the start",
+        |s| s.snapshots as f64,
+    ),
+];
 
 /// What the object store counts, see [`LOG_GAUGES`].
 const TIER_GAUGES: [(&str, &str, ReadGauge<TierStats>); 11] = [

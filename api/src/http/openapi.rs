@@ -106,6 +106,8 @@ pub struct RecordInput {
     /// Accepted and ignored, so that records read can be written.
     #[schema(minimum = 0, maximum = 9007199254740991i64)]
     offset: Option<u64>,
+    /// Likewise, of records that a group read.
+    topic: Option<String>,
 }
 
 /// One or several values of a header.

@@ -22,6 +22,7 @@ mod compaction;
 mod contract;
 mod durability;
 mod flights;
+mod groups;
 mod grpc;
 mod harness;
 mod idempotency;

@@ -24,6 +24,8 @@ pub struct Coordinator {
     /// When the next lease of each group ends: the one structure over all of them.
     due: BTreeSet<(i64, Arc<GroupId>)>,
     epoch_floor: u64,
+    /// Of all groups.
+    members: usize,
     /// The time of the last call.
     now_ms: i64,
 }
@@ -51,6 +53,11 @@ impl Coordinator {
     /// A coordinator of an empty log.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// How many groups there are, and members in all of them.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.groups.len(), self.members)
     }
 
     /// Takes up a record of the log. After the last one: [`Coordinator::resume`].
@@ -140,8 +147,10 @@ impl Coordinator {
         match event {
             Event::EpochFloor(epoch) => self.epoch_floor = self.epoch_floor.max(epoch),
             Event::Deleted(id) => {
-                let due_ms = self.groups.remove(&id).and_then(|group| group.due_ms());
-                self.reschedule(&id, due_ms);
+                if let Some(group) = self.groups.remove(&id) {
+                    self.members -= group.member_count();
+                    self.reschedule(&id, group.due_ms());
+                }
             }
             Event::Changed(id, change) => self.change(id, change),
         }
@@ -157,8 +166,9 @@ impl Coordinator {
         let Some(group) = self.groups.get_mut(&id) else {
             return;
         };
-        let due_ms = group.due_ms();
+        let (due_ms, members) = (group.due_ms(), group.member_count());
         group.apply(change, self.now_ms);
+        self.members = self.members - members + group.member_count();
         self.reschedule(&id, due_ms);
     }
 

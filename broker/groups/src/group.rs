@@ -215,6 +215,11 @@ impl Group {
         }
     }
 
+    pub(crate) fn member_count(&self) -> usize {
+        let Body::Partitioned(body) = &self.body;
+        body.member_count()
+    }
+
     pub(crate) fn summary(&self, id: &GroupId) -> Summary {
         let Body::Partitioned(body) = &self.body;
         Summary {

@@ -54,6 +54,7 @@ use crate::{
 use arrivals::Arrivals;
 use follow::Following;
 use groups::Coordinators;
+pub use groups::GroupStats;
 use keys::HotKeys;
 use lead::Serving;
 use resign::Resignations;

@@ -16,7 +16,7 @@ use headwater_broker::{
     SystemClock, TopicId, Unreachable, idempotent_producer,
     membership::{self, Member},
 };
-use headwater_log::{LogOptions, RealDisk};
+use headwater_log::{Disk, Failure, LogOptions, RealDisk};
 use headwater_record::{Batch, BatchBuilder, BatchView, Compression, Headers, NewRecord, Producer};
 use parking_lot::Mutex;
 use tokio::{
@@ -163,23 +163,31 @@ impl Brokers {
     }
 
     pub async fn add(&self, id: BrokerId) -> Arc<Node> {
+        let log = LogOptions::new(self.dir(id).join("log"));
+        let on_failure = |failure: &Failure| panic!("{failure}");
+        self.add_with(id, log, Arc::new(RealDisk), on_failure).await
+    }
+
+    /// The same with its log on another disk, which may fail.
+    pub async fn add_with(
+        &self,
+        id: BrokerId,
+        log: LogOptions,
+        disk: Arc<dyn Disk>,
+        on_failure: impl Fn(&Failure) + Send + Sync + 'static,
+    ) -> Arc<Node> {
         let dir = self.dir(id);
         std::fs::create_dir_all(&dir).expect("made");
         let options = NodeOptions {
             move_bytes_per_second: 100 << 20,
             id,
-            log: LogOptions::new(dir.join("log")),
+            log,
             maintenance_interval: Duration::from_millis(50),
             lag_max: Duration::from_secs(1),
-            on_failure: Box::new(|failure| panic!("{failure}")),
+            on_failure: Box::new(on_failure),
         };
-        let (node, _) = Node::open(
-            options,
-            Arc::new(RealDisk),
-            self.clock.clone(),
-            self.metadata.view(),
-        )
-        .expect("opened");
+        let (node, _) =
+            Node::open(options, disk, self.clock.clone(), self.metadata.view()).expect("opened");
         let network = Wire {
             me: id,
             wires: self.wires.clone(),
@@ -201,7 +209,12 @@ impl Brokers {
     }
 
     pub fn node(&self, id: BrokerId) -> Arc<Node> {
-        self.wires.nodes.lock()[&id].clone()
+        self.find(id).expect("there")
+    }
+
+    /// The broker, unless it was stopped.
+    pub fn find(&self, id: BrokerId) -> Option<Arc<Node>> {
+        self.wires.nodes.lock().get(&id).cloned()
     }
 
     /// Nobody hears of the broker any more, but it does not know.
@@ -227,6 +240,15 @@ impl Brokers {
 
     pub fn heal(&self) {
         self.wires.cut.lock().clear();
+    }
+
+    /// A broker whose disk has failed, as if its process had ended.
+    pub async fn lose(&self, id: BrokerId) {
+        self.cut_off(id).await;
+        let node = self.wires.nodes.lock().remove(&id).expect("there");
+        let closing = move || node.close().is_err();
+        let failed = tokio::task::spawn_blocking(closing).await;
+        assert!(failed.expect("stopped"));
     }
 
     /// Stops a broker for good.

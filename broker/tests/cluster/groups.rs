@@ -2,27 +2,28 @@
 
 use std::time::Duration;
 
-use headwater_broker::{Broker, BrokerId, CoordinateError, Node, PartitionId};
+use headwater_broker::{Acks, Broker, BrokerId, CoordinateError, Node, PartitionId, ProduceError};
 use headwater_groups::{
     Action, Call, Config, Description, GroupError, GroupId, Kind, Mark, Owned, Reply, Start,
 };
+use headwater_record::Producer;
 
 use crate::{
-    brokers::{Brokers, partition},
+    brokers::{Brokers, batch, partition, produce},
     metadata::GROUP_LOG,
 };
 
-const LOG: PartitionId = PartitionId {
+pub const LOG: PartitionId = PartitionId {
     topic: GROUP_LOG,
     partition: 0,
 };
 const PARTITIONS: u32 = 4;
 
-fn group(action: Action) -> Call {
+pub fn group(action: Action) -> Call {
     named("g", action)
 }
 
-fn named(name: &str, action: Action) -> Call {
+pub fn named(name: &str, action: Action) -> Call {
     let id = GroupId {
         project: "main".to_owned(),
         name: name.to_owned(),
@@ -30,7 +31,7 @@ fn named(name: &str, action: Action) -> Call {
     Call::Group(id, action)
 }
 
-fn ensure() -> Action {
+pub fn ensure() -> Action {
     Action::Ensure {
         config: Config {
             topics: vec![partition(1, 0).topic],
@@ -42,15 +43,15 @@ fn ensure() -> Action {
     }
 }
 
-fn join() -> Action {
+fn join(lease_ms: u32) -> Action {
     Action::Join {
         member: "m".to_owned(),
         instance: None,
-        lease_ms: None,
+        lease_ms: Some(lease_ms),
     }
 }
 
-fn poll(epoch: u64, commit: Vec<Mark>) -> Action {
+pub fn poll(epoch: u64, commit: Vec<Mark>) -> Action {
     Action::Poll {
         member: "m".to_owned(),
         epoch,
@@ -58,7 +59,7 @@ fn poll(epoch: u64, commit: Vec<Mark>) -> Action {
     }
 }
 
-fn mark(owned: &Owned, next_offset: u64) -> Mark {
+pub fn mark(owned: &Owned, next_offset: u64) -> Mark {
     Mark {
         partition: owned.partition,
         stint: owned.stint,
@@ -67,7 +68,7 @@ fn mark(owned: &Owned, next_offset: u64) -> Mark {
 }
 
 /// Brokers with a group log on these, and a topic to read.
-async fn start(ids: &[BrokerId], log: &[BrokerId]) -> Brokers {
+pub async fn start(ids: &[BrokerId], log: &[BrokerId]) -> Brokers {
     let brokers = Brokers::start(ids).await;
     for n in 0..PARTITIONS {
         brokers.metadata.create(partition(1, n), &ids[..1], 1);
@@ -79,17 +80,14 @@ async fn start(ids: &[BrokerId], log: &[BrokerId]) -> Brokers {
 }
 
 /// Asks whoever leads by the metadata, again and again, as gateways do with what may be done twice.
-async fn ask(brokers: &Brokers, call: Call) -> Result<Reply, GroupError> {
+pub async fn ask(brokers: &Brokers, call: Call) -> Result<Reply, GroupError> {
     let mut answer = None;
     let answered = async || {
-        let Some(leader) = brokers.metadata.row(LOG).leader else {
+        let leader = brokers.metadata.row(LOG).leader;
+        let Some(node) = leader.and_then(|leader| brokers.find(leader.broker)) else {
             return false;
         };
-        match brokers
-            .node(leader.broker)
-            .coordinate(LOG, call.clone())
-            .await
-        {
+        match node.coordinate(LOG, call.clone()).await {
             Ok(reply) => answer = Some(Ok(reply)),
             Err(CoordinateError::Refused(error)) => answer = Some(Err(error)),
             Err(CoordinateError::NotLeader | CoordinateError::Unknown) => return false,
@@ -101,11 +99,11 @@ async fn ask(brokers: &Brokers, call: Call) -> Result<Reply, GroupError> {
     answer.expect("an answer")
 }
 
-async fn act(brokers: &Brokers, action: Action) -> Reply {
+pub async fn act(brokers: &Brokers, action: Action) -> Reply {
     ask(brokers, group(action)).await.expect("done")
 }
 
-async fn describe(brokers: &Brokers) -> Description {
+pub async fn describe(brokers: &Brokers) -> Description {
     match act(brokers, Action::Describe).await {
         // The leases are not in the log.
         Reply::Described(mut description) => {
@@ -119,16 +117,20 @@ async fn describe(brokers: &Brokers) -> Description {
     }
 }
 
-/// Joins, and answers the epoch and what is owned.
-async fn joined(brokers: &Brokers) -> (u64, Vec<Owned>) {
+/// Joins for as long as can be, and answers the epoch and what is owned.
+pub async fn joined(brokers: &Brokers) -> (u64, Vec<Owned>) {
+    joined_for(brokers, 300_000).await
+}
+
+async fn joined_for(brokers: &Brokers, lease_ms: u32) -> (u64, Vec<Owned>) {
     act(brokers, ensure()).await;
-    let Reply::Joined { epoch, .. } = act(brokers, join()).await else {
+    let Reply::Joined { epoch, .. } = act(brokers, join(lease_ms)).await else {
         panic!("not joined");
     };
     polled(brokers, epoch, Vec::new()).await
 }
 
-async fn polled(brokers: &Brokers, epoch: u64, commit: Vec<Mark>) -> (u64, Vec<Owned>) {
+pub async fn polled(brokers: &Brokers, epoch: u64, commit: Vec<Mark>) -> (u64, Vec<Owned>) {
     match act(brokers, poll(epoch, commit)).await {
         Reply::Polled(polled) => (polled.epoch, polled.owned),
         other => panic!("{other:?}"),
@@ -226,20 +228,34 @@ async fn too_few_copies_take_no_change() {
     let brokers = start(&[1, 2, 3], &[1, 2, 3]).await;
     let (epoch, owned) = joined(&brokers).await;
     let before = describe(&brokers).await;
+    // What is refused here is refused there: its row comes later.
+    let other = partition(10, 0);
+    brokers.metadata.create(other, &[1, 2, 3], 2);
+    brokers.write(1, other, "before").await;
     for gone in [2, 3] {
         brokers.stop(gone).await;
         brokers.metadata.discount(LOG, gone);
+        brokers.metadata.discount(other, gone);
     }
-    let call = group(poll(epoch, vec![mark(&owned[0], 7)]));
-    let refused = async || {
-        let outcome = brokers.node(1).coordinate(LOG, call.clone()).await;
-        outcome == Err(CoordinateError::TooFewInSync)
+    let heard = async || {
+        let batch = batch("after", Producer::NONE);
+        let outcome = produce(&brokers.node(1), other, batch, Acks::None).await;
+        outcome == Err(ProduceError::TooFewInSync)
     };
-    brokers.until("refused", refused).await;
+    let t = std::time::Instant::now();
+    eprintln!("stopped");
+    brokers.until("heard", heard).await;
+    eprintln!("heard {:?}", t.elapsed());
+    let call = group(poll(epoch, vec![mark(&owned[0], 7)]));
+    let outcome = brokers.node(1).coordinate(LOG, call).await;
+    assert_eq!(outcome, Err(CoordinateError::TooFewInSync));
     // Nothing of it has happened, here or in the log.
     assert_eq!(describe(&brokers).await, before);
+    eprintln!("described {:?}", t.elapsed());
     brokers.add(2).await;
+    eprintln!("added {:?}", t.elapsed());
     brokers.until_in_sync(LOG, 2).await;
+    eprintln!("in sync {:?}", t.elapsed());
     assert_eq!(describe(&brokers).await, before);
     polled(&brokers, epoch, vec![mark(&owned[0], 7)]).await;
 }
@@ -316,7 +332,7 @@ async fn followers_trim_with_their_leader() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn leases_end_by_the_clock_that_was_handed_in() {
     let brokers = start(&[1], &[1]).await;
-    joined(&brokers).await;
+    joined_for(&brokers, 10_000).await;
     let end = brokers.state(1, LOG).await.high_watermark;
     brokers.clock.advance(Duration::from_millis(9_500));
     // The call looks at the clock; nothing else is asked from here on.

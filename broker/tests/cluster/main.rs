@@ -2,6 +2,7 @@
 //! metadata is in memory.
 
 mod brokers;
+mod group_faults;
 mod groups;
 mod loss;
 mod metadata;

@@ -188,6 +188,7 @@ impl Snapshot {
         let Some(topic) = self.topics.remove(&id) else {
             return;
         };
+        self.group_log.take_if(|log| log.id == id);
         if let Some(entry) = self.projects.get_mut(&topic.project)
             && entry
                 .topics

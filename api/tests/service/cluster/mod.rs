@@ -4,6 +4,7 @@
 mod brokers;
 mod cuts;
 mod failures;
+mod groups;
 mod load;
 mod loss;
 mod members;

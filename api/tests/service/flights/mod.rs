@@ -16,18 +16,18 @@ use crate::json;
 use crate::lines::Lines;
 
 /// How many flights the file has.
-const FLIGHTS: usize = 231_083;
+pub const FLIGHTS: usize = 231_083;
 /// How often the server is killed during a load.
 const KILLS: usize = 20;
 
 /// One flight: the object's own text, and its distance, which serves as the key.
-struct Flight {
-    key: &'static str,
-    value: &'static str,
+pub struct Flight {
+    pub key: &'static str,
+    pub value: &'static str,
 }
 
 /// All flights, in the file's order.
-fn flights() -> &'static [Flight] {
+pub fn flights() -> &'static [Flight] {
     static ALL: OnceLock<Vec<Flight>> = OnceLock::new();
     ALL.get_or_init(|| {
         let path = std::env::var_os("HEADWATER_FLIGHTS").map_or_else(
@@ -55,7 +55,7 @@ fn flights() -> &'static [Flight] {
 }
 
 /// The flight as a record.
-fn record(flight: &Flight) -> String {
+pub fn record(flight: &Flight) -> String {
     format!("{{\"key\":\"{}\",\"value\":{}}}", flight.key, flight.value)
 }
 

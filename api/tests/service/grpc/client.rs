@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tonic::{Code, Status, body::Body};
 use tonic_types::StatusExt;
 
+use super::pb::group_service_client::GroupServiceClient;
 use super::pb::health::health_client::HealthClient;
 use super::pb::record_service_client::RecordServiceClient;
 use super::pb::reflection::server_reflection_client::ServerReflectionClient;
@@ -80,6 +81,10 @@ impl Grpc {
     pub fn records(&self) -> RecordServiceClient<Self> {
         RecordServiceClient::with_origin(self.clone(), self.origin())
             .max_decoding_message_size(64 << 20)
+    }
+
+    pub fn groups(&self) -> GroupServiceClient<Self> {
+        GroupServiceClient::with_origin(self.clone(), self.origin())
     }
 
     pub fn health(&self) -> HealthClient<Self> {

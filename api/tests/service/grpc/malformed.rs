@@ -68,7 +68,7 @@ async fn every_broken_message_is_an_invalid_argument() {
         .await;
     refused(&nowhere.status, Code::Unimplemented, "not_implemented");
     let groups = grpc
-        .raw("/headwater.v1.GroupService/Join", whole.clone())
+        .raw("/headwater.v1.GroupService/Lease", whole.clone())
         .await;
     refused(&groups.status, Code::Unimplemented, "not_implemented");
     let timeout = grpc

@@ -105,6 +105,7 @@ async fn tools_find_everything_by_reflection() {
     let expected = [
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",
+        "headwater.v1.GroupService",
         "headwater.v1.RecordService",
         "headwater.v1.TopicService",
     ];

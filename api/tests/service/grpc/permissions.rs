@@ -7,7 +7,9 @@ use tonic_types::StatusExt;
 use super::client::{Grpc, error_info, framed};
 use super::pb;
 use super::pb::produce_stream_request::Request as Part;
+use super::pb::reset_group_offsets_request::To;
 use super::records::{produce, record};
+use crate::groups::worker::{Worker, ensure};
 use crate::harness::eventually;
 use crate::tenants::callers::callers;
 use crate::tenants::operations::{Operation, streaming};
@@ -28,10 +30,12 @@ fn row(method: &'static str, twin: &'static str, message: &impl Message) -> Row 
 }
 
 const TOPIC: &str = "walked";
+const GROUP: &str = "walked";
 
 #[rustfmt::skip] // a table
 pub fn rows() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let topic = TOPIC.to_owned();
+    let (group, member) = (GROUP.to_owned(), "walker".to_owned());
     let spec = Some(pb::TopicSpec { partitions: Some(2), ..pb::TopicSpec::default() });
     let part = |part| framed(&pb::ProduceStreamRequest { request: Some(part) });
     let open = part(Part::Open(pb::ProduceStreamOpen { topic: topic.clone(), acks: 0 }));
@@ -50,7 +54,15 @@ pub fn rows() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         stream,
         row("RecordService/FetchPartition", "GET /topics/{}/partitions/{}/records", &pb::FetchPartitionRequest { topic: topic.clone(), ..pb::FetchPartitionRequest::default() }),
         row("RecordService/FetchTopic", "GET /topics/{}/records", &pb::FetchTopicRequest { topic: topic.clone(), ..pb::FetchTopicRequest::default() }),
-        row("RecordService/Tail", "GET /topics/{}/tail", &pb::TailRequest { topic, ..pb::TailRequest::default() }),
+        row("RecordService/Tail", "GET /topics/{}/tail", &pb::TailRequest { topic: topic.clone(), ..pb::TailRequest::default() }),
+        row("GroupService/ListGroups", "GET /groups", &pb::ListGroupsRequest::default()),
+        row("GroupService/EnsureGroup", "PUT /groups/{}", &pb::EnsureGroupRequest { group: group.clone(), topics: vec![topic], ..pb::EnsureGroupRequest::default() }),
+        row("GroupService/GetGroup", "GET /groups/{}", &pb::GetGroupRequest { group: group.clone() }),
+        row("GroupService/Join", "PUT /groups/{}/members/{}", &pb::JoinRequest { group: group.clone(), member: member.clone(), ..pb::JoinRequest::default() }),
+        row("GroupService/Poll", "POST /groups/{}/members/{}/poll", &pb::PollRequest { group: group.clone(), member: "walked".into(), epoch: u64::from(u32::MAX), ..pb::PollRequest::default() }),
+        row("GroupService/Leave", "DELETE /groups/{}/members/{}", &pb::LeaveRequest { group: group.clone(), member, ..pb::LeaveRequest::default() }),
+        row("GroupService/ListGroupOffsets", "GET /groups/{}/offsets", &pb::ListGroupOffsetsRequest { group: group.clone() }),
+        row("GroupService/ResetGroupOffsets", "POST /groups/{}/offsets", &pb::ResetGroupOffsetsRequest { group, to: Some(To::Shift(0)), dry_run: true, force: true, ..pb::ResetGroupOffsetsRequest::default() }),
     ];
     rows.into_iter().map(|row| (row.method, row.twin, row.call)).collect()
 }
@@ -64,7 +76,10 @@ fn twin(template: &str) -> Operation {
 
 async fn everybody_may_do_what_they_may_over_rest(engine: Engine) {
     let tenant = Tenant::new(engine).await;
-    tenant.owner.api.topic(TOPIC, 2).await;
+    let owner = &tenant.owner.api.in_project(&tenant.project);
+    owner.topic(TOPIC, 2).await;
+    ensure(owner, GROUP, serde_json::json!({"topics": [TOPIC]})).await;
+    Worker::join(owner, GROUP, "walked").await;
     let mut wrong = Vec::new();
     for caller in callers(engine, &tenant).await {
         let grpc = Grpc::connect(&caller.api).await;

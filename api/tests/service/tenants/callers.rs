@@ -188,9 +188,9 @@ impl Caller {
     pub fn refusal(&self, operation: &Operation) -> (u16, &'static str) {
         let hidden = match &self.who {
             Who::Nobody => return (401, "unauthenticated"),
-            Who::Stranger => operation.path.contains('{') || operation.path.starts_with("/topics"),
+            Who::Stranger => operation.path.contains('{') || operation.is_in_project(),
             Who::Key(_) if self.is_elsewhere() => {
-                operation.path.contains("{project}") || operation.path.starts_with("/topics")
+                operation.path.contains("{project}") || operation.is_in_project()
             }
             _ => false,
         };

@@ -79,6 +79,17 @@ pub fn streaming() -> Vec<Operation> {
         row("GET /topics/{}/keys/{}", "/topics/{topic}/keys/k", Value::Null, Viewer, Scope("fetch")),
         row("GET /topics/{}/tail", "/topics/{topic}/tail", Value::Null, Viewer, Scope("fetch")),
         row("GET /topics/{}/tail.ndjson", "/topics/{topic}/tail.ndjson", Value::Null, Viewer, Scope("fetch")),
+        row("GET /groups", "/groups", Value::Null, Viewer, Scope("consume")),
+        row("PUT /groups/{}", "/groups/{group}", json!({"topics": ["walked"]}), Developer, Scope("consume")),
+        row("GET /groups/{}", "/groups/{group}", Value::Null, Viewer, Scope("consume")),
+        // It has a member.
+        row("DELETE /groups/{}", "/groups/{group}", Value::Null, Developer, Scope("consume")),
+        row("PUT /groups/{}/members/{}", "/groups/{group}/members/walker", json!({}), Developer, Scope("consume")),
+        // Nobody of that name has joined.
+        row("POST /groups/{}/members/{}/poll", "/groups/{group}/members/nobody/poll", json!({"epoch": 1}), Developer, Scope("consume")),
+        row("DELETE /groups/{}/members/{}", "/groups/{group}/members/nobody", Value::Null, Developer, Scope("consume")),
+        row("GET /groups/{}/offsets", "/groups/{group}/offsets", Value::Null, Viewer, Scope("consume")),
+        row("POST /groups/{}/offsets", "/groups/{group}/offsets", json!({"to": "latest", "dry_run": true, "force": true}), Developer, Scope("consume")),
     ]
 }
 
@@ -142,6 +153,13 @@ pub fn management() -> Vec<Operation> {
         row("POST /cluster/rebalance", "/cluster/rebalance?dry_run=true", none.clone(), Operator, Never),
         row("POST /cluster/partitions/{}/{}/elect", "/cluster/partitions/00000000000000000000000000000000/0/elect", none, Operator, Never),
     ]
+}
+
+impl Operation {
+    /// Whether it is about something in the project of the base URL.
+    pub fn is_in_project(&self) -> bool {
+        self.path.starts_with("/topics") || self.path.starts_with("/groups")
+    }
 }
 
 impl Least {

@@ -188,8 +188,12 @@ impl Tenant {
 
     /// A new key that may do one thing everywhere.
     pub async fn key_for(&self, operation: &str) -> Api {
-        self.key_with(json!([{"operations": [operation], "topic": "*"}]))
-            .await
+        let mut scopes = json!([{"operations": [operation], "topic": "*"}]);
+        if operation == "consume" {
+            let groups = json!({"operations": [operation], "group": "*"});
+            scopes.as_array_mut().expect("a list").push(groups);
+        }
+        self.key_with(scopes).await
     }
 }
 

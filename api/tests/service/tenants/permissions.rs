@@ -9,6 +9,7 @@ use super::callers::{Caller, Who, callers};
 use super::operations::{Least, Operation, management, streaming};
 use super::people::{Engine, Tenant, on_both_engines};
 use crate::client::{Api, Reply, reply};
+use crate::groups::worker::{Worker, ensure};
 
 on_both_engines!(everybody_may_do_what_the_contract_says_and_no_more);
 
@@ -79,6 +80,7 @@ impl Names {
         path.replace("{org}", &self.organization)
             .replace("{project}", &self.project)
             .replace("{topic}", &self.topic)
+            .replace("{group}", "walked")
             .replace("{member}", &self.member)
             .replace("{issuer}", "walked-issuer")
             .replace("{key}", key)
@@ -95,6 +97,10 @@ async fn everybody_may_do_what_the_contract_says_and_no_more(engine: Engine) {
         member: tenant.person("developer").await.email,
     };
     owner.topic("walked", 2).await;
+    let in_project = owner.in_project(&tenant.project);
+    ensure(&in_project, "walked", json!({"topics": ["walked"]})).await;
+    let long = json!({"lease_ms": 300_000});
+    Worker::join_as(&in_project, "walked", "walked", long).await;
     let issuer =
         json!({"issuer": "https://issuer.example.com", "audience": "headwater", "rules": []});
     let path = tenant.path("/issuers/walked-issuer");
@@ -170,6 +176,11 @@ async fn everybody_may_do_what_the_contract_says_and_no_more(engine: Engine) {
                 _ if operation.template == "/cluster/brokers/{}" => answer.status == 409,
                 // No topic has the id: those that are there have a leader.
                 _ if operation.template.ends_with("/elect") => answer.status == 404,
+                // It has a member, and nobody of the other name has joined.
+                _ if (operation.method, operation.template) == ("DELETE", "/groups/{}") => {
+                    answer.status == 409
+                }
+                _ if operation.template.ends_with("/poll") => answer.status == 410,
                 // The topic is not compacted.
                 _ if operation.template == "/topics/{}/keys/{}" => answer.status == 422,
                 _ if operation.template == "/me/password" => {
@@ -305,12 +316,13 @@ async fn snapshot(tenant: &Tenant) -> Value {
         "/topics",
         "/topics/walked",
         "/topics/walked/partitions",
+        "/groups/walked/offsets",
     ] {
         all[format!("project{path}")] = owner.see(&tenant.in_project(path)).await;
     }
     without(
         &mut all,
-        &["last_used_at", "use", "hot_bytes", "cold_bytes"],
+        &["last_used_at", "use", "hot_bytes", "cold_bytes", "lag_ms"],
     );
     all
 }

@@ -13,6 +13,7 @@ pub(super) enum Field {
     Timestamp,
     Partition,
     Offset,
+    Topic,
 }
 
 impl Field {
@@ -25,6 +26,7 @@ impl Field {
             b"headers" => Self::Headers,
             b"partition" => Self::Partition,
             b"offset" => Self::Offset,
+            b"topic" => Self::Topic,
             b"key_base64" => Self::KeyBase64,
             b"value_text" => Self::ValueText,
             b"value_base64" => Self::ValueBase64,
@@ -45,6 +47,7 @@ impl Field {
             Self::Timestamp => "timestamp",
             Self::Partition => "partition",
             Self::Offset => "offset",
+            Self::Topic => "topic",
         }
     }
 

@@ -226,6 +226,14 @@ impl<'a> Fields<'a> {
             Field::Offset => {
                 integer(scanner, u64::MAX)?;
             }
+            // Where it was read, as its offset is.
+            Field::Topic => {
+                if scanner.peek() == Some(b'"') {
+                    scanner.string()?.bytes(&mut scratch.unescaped)?;
+                } else if !scanner.null()? {
+                    return Err(scanner.not_a("a string or null"));
+                }
+            }
         }
         Ok(())
     }

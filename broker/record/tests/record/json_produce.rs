@@ -106,6 +106,7 @@ fn field() -> impl Strategy<Value = String> {
         1 => number().prop_map(|v| format!(r#""timestamp":{v}"#)),
         1 => number().prop_map(|v| format!(r#""partition":{v}"#)),
         1 => number().prop_map(|v| format!(r#""offset":{v}"#)),
+        1 => json_string().prop_map(|v| format!(r#""topic":{v}"#)),
     ]
 }
 

@@ -104,7 +104,7 @@ pub fn produce(body: &[u8], limits: &JsonLimits) -> Option<Vec<Expected>> {
 }
 
 pub fn record(text: &str, limits: &JsonLimits) -> Option<Expected> {
-    const KNOWN: [&str; 10] = [
+    const KNOWN: [&str; 11] = [
         "key",
         "key_base64",
         "value",
@@ -115,6 +115,7 @@ pub fn record(text: &str, limits: &JsonLimits) -> Option<Expected> {
         "timestamp",
         "partition",
         "offset",
+        "topic",
     ];
     let fields = Fields::read(text, &KNOWN)?;
     let key = match (fields.get("key"), fields.get("key_base64")) {
@@ -162,6 +163,9 @@ pub fn record(text: &str, limits: &JsonLimits) -> Option<Expected> {
     let partition = integer(fields.get("partition"), i32::MAX as u64)?;
     if let Some(offset) = fields.get("offset") {
         (offset == "null" || offset.bytes().all(|b| b.is_ascii_digit())).then_some(())?;
+    }
+    if let Some(topic) = fields.get("topic") {
+        serde_json::from_str::<Option<String>>(topic).ok()?;
     }
     let bytes = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
     let header_bytes: usize = headers

@@ -5,7 +5,10 @@ mod answer;
 mod driver;
 mod events;
 mod known;
+mod leases;
+mod replay;
 mod snapshots;
+mod stats;
 
 use std::{
     collections::HashMap,
@@ -24,7 +27,10 @@ use crate::{
     partition::Partition,
 };
 use answer::{Answer, Ask};
-use driver::Driver;
+use driver::{Driver, Home};
+use stats::Figures;
+
+pub use stats::GroupStats;
 
 /// Calls that wait for a coordinator to look at them.
 const MAILBOX: usize = 1_024;
@@ -38,6 +44,8 @@ pub(super) struct Coordinators(Mutex<HashMap<PartitionId, Running>>);
 struct Running {
     term: i32,
     asks: mpsc::Sender<Ask>,
+    partition: Arc<Partition>,
+    figures: Arc<Figures>,
 }
 
 impl Coordinators {
@@ -52,10 +60,24 @@ impl Coordinators {
             return running.asks.clone();
         }
         let (asks, mailbox) = mpsc::channel(MAILBOX);
-        tokio::spawn(Driver::run(node.clone(), partition.clone(), term, mailbox));
-        let asked = asks.clone();
-        running.insert(partition.id, Running { term, asks });
-        asked
+        // Counted over all terms.
+        let figures = running.get(&partition.id).map(|last| last.figures.clone());
+        let figures = figures.unwrap_or_default();
+        let home = Home {
+            node: node.clone(),
+            partition: partition.clone(),
+            term,
+            figures: figures.clone(),
+        };
+        tokio::spawn(Driver::run(home, mailbox));
+        let started = Running {
+            term,
+            asks: asks.clone(),
+            partition: partition.clone(),
+            figures,
+        };
+        running.insert(partition.id, started);
+        asks
     }
 }
 

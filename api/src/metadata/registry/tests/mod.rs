@@ -1,5 +1,6 @@
 //! The registry on both engines.
 
+mod group_log;
 mod lives;
 // The service's tests have the server; here it is for what no call shows.
 #[path = "../../../../tests/service/postgres.rs"]

@@ -1,0 +1,15 @@
+//! Consumer groups as workers see them: over HTTP, any call at any gateway.
+
+mod assignment;
+mod command_line;
+mod commits;
+mod cursors;
+mod description;
+mod grpc;
+mod leases;
+mod lifecycle;
+mod polls;
+mod resets;
+mod scopes;
+mod topics;
+pub mod worker;
