@@ -77,7 +77,7 @@ stop() {
 # Runs the program; kills the service and starts it again when the program says so.
 converse() {
     local said
-    coproc talk { "${program[@]}" 2>&1; }
+    coproc talk { timeout 120 "${program[@]}" 2>&1; }
     # The names are gone when the program ends.
     # shellcheck disable=SC2154 # coproc sets it
     local answers=${talk[0]} questions=${talk[1]} pid=$talk_PID
