@@ -8,7 +8,7 @@ import { Shell } from "./shell/shell";
 import { SignIn } from "./shell/sign-in";
 import { Home } from "./shell/home";
 
-const root = createRootRoute({ component: Root, notFoundComponent: NotFound });
+const root = createRootRoute({ component: Root });
 
 const signIn = createRoute({
   getParentRoute: () => root,
@@ -140,6 +140,7 @@ export const router = createRouter({
   routeTree,
   defaultPreload: "intent",
   defaultErrorComponent: RouteFault,
+  defaultNotFoundComponent: NotFound,
   scrollRestoration: true,
 });
 

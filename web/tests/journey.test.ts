@@ -79,8 +79,9 @@ test("from signing in to the audit log", async () => {
   // A key: its secret is shown, and works, this once.
   await page.getByRole("link", { name: "API keys" }).click();
   await button("Create key").click();
-  await page.getByLabel("Name").fill("shop");
+  await page.getByLabel("Name", { exact: true }).fill("shop");
   await page.getByRole("dialog").getByRole("button", { name: "Create key" }).click();
+  await page.getByRole("heading", { name: "The secret of shop" }).waitFor();
   const secret = await page.getByRole("dialog").locator("pre").first().innerText();
   await button("I have it").click();
   const answer = await fetch(`${service.url}/v1/projects/demo/topics`, { headers: { Authorization: `Bearer ${secret}` } });

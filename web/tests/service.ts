@@ -5,7 +5,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-const BINARY = process.env.HEADWATER_BIN ?? new URL("../../target/debug/headwater", import.meta.url).pathname;
+const BINARY = process.env.CONSOLE_TEST_BINARY ?? new URL("../../target/debug/headwater", import.meta.url).pathname;
 const START_WAIT_MS = 60_000;
 
 export interface Credentials {
@@ -30,12 +30,17 @@ export class Service {
     const args = ["dev", "--data-dir", directory, "--listen", `127.0.0.1:${port}`];
     const child = spawn(BINARY, args, { stdio: ["ignore", "ignore", "inherit"], env: { ...process.env, RUST_LOG: "warn" } });
     const url = `http://127.0.0.1:${port}`;
-    await answering(url, child);
-    const user = JSON.parse(readFileSync(join(directory, "credentials.json"), "utf8")) as Credentials;
-    const service = new Service(child, directory, url, user);
-    const session = await service.api("POST", "/sessions", user);
-    service.token = (session as { access_token: string }).access_token;
-    return service;
+    try {
+      await answering(url, child);
+      const { email, password } = JSON.parse(readFileSync(join(directory, "credentials.json"), "utf8")) as Credentials;
+      const service = new Service(child, directory, url, { email, password });
+      const session = await service.api("POST", "/sessions", service.user);
+      service.token = (session as { access_token: string }).access_token;
+      return service;
+    } catch (error) {
+      child.kill("SIGKILL");
+      throw error;
+    }
   }
 
   async stop() {
@@ -61,7 +66,9 @@ export class Service {
     const email = `${role}@example.com`;
     const password = `a-good-password-of-${role}`;
     const { token } = (await this.api("PUT", `/organizations/demo/members/${email}`, { role })) as { token: string };
-    await this.api("POST", `/invitations/${token}/accept`, { password });
+    const accept = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ password }) };
+    const answer = await fetch(`${this.url}/v1/invitations/${token}/accept`, accept);
+    if (!answer.ok) throw new Error(`the invitation: ${answer.status} ${await answer.text()}`);
     return { email, password };
   }
 }

@@ -76,6 +76,7 @@ export function GroupPage() {
                 </Suspense>
               </div>
             </Panel>
+            <Settings project={project} group={now} />
             <Panel title="Members" flush>
               <DataTable label="Members" rows={now.members ?? []} columns={MEMBERS} rowId={(member) => member.member} empty={<p className="px-4 py-6 text-faint">Nobody reads in this group now.</p>} />
             </Panel>
@@ -108,6 +109,39 @@ function Numbers({ group, samples }: { group: Group; samples: LagSample[] }) {
   );
 }
 
+/** What the group was made with, and where what nobody could handle goes. */
+function Settings({ project, group }: { project: string; group: Group }) {
+  const entries = Object.entries(group.config ?? {}).filter(([, value]) => value !== null);
+  if (entries.length === 0) return null;
+  return (
+    <Panel title="Settings" flush>
+      <dl>
+        {entries.map(([name, value]) => (
+          <div key={name} className="grid grid-cols-[minmax(0,14rem)_minmax(0,1fr)] gap-4 border-b px-4 py-2 last:border-b-0">
+            <dt className="truncate font-mono text-[12.5px] text-soft">{name}</dt>
+            <dd className="truncate tabular-nums">
+              {name === "dead_letter_topic" ? (
+                <Link
+                  to="/p/$project/topics/$topic"
+                  params={{ project, topic: String(value) }}
+                  search={{ header: `headwater-group=${group.group}`, from: "earliest" }}
+                  className="text-accent-ink hover:underline"
+                >
+                  {String(value)}: the dead letters of this group
+                </Link>
+              ) : typeof value === "number" && name.endsWith("_ms") ? (
+                formatDuration(value)
+              ) : (
+                String(value)
+              )}
+            </dd>
+          </div>
+        ))}
+      </dl>
+    </Panel>
+  );
+}
+
 const MEMBERS: Column<GroupMember>[] = [
   { id: "member", header: "Member", width: "minmax(8rem, 1fr)", sortBy: (one) => one.member, cell: (one) => <span className="font-medium">{one.member}</span> },
   { id: "instance", header: "Instance", width: "minmax(8rem, 1fr)", cell: (one) => one.instance ?? "" },
@@ -132,6 +166,6 @@ function positionColumns(project: string): Column<GroupPosition>[] {
     { id: "committed", header: "Committed", width: "8rem", align: "right", sortBy: (one) => one.committed ?? -1, cell: (one) => (one.committed === null ? "none" : formatCount(one.committed)) },
     { id: "high_watermark", header: "Next offset", width: "8rem", align: "right", sortBy: (one) => one.high_watermark, cell: (one) => formatCount(one.high_watermark) },
     { id: "lag", header: "Lag", width: "7rem", align: "right", sortBy: (one) => one.lag, cell: (one) => formatCount(one.lag) },
-    { id: "lag_ms", header: "Behind", width: "9rem", align: "right", sortBy: (one) => one.lag_ms ?? -1, cell: (one) => (one.lag_ms == null ? "" : formatDuration(one.lag_ms)) },
+    { id: "lag_ms", header: "Behind", width: "11.5rem", align: "right", sortBy: (one) => one.lag_ms ?? -1, cell: (one) => (one.lag_ms == null ? "" : formatDuration(one.lag_ms)) },
   ];
 }

@@ -40,7 +40,7 @@ export function Keys() {
     </Button>
   );
   return (
-    <Page title="API keys" lead="For programs. A key is at most what its creator is at the moment of use." actions={create}>
+    <Page title="API keys" lead="For programs. A key is at most what its creator is at the moment of use." actions={keys.data?.length !== 0 && create}>
       <Loaded query={keys}>
         {(all) => (
           <Panel flush>

@@ -33,7 +33,7 @@ export function Projects() {
     </Button>
   );
   return (
-    <Page title="Projects" lead="Each has topics, groups and keys of its own." actions={create}>
+    <Page title="Projects" lead="Each has topics, groups and keys of its own." actions={projects.data?.length !== 0 && create}>
       <Loaded query={projects}>
         {(all) => (
           <Panel flush>

@@ -51,11 +51,11 @@ export function QuotasPanel({ title, owner, quotas, etag, mayChange }: QuotasPan
         )
       }
     >
-      <dl className="-mb-px grid sm:grid-cols-2">
+      <ul className="-mb-px grid sm:grid-cols-2">
         {NAMES.map(([name, label, format]) => (
           <Quota key={name} label={label} use={quotas.use[name]} limit={quotas[name] ?? null} format={format} />
         ))}
-      </dl>
+      </ul>
       {editing && <EditQuotas title={title} owner={owner} quotas={quotas} etag={etag} onClose={() => setEditing(false)} />}
     </Panel>
   );
@@ -74,17 +74,17 @@ function Quota({ label, use, limit, format }: QuotaProps) {
   const share = limit ? Math.min(1, use / limit) : 0;
   const colour = share >= 1 ? "bg-bad-fill" : share >= NEARLY ? "bg-warn" : "bg-accent";
   return (
-    <div className="border-b px-4 py-3">
+    <li className="border-b px-4 py-3">
       <div className="flex items-baseline justify-between gap-3">
-        <dt>{label}</dt>
-        <dd className="tabular-nums">
+        <span>{label}</span>
+        <span className="tabular-nums">
           {format(use)} <span className="text-faint">{limit === null ? "no limit" : `of ${format(limit)}`}</span>
-        </dd>
+        </span>
       </div>
       <div className="mt-1.5 h-1.5 rounded-full bg-sunken" aria-hidden>
         <div className={`h-full rounded-full ${colour}`} style={{ width: `${share * 100}%` }} />
       </div>
-    </div>
+    </li>
   );
 }
 

@@ -69,9 +69,9 @@ export function UsageCharts({ series, range, withStorage = true }: UsageChartsPr
   const bytesPerSecond = (value: number) => `${formatBytes(value)}/s`;
   return (
     <div className="grid gap-4 xl:grid-cols-2">
-      <ChartPanel title="Throughput" times={filled.times} lines={charts.bytes} format={bytesPerSecond} />
+      <ChartPanel title="Throughput" times={filled.times} lines={charts.bytes} format={bytesPerSecond} inBytes />
       <ChartPanel title="Records" times={filled.times} lines={charts.records} format={perSecond} />
-      {withStorage && <ChartPanel title="Storage by tier" times={filled.times} lines={charts.stored} format={formatBytes} />}
+      {withStorage && <ChartPanel title="Storage by tier" times={filled.times} lines={charts.stored} format={formatBytes} inBytes />}
       {withStorage && <ChartPanel title="Requests" times={filled.times} lines={charts.requests} format={perSecond} />}
     </div>
   );
@@ -91,6 +91,7 @@ interface ChartPanelProps {
   times: number[];
   lines: { name: string; values: (number | null)[] }[];
   format: (value: number) => string;
+  inBytes?: boolean;
 }
 
 function ChartPanel({ title, ...chart }: ChartPanelProps) {

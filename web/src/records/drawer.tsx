@@ -1,5 +1,5 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
-import { ChevronDown, ChevronUp, Link2, Pencil, Repeat } from "lucide-react";
+import { ChevronDown, ChevronUp, Link2, Pencil, Repeat, Undo2 } from "lucide-react";
 import { lazy, Suspense, useEffect, useState } from "react";
 import { fetchRecords, produceTexts, recordsPath } from "../api/records";
 import { formatAgo, formatBytes, formatTime } from "../lib/format";
@@ -104,6 +104,12 @@ function Details({ project, topic, record, onSent }: DetailsProps) {
     },
     onError: toastProblem,
   });
+  const origin = deadLetterOrigin(record);
+  const redrive = useMutation({
+    mutationFn: (to: string) => produceTexts({ project, topic: to }, [draftText(withoutDeath(record))]),
+    onSuccess: ({ results }, to) => toast(`Sent to ${to}: partition ${results[0]?.partition}, offset ${results[0]?.offset}.`),
+    onError: toastProblem,
+  });
   const place = { project, topic };
   const url = `${window.location.origin}${recordsPath(place, record.partition)}?offset=${record.offset}&max_records=1`;
   return (
@@ -116,6 +122,11 @@ function Details({ project, topic, record, onSent }: DetailsProps) {
           <Button small icon={<Pencil className="size-3.5" />} onClick={() => setEditing(true)}>
             Edit and send
           </Button>
+          {origin && (
+            <Button small icon={<Undo2 className="size-3.5" />} busy={redrive.isPending} onClick={() => redrive.mutate(origin)}>
+              Send back to {origin}
+            </Button>
+          )}
         </div>
       )}
       <dl className="grid grid-cols-[6rem_minmax(0,1fr)] gap-y-1.5">
@@ -170,6 +181,18 @@ function Details({ project, topic, record, onSent }: DetailsProps) {
       </Suspense>
     </div>
   );
+}
+
+/** Where a dead letter came from; null of any other record. */
+function deadLetterOrigin({ headers }: StoredRecord): string | null {
+  const origin = headers.find((header) => header.name === "headwater-origin-topic")?.value;
+  return origin?.kind === "text" ? origin.text : null;
+}
+
+/** A dead letter as it was before it died. */
+function withoutDeath(record: StoredRecord) {
+  const headers = record.headers.filter(({ name }) => !name.startsWith("headwater-"));
+  return { ...draftOf(record), headers, partition: undefined };
 }
 
 /** A record with a key goes where its key belongs; one without goes where it was. */

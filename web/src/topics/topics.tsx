@@ -33,7 +33,7 @@ export function Topics() {
     </Button>
   );
   return (
-    <Page title="Topics" actions={create}>
+    <Page title="Topics" actions={topics.data?.length !== 0 && create}>
       <Loaded query={topics}>
         {(all) =>
           all.length === 0 ? (
