@@ -14,7 +14,7 @@ use http::Method;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    bulk, fetch, keys,
+    bulk, console, fetch, keys,
     management::{management, root_routes},
     observe::Metrics,
     openapi, ops, produce, raw,
@@ -70,7 +70,7 @@ pub fn router(app: App, with_metrics: bool) -> Router {
         .nest("/v1/projects/{project}", project)
         .nest("/v1", management)
         .merge(root_routes())
-        .route("/", get(ops::root))
+        .merge(console::routes())
         .route("/healthz", get(ops::healthz))
         .route("/readyz", get(ops::readyz))
         .merge(if with_metrics {
