@@ -89,7 +89,7 @@ test("from signing in to the audit log", async () => {
   expect(await page.content()).not.toContain(secret);
 
   await page.getByRole("link", { name: "Audit log" }).click();
-  await page.getByLabel("Action").fill("putKey");
+  await page.getByLabel("Action", { exact: true }).fill("putKey");
   await button("Filter").click();
   await page.getByRole("cell", { name: "projects/demo/keys/shop" }).waitFor();
 
