@@ -1,4 +1,10 @@
-import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from "@tanstack/react-router";
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  redirect,
+} from "@tanstack/react-router";
 import { isSignedIn } from "./api/session";
 import { readTopicsSearch } from "./topics/topics-search";
 import { readRecordsSearch } from "./records/records-search";
@@ -30,7 +36,8 @@ const app = createRoute({
   id: "app",
   component: Shell,
   beforeLoad: ({ location }) => {
-    if (!isSignedIn()) throw redirect({ to: "/sign-in", search: location.href === "/" ? {} : { to: location.href } });
+    if (!isSignedIn())
+      throw redirect({ to: "/sign-in", search: location.href === "/" ? {} : { to: location.href } });
   },
 });
 
@@ -129,7 +136,14 @@ const routeTree = root.addChildren([
   join,
   app.addChildren([
     home,
-    project.addChildren([overview, topics, topic.addChildren([records, topicOverview, partitions, settings]), groups, group, keys]),
+    project.addChildren([
+      overview,
+      topics,
+      topic.addChildren([records, topicOverview, partitions, settings]),
+      groups,
+      group,
+      keys,
+    ]),
     organization.addChildren([members, usage, audit, projects]),
     cluster,
     profile,

@@ -38,12 +38,18 @@ test("a group is made, its lag is seen, and it is reset after a look at what wou
   await page.getByLabel("Topics").fill("orders");
   await page.getByRole("dialog").getByRole("button", { name: "Create group" }).click();
   await page.waitForURL("**/groups/billing");
-  const stat = (name: string) => page.locator("#main p", { hasText: new RegExp(`^${name}$`) }).locator("xpath=following-sibling::p[1]");
+  const stat = (name: string) =>
+    page.locator("#main p", { hasText: new RegExp(`^${name}$`) }).locator("xpath=following-sibling::p[1]");
   await expect.poll(() => stat("Lag").innerText()).toBe("30");
 
   const group = "/projects/demo/groups/billing";
-  const { epoch } = (await service.api("PUT", `${group}/members/worker`, { lease_ms: 30_000 })) as { epoch: number };
-  const { cursor } = (await service.api("POST", `${group}/members/worker/poll`, { epoch, max_records: 500 })) as { cursor: string };
+  const { epoch } = (await service.api("PUT", `${group}/members/worker`, { lease_ms: 30_000 })) as {
+    epoch: number;
+  };
+  const { cursor } = (await service.api("POST", `${group}/members/worker/poll`, {
+    epoch,
+    max_records: 500,
+  })) as { cursor: string };
   await service.api("POST", `${group}/members/worker/poll`, { epoch, commit: cursor });
   await page.getByRole("cell", { name: "worker", exact: true }).waitFor();
   await expect.poll(() => stat("Lag").innerText(), { timeout: 20_000 }).toBe("0");

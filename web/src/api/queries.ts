@@ -84,7 +84,8 @@ export const projectUsageQuery = (project: string, range: UsageRange, topic?: st
     queryKey: ["usage", "project", project, range.name, topic ?? null],
     queryFn: async () => {
       const query = { from: since(range), step: range.step, topic };
-      return (await ok(management.GET("/projects/{project}/usage", { params: { path: { project }, query } }))).series;
+      return (await ok(management.GET("/projects/{project}/usage", { params: { path: { project }, query } })))
+        .series;
     },
     refetchInterval: 10_000,
   });
@@ -105,7 +106,11 @@ export const keysQuery = (project: string) =>
     queryKey: ["keys", project],
     queryFn: async () => {
       const pages = await allPages((page_token) =>
-        ok(management.GET("/projects/{project}/keys", { params: { path: { project }, query: { page_size: PAGE_SIZE, page_token } } })),
+        ok(
+          management.GET("/projects/{project}/keys", {
+            params: { path: { project }, query: { page_size: PAGE_SIZE, page_token } },
+          }),
+        ),
       );
       return pages.flatMap((page) => page.keys);
     },
@@ -144,7 +149,10 @@ export const projectsQuery = (organization: string) =>
 export const organizationQuotasQuery = (organization: string) =>
   queryOptions({
     queryKey: ["quotas", "organization", organization],
-    queryFn: () => okTagged(management.GET("/organizations/{organization}/quotas", { params: { path: { organization } } })),
+    queryFn: () =>
+      okTagged(
+        management.GET("/organizations/{organization}/quotas", { params: { path: { organization } } }),
+      ),
     refetchInterval: 10_000,
   });
 

@@ -44,7 +44,13 @@ export function RecordDrawer({ project, topic, id, records, onOpen, onSent }: Re
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       const target = event.target as HTMLElement;
-      if (event.ctrlKey || event.metaKey || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName) || target.isContentEditable) return;
+      if (
+        event.ctrlKey ||
+        event.metaKey ||
+        /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName) ||
+        target.isContentEditable
+      )
+        return;
       const next = event.key === "j" ? after : event.key === "k" ? before : undefined;
       if (next) onOpen(next);
     };
@@ -54,7 +60,9 @@ export function RecordDrawer({ project, topic, id, records, onOpen, onSent }: Re
   const share = () => {
     const url = new URL(window.location.href);
     url.search = new URLSearchParams({ record: JSON.stringify(id) }).toString();
-    navigator.clipboard.writeText(url.href).then(() => toast("The link to this record is copied."), toastProblem);
+    navigator.clipboard
+      .writeText(url.href)
+      .then(() => toast("The link to this record is copied."), toastProblem);
   };
   const actions = (
     <>
@@ -70,7 +78,17 @@ export function RecordDrawer({ project, topic, id, records, onOpen, onSent }: Re
     </>
   );
   return (
-    <Drawer label={`Record ${offset} of partition ${partition}`} title={<span className="tabular-nums">Partition {partition}, offset {offset}</span>} open onClose={() => onOpen(null)} actions={actions}>
+    <Drawer
+      label={`Record ${offset} of partition ${partition}`}
+      title={
+        <span className="tabular-nums">
+          Partition {partition}, offset {offset}
+        </span>
+      }
+      open
+      onClose={() => onOpen(null)}
+      actions={actions}
+    >
       <div className="p-4">
         <Loaded query={fetched}>
           {(record) =>
@@ -107,7 +125,8 @@ function Details({ project, topic, record, onSent }: DetailsProps) {
   const origin = deadLetterOrigin(record);
   const redrive = useMutation({
     mutationFn: (to: string) => produceTexts({ project, topic: to }, [draftText(withoutDeath(record))]),
-    onSuccess: ({ results }, to) => toast(`Sent to ${to}: partition ${results[0]?.partition}, offset ${results[0]?.offset}.`),
+    onSuccess: ({ results }, to) =>
+      toast(`Sent to ${to}: partition ${results[0]?.partition}, offset ${results[0]?.offset}.`),
     onError: toastProblem,
   });
   const place = { project, topic };
@@ -116,14 +135,24 @@ function Details({ project, topic, record, onSent }: DetailsProps) {
     <div className="flex flex-col gap-5">
       {mayProduce && (
         <div className="flex flex-wrap gap-2">
-          <Button small icon={<Repeat className="size-3.5" />} busy={resend.isPending} onClick={() => resend.mutate()}>
+          <Button
+            small
+            icon={<Repeat className="size-3.5" />}
+            busy={resend.isPending}
+            onClick={() => resend.mutate()}
+          >
             Send again
           </Button>
           <Button small icon={<Pencil className="size-3.5" />} onClick={() => setEditing(true)}>
             Edit and send
           </Button>
           {origin && (
-            <Button small icon={<Undo2 className="size-3.5" />} busy={redrive.isPending} onClick={() => redrive.mutate(origin)}>
+            <Button
+              small
+              icon={<Undo2 className="size-3.5" />}
+              busy={redrive.isPending}
+              onClick={() => redrive.mutate(origin)}
+            >
               Send back to {origin}
             </Button>
           )}
@@ -164,7 +193,10 @@ function Details({ project, topic, record, onSent }: DetailsProps) {
         ) : (
           <dl className="overflow-hidden rounded-lg border">
             {record.headers.map((header, index) => (
-              <div key={index} className="grid grid-cols-[minmax(6rem,12rem)_minmax(0,1fr)] gap-3 border-b px-3 py-1.5 font-mono text-[12.5px] last:border-b-0">
+              <div
+                key={index}
+                className="grid grid-cols-[minmax(6rem,12rem)_minmax(0,1fr)] gap-3 border-b px-3 py-1.5 font-mono text-[12.5px] last:border-b-0"
+              >
                 <dt className="break-all text-soft">{header.name}</dt>
                 <dd className="break-all">{header.value.kind === "none" ? "" : header.value.text}</dd>
               </div>
@@ -177,7 +209,15 @@ function Details({ project, topic, record, onSent }: DetailsProps) {
         <CallSnippet call={{ method: "GET", url }} />
       </section>
       <Suspense fallback={null}>
-        {editing && <ProduceDialog project={project} topic={topic} initial={draftOf(record)} onClose={() => setEditing(false)} onSent={onSent} />}
+        {editing && (
+          <ProduceDialog
+            project={project}
+            topic={topic}
+            initial={draftOf(record)}
+            onClose={() => setEditing(false)}
+            onSent={onSent}
+          />
+        )}
       </Suspense>
     </div>
   );

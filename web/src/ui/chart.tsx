@@ -39,7 +39,11 @@ export default function Chart({ label, times, lines, format, inBytes = false, he
   useEffect(() => {
     const element = box.current;
     if (!element) return;
-    plot.current = new uPlot(options(names.split("\n"), element.clientWidth, height, formatter, inBytes), [[]], element);
+    plot.current = new uPlot(
+      options(names.split("\n"), element.clientWidth, height, formatter, inBytes),
+      [[]],
+      element,
+    );
     const observer = new ResizeObserver(() => plot.current?.setSize({ width: element.clientWidth, height }));
     observer.observe(element);
     return () => {
@@ -59,7 +63,11 @@ export default function Chart({ label, times, lines, format, inBytes = false, he
         <span className="sr-only">{label}: </span>
         {lines.map((line, index) => (
           <span key={line.name} className="inline-flex items-center gap-1.5">
-            <span className="h-0.5 w-3 rounded" style={{ background: `var(--chart-${index + 1})` }} aria-hidden />
+            <span
+              className="h-0.5 w-3 rounded"
+              style={{ background: `var(--chart-${index + 1})` }}
+              aria-hidden
+            />
             {line.name}
             <span className="font-medium text-ink tabular-nums">{format(line.values.at(-1) ?? 0)}</span>
           </span>
@@ -97,7 +105,12 @@ function options(
   format: { current: (value: number) => string },
   inBytes: boolean,
 ): uPlot.Options {
-  const axis = { stroke: css("--faint"), grid: { stroke: css("--line"), width: 1 }, ticks: { show: false }, font: "11px Inter" };
+  const axis = {
+    stroke: css("--faint"),
+    grid: { stroke: css("--line"), width: 1 },
+    ticks: { show: false },
+    font: "11px Inter",
+  };
   return {
     width,
     height,
@@ -107,7 +120,12 @@ function options(
     scales: { x: { range: shownTimes }, y: { range: (_, __, max) => [0, max > 0 ? max * 1.15 : 1] } },
     axes: [
       { ...axis, size: 26, space: 70, values: timeLabels },
-      { ...axis, size: 68, incrs: inBytes ? BINARY_STEPS : undefined, values: (_, ticks) => ticks.map((tick) => format.current(tick)) },
+      {
+        ...axis,
+        size: 68,
+        incrs: inBytes ? BINARY_STEPS : undefined,
+        values: (_, ticks) => ticks.map((tick) => format.current(tick)),
+      },
     ],
     series: [
       {},
