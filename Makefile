@@ -95,7 +95,7 @@ test-console: console ## The web console: units, and the real binary in a real C
 	cd web && npm test --silent
 	$(CARGO) build --locked --bin headwater
 	$(call step,console: in Chromium)
-	cd web && HEADWATER_BIN=$${CARGO_TARGET_DIR:-$(CURDIR)/target}/debug/headwater npm run --silent test:browser
+	cd web && CONSOLE_TEST_BINARY=$${CARGO_TARGET_DIR:-$(CURDIR)/target}/debug/headwater npm run --silent test:browser
 
 .PHONY: test-docker
 test-docker: ## The image, the compose files and their services (run without Docker), alerts and dashboards

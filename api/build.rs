@@ -1,7 +1,12 @@
-//! Writes the code of the public gRPC. The compiler of protobuf is a crate: nothing needs to be
-//! installed.
+//! Writes the code of the public gRPC, whose compiler is a crate, and the list of the console's files,
+//! if it was built: nothing needs to be installed.
 
-use std::{env, fs, path::PathBuf};
+use std::{
+    env,
+    fmt::Write,
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use prost::Message;
 
@@ -18,6 +23,7 @@ const PAGES: [&str; 4] = [
 const RAW: [&str; 2] = ["ProduceRequest", "ProduceStreamRequest"];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    write_console(Path::new("../web/dist"))?;
     println!("cargo:rerun-if-changed=proto");
     let files = protox::compile(
         [
@@ -75,5 +81,38 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         );
     }
     services.compile_fds(files)?;
+    Ok(())
+}
+
+/// Writes `console.rs`: a slice of the path below `site` and the bytes of each of its files, ordered by
+/// path. It is empty where nobody built the console.
+fn write_console(dist: &Path) -> io::Result<()> {
+    // The directory itself is always there: of one that is not, Cargo would think that it has changed.
+    println!("cargo:rerun-if-changed={}", dist.display());
+    let site = dist.canonicalize()?.join("site");
+    let mut files = Vec::new();
+    if site.is_dir() {
+        list_files(&site, &mut files)?;
+    }
+    files.sort();
+    let mut code = String::from("&[\n");
+    for path in files {
+        let name = path.strip_prefix(&site).map_err(io::Error::other)?;
+        writeln!(code, "({name:?}, include_bytes!({path:?})),").map_err(io::Error::other)?;
+    }
+    code.push_str("]\n");
+    let out = env::var("OUT_DIR").map_err(io::Error::other)?;
+    fs::write(Path::new(&out).join("console.rs"), code)
+}
+
+fn list_files(directory: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            list_files(&path, files)?;
+        } else {
+            files.push(path);
+        }
+    }
     Ok(())
 }

@@ -12,7 +12,8 @@ const RETRIES_MAX = 2;
 const queries = new QueryClient({
   defaultOptions: {
     queries: {
-      retry: (failures, error) => failures < RETRIES_MAX && !(error instanceof ProblemError && !error.problem.retryable),
+      retry: (failures, error) =>
+        failures < RETRIES_MAX && !(error instanceof ProblemError && !error.problem.retryable),
     },
   },
 });

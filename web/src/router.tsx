@@ -1,4 +1,10 @@
-import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from "@tanstack/react-router";
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  redirect,
+} from "@tanstack/react-router";
 import { isSignedIn } from "./api/session";
 import { readTopicsSearch } from "./topics/topics-search";
 import { readRecordsSearch } from "./records/records-search";
@@ -8,7 +14,7 @@ import { Shell } from "./shell/shell";
 import { SignIn } from "./shell/sign-in";
 import { Home } from "./shell/home";
 
-const root = createRootRoute({ component: Root, notFoundComponent: NotFound });
+const root = createRootRoute({ component: Root });
 
 const signIn = createRoute({
   getParentRoute: () => root,
@@ -30,7 +36,8 @@ const app = createRoute({
   id: "app",
   component: Shell,
   beforeLoad: ({ location }) => {
-    if (!isSignedIn()) throw redirect({ to: "/sign-in", search: location.href === "/" ? {} : { to: location.href } });
+    if (!isSignedIn())
+      throw redirect({ to: "/sign-in", search: location.href === "/" ? {} : { to: location.href } });
   },
 });
 
@@ -129,7 +136,14 @@ const routeTree = root.addChildren([
   join,
   app.addChildren([
     home,
-    project.addChildren([overview, topics, topic.addChildren([records, topicOverview, partitions, settings]), groups, group, keys]),
+    project.addChildren([
+      overview,
+      topics,
+      topic.addChildren([records, topicOverview, partitions, settings]),
+      groups,
+      group,
+      keys,
+    ]),
     organization.addChildren([members, usage, audit, projects]),
     cluster,
     profile,
@@ -140,6 +154,7 @@ export const router = createRouter({
   routeTree,
   defaultPreload: "intent",
   defaultErrorComponent: RouteFault,
+  defaultNotFoundComponent: NotFound,
   scrollRestoration: true,
 });
 

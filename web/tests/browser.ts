@@ -2,7 +2,12 @@ import { existsSync } from "node:fs";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import type { Credentials, Service } from "./service";
 
-const PATHS = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+const PATHS = [
+  process.env.CHROMIUM,
+  "/usr/bin/chromium",
+  "/usr/bin/chromium-browser",
+  "/usr/bin/google-chrome",
+];
 
 export async function launch(): Promise<Browser> {
   const executablePath = PATHS.find((path) => path && existsSync(path));
@@ -18,8 +23,16 @@ export interface Visit {
 }
 
 /** A browser of its own, which notes everything that a good console does not do. */
-export async function visit(browser: Browser, service: Service, colorScheme: "light" | "dark" = "light"): Promise<Visit> {
-  const context = await browser.newContext({ baseURL: service.url, colorScheme, viewport: { width: 1280, height: 850 } });
+export async function visit(
+  browser: Browser,
+  service: Service,
+  colorScheme: "light" | "dark" = "light",
+): Promise<Visit> {
+  const context = await browser.newContext({
+    baseURL: service.url,
+    colorScheme,
+    viewport: { width: 1280, height: 850 },
+  });
   await context.grantPermissions(["clipboard-read", "clipboard-write"]);
   const page = await context.newPage();
   page.setDefaultTimeout(20_000);
@@ -34,7 +47,8 @@ export async function visit(browser: Browser, service: Service, colorScheme: "li
   });
   page.on("request", (request) => {
     const { origin, protocol } = new URL(request.url());
-    if (origin !== service.url && protocol !== "blob:" && protocol !== "data:") faults.push(`asked ${request.url()}`);
+    if (origin !== service.url && protocol !== "blob:" && protocol !== "data:")
+      faults.push(`asked ${request.url()}`);
   });
   return { context, page, faults };
 }

@@ -50,7 +50,9 @@ test("from signing in to the audit log", async () => {
 
   // Paused, it reads on later from where it was.
   await button("Pause").click();
-  await service.api("POST", "/projects/demo/topics/orders/records", { records: [{ key: "c2", value: { state: "late" } }] });
+  await service.api("POST", "/projects/demo/topics/orders/records", {
+    records: [{ key: "c2", value: { state: "late" } }],
+  });
   expect(await row("late").count()).toBe(0);
   await button("Resume").click();
   await row("late").waitFor();
@@ -79,21 +81,26 @@ test("from signing in to the audit log", async () => {
   // A key: its secret is shown, and works, this once.
   await page.getByRole("link", { name: "API keys" }).click();
   await button("Create key").click();
-  await page.getByLabel("Name").fill("shop");
+  await page.getByLabel("Name", { exact: true }).fill("shop");
   await page.getByRole("dialog").getByRole("button", { name: "Create key" }).click();
+  await page.getByRole("heading", { name: "The secret of shop" }).waitFor();
   const secret = await page.getByRole("dialog").locator("pre").first().innerText();
   await button("I have it").click();
-  const answer = await fetch(`${service.url}/v1/projects/demo/topics`, { headers: { Authorization: `Bearer ${secret}` } });
+  const answer = await fetch(`${service.url}/v1/projects/demo/topics`, {
+    headers: { Authorization: `Bearer ${secret}` },
+  });
   expect(answer.status).toBe(200);
   expect(await page.content()).not.toContain(secret);
 
   await page.getByRole("link", { name: "Audit log" }).click();
-  await page.getByLabel("Action").fill("putKey");
+  await page.getByLabel("Action", { exact: true }).fill("putKey");
   await button("Filter").click();
   await page.getByRole("cell", { name: "projects/demo/keys/shop" }).waitFor();
 
   // No token where scripts of others, or the history, could find it.
-  const kept = await page.evaluate(() => JSON.stringify({ ...localStorage, ...sessionStorage }) + document.cookie + location.href);
+  const kept = await page.evaluate(
+    () => JSON.stringify({ ...localStorage, ...sessionStorage }) + document.cookie + location.href,
+  );
   expect(kept).not.toMatch(/eyJ|hwr_|hw_/);
 
   // A reload restores the session by the cookie; signing out ends it.
@@ -109,5 +116,7 @@ test("from signing in to the audit log", async () => {
 
 async function fetchText(path: string): Promise<string> {
   const session = (await service.api("POST", "/sessions", service.user)) as { access_token: string };
-  return (await fetch(service.url + path, { headers: { Authorization: `Bearer ${session.access_token}` } })).text();
+  return (
+    await fetch(service.url + path, { headers: { Authorization: `Bearer ${session.access_token}` } })
+  ).text();
 }

@@ -17,7 +17,16 @@ beforeAll(async () => {
   await service.api("PATCH", "/projects/demo", { name: SCRIPT });
   await service.api("PUT", "/projects/demo/topics/orders", { partitions: 3, description: SCRIPT });
   await service.api("POST", "/projects/demo/topics/orders/records", {
-    records: [{ key: SCRIPT, partition: 0, value: { [SCRIPT]: SCRIPT, list: [1, true, null] }, headers: { [SCRIPT]: SCRIPT } }, { value_text: SCRIPT, partition: 1 }, { key: "k", value: null, partition: 2 }],
+    records: [
+      {
+        key: SCRIPT,
+        partition: 0,
+        value: { [SCRIPT]: SCRIPT, list: [1, true, null] },
+        headers: { [SCRIPT]: SCRIPT },
+      },
+      { value_text: SCRIPT, partition: 1 },
+      { key: "k", value: null, partition: 2 },
+    ],
   });
   await service.api("PUT", "/projects/demo/keys/shop", { scopes: [{ operations: ["fetch"], topic: "*" }] });
   await service.api("PUT", "/organizations/demo/members/ana@example.com", { role: "viewer" });
@@ -53,34 +62,44 @@ async function serious(page: Page): Promise<string[]> {
   const { violations } = await new AxeBuilder({ page }).analyze();
   return violations
     .filter(({ impact }) => impact === "serious" || impact === "critical")
-    .flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html.slice(0, 200)} ${node.failureSummary ?? ""}`));
+    .flatMap(({ id, nodes }) =>
+      nodes.map((node) => `${id}: ${node.html.slice(0, 200)} ${node.failureSummary ?? ""}`),
+    );
 }
 
-test.each(["light", "dark"] as const)("no page has a serious fault of accessibility, nor runs what is stored (%s)", async (theme) => {
-  const { page, context, faults } = await visit(browser, service, theme);
-  await page.goto("/sign-in");
-  await page.getByLabel("Email").waitFor();
-  expect(await serious(page), "/sign-in").toEqual([]);
-  await signIn(page, service.user);
-  for (const [path, shown] of PAGES) {
-    await page.goto(path);
-    await page.locator("#main").getByText(shown).or(page.getByRole("dialog").getByText(shown)).first().waitFor();
-    await page.locator(".animate-pulse").first().waitFor({ state: "detached" });
-    expect(await serious(page), path).toEqual([]);
-  }
-  await page.goto("/p/demo/topics/orders");
-  for (const name of ["Produce", "Upload NDJSON"]) {
-    await page.getByRole("button", { name, exact: true }).click();
-    await page.getByRole("dialog").waitFor();
-    expect(await serious(page), name).toEqual([]);
-    await page.keyboard.press("Escape");
-  }
-  await page.keyboard.press("Control+k");
-  await page.getByRole("option").first().waitFor();
-  expect(await serious(page), "palette").toEqual([]);
-  expect(faults).toEqual([]);
-  await context.close();
-});
+test.each(["light", "dark"] as const)(
+  "no page has a serious fault of accessibility, nor runs what is stored (%s)",
+  async (theme) => {
+    const { page, context, faults } = await visit(browser, service, theme);
+    await page.goto("/sign-in");
+    await page.getByLabel("Email").waitFor();
+    expect(await serious(page), "/sign-in").toEqual([]);
+    await signIn(page, service.user);
+    for (const [path, shown] of PAGES) {
+      await page.goto(path);
+      await page
+        .locator("#main")
+        .getByText(shown)
+        .or(page.getByRole("dialog").getByText(shown))
+        .first()
+        .waitFor();
+      await page.locator(".animate-pulse").first().waitFor({ state: "detached" });
+      expect(await serious(page), path).toEqual([]);
+    }
+    await page.goto("/p/demo/topics/orders");
+    for (const name of ["Produce", "Upload NDJSON"]) {
+      await page.getByRole("button", { name, exact: true }).click();
+      await page.getByRole("dialog").waitFor();
+      expect(await serious(page), name).toEqual([]);
+      await page.keyboard.press("Escape");
+    }
+    await page.keyboard.press("Control+k");
+    await page.getByRole("option").first().waitFor();
+    expect(await serious(page), "palette").toEqual([]);
+    expect(faults).toEqual([]);
+    await context.close();
+  },
+);
 
 test("what is stored shows as text", async () => {
   const { page, context, faults } = await visit(browser, service);

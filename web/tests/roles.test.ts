@@ -48,7 +48,7 @@ test.each(ROLES)("a $role sees what a $role may", async ({ role, places, changes
   // An address typed by hand shows the refusal, not an empty page.
   if (!places.includes("Audit log")) {
     await page.goto("/o/demo/audit");
-    await page.getByRole("alert").getByText("403").waitFor();
+    await page.getByRole("alert").getByText("403 forbidden").waitFor();
   }
   await page.goto("/cluster");
   await page.getByRole("alert").waitFor();

@@ -18,7 +18,14 @@ afterAll(() => service?.stop());
 const get = (path: string, headers: Record<string, string> = {}) => fetch(service.url + path, { headers });
 
 test("every page's address answers with the document, and its policy allows no inline scripts", async () => {
-  for (const path of ["/", "/sign-in", "/join", "/cluster", "/p/demo/topics/orders.v1?from=earliest", "/o/demo/audit"]) {
+  for (const path of [
+    "/",
+    "/sign-in",
+    "/join",
+    "/cluster",
+    "/p/demo/topics/orders.v1?from=earliest",
+    "/o/demo/audit",
+  ]) {
     const answer = await get(path);
     expect(answer.status, path).toBe(200);
     expect(answer.headers.get("content-type")).toContain("text/html");
@@ -31,7 +38,13 @@ test("every page's address answers with the document, and its policy allows no i
 });
 
 test("what is missing is missing: assets and calls do not become the document", async () => {
-  for (const path of ["/assets/absent.js", "/nowhere", "/favicon.ico", "/v1/absent", "/v1/projects/demo/absent"]) {
+  for (const path of [
+    "/assets/absent.js",
+    "/nowhere",
+    "/favicon.ico",
+    "/v1/absent",
+    "/v1/projects/demo/absent",
+  ]) {
     const answer = await get(path);
     expect(answer.status, path).toBeGreaterThanOrEqual(400);
     expect(answer.headers.get("content-type"), path).toBe("application/problem+json");
@@ -53,7 +66,11 @@ test("the first page's scripts are below 250 kB compressed", () => {
   const files = readdirSync(join(SITE, "assets"));
   const text = (name: string) => readFileSync(join(SITE, "assets", name), "utf8");
   // All that the document names, with what the overview, the first page, brings.
-  const wanted = new Set([...readFileSync(join(SITE, "index.html"), "utf8").matchAll(/assets\/([\w.-]+\.js)/g)].map((match) => match[1]!));
+  const wanted = new Set(
+    [...readFileSync(join(SITE, "index.html"), "utf8").matchAll(/assets\/([\w.-]+\.js)/g)].map(
+      (match) => match[1]!,
+    ),
+  );
   for (const name of files) if (/^(overview|chart|palette)-.*\.js$/.test(name)) wanted.add(name);
   for (const name of wanted) {
     for (const [, imported] of text(name).matchAll(/from"\.\/([\w.-]+\.js)"/g)) wanted.add(imported!);

@@ -5,7 +5,8 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-const BINARY = process.env.HEADWATER_BIN ?? new URL("../../target/debug/headwater", import.meta.url).pathname;
+const BINARY =
+  process.env.CONSOLE_TEST_BINARY ?? new URL("../../target/debug/headwater", import.meta.url).pathname;
 const START_WAIT_MS = 60_000;
 
 export interface Credentials {
@@ -28,14 +29,24 @@ export class Service {
     const directory = mkdtempSync(join(tmpdir(), "headwater-console-"));
     const port = await freePort();
     const args = ["dev", "--data-dir", directory, "--listen", `127.0.0.1:${port}`];
-    const child = spawn(BINARY, args, { stdio: ["ignore", "ignore", "inherit"], env: { ...process.env, RUST_LOG: "warn" } });
+    const child = spawn(BINARY, args, {
+      stdio: ["ignore", "ignore", "inherit"],
+      env: { ...process.env, RUST_LOG: "warn" },
+    });
     const url = `http://127.0.0.1:${port}`;
-    await answering(url, child);
-    const user = JSON.parse(readFileSync(join(directory, "credentials.json"), "utf8")) as Credentials;
-    const service = new Service(child, directory, url, user);
-    const session = await service.api("POST", "/sessions", user);
-    service.token = (session as { access_token: string }).access_token;
-    return service;
+    try {
+      await answering(url, child);
+      const { email, password } = JSON.parse(
+        readFileSync(join(directory, "credentials.json"), "utf8"),
+      ) as Credentials;
+      const service = new Service(child, directory, url, { email, password });
+      const session = await service.api("POST", "/sessions", service.user);
+      service.token = (session as { access_token: string }).access_token;
+      return service;
+    } catch (error) {
+      child.kill("SIGKILL");
+      throw error;
+    }
   }
 
   async stop() {
@@ -48,7 +59,10 @@ export class Service {
   async api(method: string, path: string, body?: unknown): Promise<unknown> {
     const answer = await fetch(`${this.url}/v1${path}`, {
       method,
-      headers: { "Content-Type": "application/json", ...(this.token ? { Authorization: `Bearer ${this.token}` } : {}) },
+      headers: {
+        "Content-Type": "application/json",
+        ...(this.token ? { Authorization: `Bearer ${this.token}` } : {}),
+      },
       body: typeof body === "string" ? body : body === undefined ? undefined : JSON.stringify(body),
     });
     const text = await answer.text();
@@ -60,8 +74,16 @@ export class Service {
   async member(role: string): Promise<Credentials> {
     const email = `${role}@example.com`;
     const password = `a-good-password-of-${role}`;
-    const { token } = (await this.api("PUT", `/organizations/demo/members/${email}`, { role })) as { token: string };
-    await this.api("POST", `/invitations/${token}/accept`, { password });
+    const { token } = (await this.api("PUT", `/organizations/demo/members/${email}`, { role })) as {
+      token: string;
+    };
+    const accept = {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ password }),
+    };
+    const answer = await fetch(`${this.url}/v1/invitations/${token}/accept`, accept);
+    if (!answer.ok) throw new Error(`the invitation: ${answer.status} ${await answer.text()}`);
     return { email, password };
   }
 }
@@ -77,9 +99,12 @@ async function freePort(): Promise<number> {
 
 async function answering(url: string, child: ChildProcess) {
   if (!existsSync(BINARY)) throw new Error(`${BINARY} is not there: cargo build --bin headwater`);
-  for (const end = Date.now() + START_WAIT_MS; Date.now() < end; ) {
+  for (const end = Date.now() + START_WAIT_MS; Date.now() < end;) {
     if (child.exitCode !== null) throw new Error(`the service ended with ${child.exitCode}`);
-    const ready = await fetch(`${url}/readyz`).then((answer) => answer.ok, () => false);
+    const ready = await fetch(`${url}/readyz`).then(
+      (answer) => answer.ok,
+      () => false,
+    );
     if (ready) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }

@@ -3,6 +3,7 @@
 mod body;
 mod bulk;
 mod call;
+mod console;
 mod fetch;
 mod groups;
 mod grpc;

@@ -124,19 +124,8 @@ pub async fn error_page(Path(wanted): Path<String>) -> Result<Html<String>, Prob
     Ok(page(title, &body))
 }
 
-/// What stands at `/` until there is a console.
-pub async fn root() -> Html<String> {
-    page(
-        "Headwater",
-        "<p>The service runs. <a href=\"/docs\">API reference</a>, \
-         <a href=\"/openapi/streaming.json\">OpenAPI document</a>, \
-         <a href=\"/errors\">error codes</a>, <a href=\"/readyz\">readiness</a>, \
-         <a href=\"/metrics\">metrics</a>.</p>",
-    )
-}
-
 /// A plain page; all its content is from this program.
-fn page(title: &str, body: &str) -> Html<String> {
+pub fn page(title: &str, body: &str) -> Html<String> {
     Html(format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width\"><title>{title} - Headwater</title>\

@@ -14,7 +14,7 @@ use http::Method;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    bulk, fetch, groups, keys,
+    bulk, console, fetch, groups, keys,
     management::{management, root_routes},
     observe::Metrics,
     openapi, ops, produce, raw,
@@ -86,7 +86,7 @@ pub fn router(app: App, with_metrics: bool) -> Router {
         .nest("/v1/projects/{project}", streaming)
         .nest("/v1", management)
         .merge(root_routes())
-        .route("/", get(ops::root))
+        .merge(console::routes())
         .route("/healthz", get(ops::healthz))
         .route("/readyz", get(ops::readyz))
         .merge(if with_metrics {

@@ -30,7 +30,9 @@ export async function ok<T>(answer: Promise<Answer<T>>): Promise<T> {
 }
 
 /** The same with the ETag, for a later `If-Match`. */
-export async function okTagged<T>(answer: Promise<Answer<T>>): Promise<{ data: T; etag: string | undefined }> {
+export async function okTagged<T>(
+  answer: Promise<Answer<T>>,
+): Promise<{ data: T; etag: string | undefined }> {
   const settled = await answer;
   const data = await ok(Promise.resolve(settled));
   return { data, etag: settled.response.headers.get("etag") ?? undefined };
@@ -40,5 +42,9 @@ export async function okTagged<T>(answer: Promise<Answer<T>>): Promise<{ data: T
 export async function okFetch(path: string, init?: RequestInit): Promise<Response> {
   const response = await authorizedFetch(path, init);
   if (response.ok) return response;
-  throw problemOf(await response.json().catch(() => null), response.status, response.headers.get("x-request-id"));
+  throw problemOf(
+    await response.json().catch(() => null),
+    response.status,
+    response.headers.get("x-request-id"),
+  );
 }

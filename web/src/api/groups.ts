@@ -82,11 +82,18 @@ export const groupQuery = (project: string, group: string) =>
 export const createGroup = (project: string, group: string, spec: GroupSpec) =>
   okFetch(groupPath(project, group), { method: "PUT", ...json(spec) });
 
-export const deleteGroup = (project: string, group: string) => okFetch(groupPath(project, group), { method: "DELETE" });
+export const deleteGroup = (project: string, group: string) =>
+  okFetch(groupPath(project, group), { method: "DELETE" });
 
 export type ResetTarget = "earliest" | "latest" | { at: string } | { shift: number };
 
-export async function resetGroup(project: string, group: string, to: ResetTarget, dryRun: boolean, force: boolean) {
+export async function resetGroup(
+  project: string,
+  group: string,
+  to: ResetTarget,
+  dryRun: boolean,
+  force: boolean,
+) {
   const body = json({ to, dry_run: dryRun, force });
   const answer = await okFetch(`${groupPath(project, group)}/offsets`, { method: "POST", ...body });
   return ((await answer.json()) as { partitions: ResetPartition[] }).partitions;

@@ -25,15 +25,21 @@ async function allPages<Page extends { next_page_token?: string | null }>(
 
 export type Topic = Schemas["TopicInfo"];
 
-/** All topics: the API neither searches nor sorts them, so the list does. */
+/** All topics: the API neither searches nor sorts them, so the list does. The first pages show at once. */
 export const topicsQuery = (project: string) =>
   queryOptions({
     queryKey: ["topics", project],
-    queryFn: async () => {
-      const pages = await allPages((page_token) =>
-        ok(streaming(project).GET("/topics", { params: { query: { page_size: PAGE_SIZE, page_token } } })),
-      );
-      return pages.flatMap((page) => page.topics);
+    queryFn: async ({ client, queryKey }) => {
+      const first = client.getQueryData(queryKey) === undefined;
+      const topics: Topic[] = [];
+      await allPages(async (page_token) => {
+        const query = { page_size: PAGE_SIZE, page_token };
+        const page = await ok(streaming(project).GET("/topics", { params: { query } }));
+        topics.push(...page.topics);
+        if (first && page.next_page_token) client.setQueryData(queryKey, [...topics]);
+        return page;
+      });
+      return topics;
     },
     staleTime: 10_000,
   });
@@ -78,7 +84,8 @@ export const projectUsageQuery = (project: string, range: UsageRange, topic?: st
     queryKey: ["usage", "project", project, range.name, topic ?? null],
     queryFn: async () => {
       const query = { from: since(range), step: range.step, topic };
-      return (await ok(management.GET("/projects/{project}/usage", { params: { path: { project }, query } }))).series;
+      return (await ok(management.GET("/projects/{project}/usage", { params: { path: { project }, query } })))
+        .series;
     },
     refetchInterval: 10_000,
   });
@@ -99,7 +106,11 @@ export const keysQuery = (project: string) =>
     queryKey: ["keys", project],
     queryFn: async () => {
       const pages = await allPages((page_token) =>
-        ok(management.GET("/projects/{project}/keys", { params: { path: { project }, query: { page_size: PAGE_SIZE, page_token } } })),
+        ok(
+          management.GET("/projects/{project}/keys", {
+            params: { path: { project }, query: { page_size: PAGE_SIZE, page_token } },
+          }),
+        ),
       );
       return pages.flatMap((page) => page.keys);
     },
@@ -138,7 +149,10 @@ export const projectsQuery = (organization: string) =>
 export const organizationQuotasQuery = (organization: string) =>
   queryOptions({
     queryKey: ["quotas", "organization", organization],
-    queryFn: () => okTagged(management.GET("/organizations/{organization}/quotas", { params: { path: { organization } } })),
+    queryFn: () =>
+      okTagged(
+        management.GET("/organizations/{organization}/quotas", { params: { path: { organization } } }),
+      ),
     refetchInterval: 10_000,
   });
 

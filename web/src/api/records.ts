@@ -16,7 +16,8 @@ export interface RecordPage {
   gaps: Schemas["Gap"][];
 }
 
-export const topicPath = ({ project, topic }: Place) => `${projectPath(project)}/topics/${encodeURIComponent(topic)}`;
+export const topicPath = ({ project, topic }: Place) =>
+  `${projectPath(project)}/topics/${encodeURIComponent(topic)}`;
 
 export const recordsPath = (place: Place, partition: number | undefined) =>
   `${topicPath(place)}${partition === undefined ? "" : `/partitions/${partition}`}/records`;
@@ -40,10 +41,18 @@ export async function fetchRecords(
   const gaps = parsed("gaps") ?? [];
   if (partition !== undefined) {
     const next = parsed("next_offset") as number;
-    return { records, gaps, next: { offset: String(next) }, remaining: Math.max(0, parsed("high_watermark") - next) };
+    return {
+      records,
+      gaps,
+      next: { offset: String(next) },
+      remaining: Math.max(0, parsed("high_watermark") - next),
+    };
   }
   const positions = parsed("partitions") as Schemas["PartitionPosition"][];
-  const remaining = positions.reduce((sum, one) => sum + Math.max(0, one.high_watermark - one.next_offset), 0);
+  const remaining = positions.reduce(
+    (sum, one) => sum + Math.max(0, one.high_watermark - one.next_offset),
+    0,
+  );
   return { records, gaps, next: { cursor: parsed("cursor") }, remaining };
 }
 
@@ -54,7 +63,10 @@ export async function produceTexts(place: Place, records: string[]): Promise<Pro
   const answer = await okFetch(`${topicPath(place)}/records`, {
     method: "POST",
     body: `{"records":[${records.join(",")}]}`,
-    headers: { "Content-Type": "application/json", "Idempotency-Key": crypto.randomUUID?.() ?? `console-${Date.now()}-${Math.random()}` },
+    headers: {
+      "Content-Type": "application/json",
+      "Idempotency-Key": crypto.randomUUID?.() ?? `console-${Date.now()}-${Math.random()}`,
+    },
   });
   return answer.json();
 }

@@ -23,8 +23,16 @@ export function ClusterPage() {
   const queries = useQueryClient();
   const reread = () => queries.invalidateQueries({ queryKey: ["cluster"] });
   const drain = (broker: number, on: boolean) =>
-    ok(management.POST("/cluster/brokers/{broker}/drain", { params: { path: { broker } }, body: { draining: on } })).then(reread);
-  const columns = useMemo(() => brokerColumns(setDraining, (broker) => void drain(broker.id, false).catch(toastProblem)), []);
+    ok(
+      management.POST("/cluster/brokers/{broker}/drain", {
+        params: { path: { broker } },
+        body: { draining: on },
+      }),
+    ).then(reread);
+  const columns = useMemo(
+    () => brokerColumns(setDraining, (broker) => void drain(broker.id, false).catch(toastProblem)),
+    [],
+  );
   return (
     <Page
       title="Cluster"
@@ -39,13 +47,32 @@ export function ClusterPage() {
         {(now) => (
           <div className="flex flex-col gap-4">
             <div className="grid grid-cols-2 gap-3 lg:grid-cols-4">
-              <Stat name="Brokers" value={formatCount(now.brokers.length)} note={`${now.brokers.filter((broker) => broker.state === "live").length} live`} />
-              <Stat name="Controller" value={now.controller == null ? "none" : `Broker ${now.controller}`} note="decides who leads" />
-              <Stat name="Under-replicated" value={<Alarm count={now.under_replicated} />} note="partitions short of replicas" />
+              <Stat
+                name="Brokers"
+                value={formatCount(now.brokers.length)}
+                note={`${now.brokers.filter((broker) => broker.state === "live").length} live`}
+              />
+              <Stat
+                name="Controller"
+                value={now.controller == null ? "none" : `Broker ${now.controller}`}
+                note="decides who leads"
+              />
+              <Stat
+                name="Under-replicated"
+                value={<Alarm count={now.under_replicated} />}
+                note="partitions short of replicas"
+              />
               <Stat name="Offline" value={<Alarm count={now.offline} />} note="partitions without a leader" />
             </div>
             <Panel title="Brokers" flush>
-              <DataTable label="Brokers" rows={now.brokers} columns={columns} rowId={(broker) => String(broker.id)} minWidth={760} sort={{ id: "id", desc: false }} />
+              <DataTable
+                label="Brokers"
+                rows={now.brokers}
+                columns={columns}
+                rowId={(broker) => String(broker.id)}
+                minWidth={760}
+                sort={{ id: "id", desc: false }}
+              />
             </Panel>
             <Panel title="Moves" help="Copies of partitions that are on their way to other brokers." flush>
               <DataTable
@@ -64,27 +91,84 @@ export function ClusterPage() {
       </Loaded>
       {balancing && <Rebalance onClose={() => setBalancing(false)} onDone={reread} />}
       {draining && (
-        <Confirm title={`Drain broker ${draining.id}?`} action="Drain" onConfirm={() => drain(draining.id, true)} onClose={() => setDraining(null)}>
-          Its {draining.leaders} leaderships and {draining.replicas} replicas move to other brokers. It can be undone until it is removed.
+        <Confirm
+          title={`Drain broker ${draining.id}?`}
+          action="Drain"
+          onConfirm={() => drain(draining.id, true)}
+          onClose={() => setDraining(null)}
+        >
+          Its {draining.leaders} leaderships and {draining.replicas} replicas move to other brokers. It can be
+          undone until it is removed.
         </Confirm>
       )}
     </Page>
   );
 }
 
-const Alarm = ({ count }: { count: number }) => <span className={count > 0 ? "text-bad" : ""}>{formatCount(count)}</span>;
+const Alarm = ({ count }: { count: number }) => (
+  <span className={count > 0 ? "text-bad" : ""}>{formatCount(count)}</span>
+);
 
 const TONES = { live: "good", draining: "warn", fenced: "bad" } as const;
 
-function brokerColumns(onDrain: (broker: Broker) => void, onUndrain: (broker: Broker) => void): Column<Broker>[] {
+function brokerColumns(
+  onDrain: (broker: Broker) => void,
+  onUndrain: (broker: Broker) => void,
+): Column<Broker>[] {
   return [
-    { id: "id", header: "Broker", width: "5rem", sortBy: (broker) => broker.id, cell: (broker) => <span className="font-medium">{broker.id}</span> },
-    { id: "state", header: "State", width: "6rem", sortBy: (broker) => broker.state, cell: (broker) => <Badge tone={TONES[broker.state as keyof typeof TONES] ?? "plain"}>{broker.state}</Badge> },
-    { id: "rack", header: "Rack", width: "minmax(5rem, 1fr)", sortBy: (broker) => broker.rack ?? "", cell: (broker) => broker.rack ?? <span className="text-faint">none</span> },
-    { id: "leaders", header: "Leads", width: "5rem", align: "right", sortBy: (broker) => broker.leaders, cell: (broker) => formatCount(broker.leaders) },
-    { id: "replicas", header: "Replicas", width: "6rem", align: "right", sortBy: (broker) => broker.replicas, cell: (broker) => formatCount(broker.replicas) },
-    { id: "hot_bytes", header: "On disk", width: "7rem", align: "right", sortBy: (broker) => broker.hot_bytes ?? -1, cell: (broker) => (broker.hot_bytes == null ? "?" : formatBytes(broker.hot_bytes)) },
-    { id: "last_seen", header: "Last seen", width: "9rem", cell: (broker) => <span className="text-soft">{formatAgo(Date.parse(broker.last_seen))}</span> },
+    {
+      id: "id",
+      header: "Broker",
+      width: "5rem",
+      sortBy: (broker) => broker.id,
+      cell: (broker) => <span className="font-medium">{broker.id}</span>,
+    },
+    {
+      id: "state",
+      header: "State",
+      width: "6rem",
+      sortBy: (broker) => broker.state,
+      cell: (broker) => (
+        <Badge tone={TONES[broker.state as keyof typeof TONES] ?? "plain"}>{broker.state}</Badge>
+      ),
+    },
+    {
+      id: "rack",
+      header: "Rack",
+      width: "minmax(5rem, 1fr)",
+      sortBy: (broker) => broker.rack ?? "",
+      cell: (broker) => broker.rack ?? <span className="text-faint">none</span>,
+    },
+    {
+      id: "leaders",
+      header: "Leads",
+      width: "5rem",
+      align: "right",
+      sortBy: (broker) => broker.leaders,
+      cell: (broker) => formatCount(broker.leaders),
+    },
+    {
+      id: "replicas",
+      header: "Replicas",
+      width: "6rem",
+      align: "right",
+      sortBy: (broker) => broker.replicas,
+      cell: (broker) => formatCount(broker.replicas),
+    },
+    {
+      id: "hot_bytes",
+      header: "On disk",
+      width: "7rem",
+      align: "right",
+      sortBy: (broker) => broker.hot_bytes ?? -1,
+      cell: (broker) => (broker.hot_bytes == null ? "?" : formatBytes(broker.hot_bytes)),
+    },
+    {
+      id: "last_seen",
+      header: "Last seen",
+      width: "9rem",
+      cell: (broker) => <span className="text-soft">{formatAgo(Date.parse(broker.last_seen))}</span>,
+    },
     {
       id: "actions",
       header: "",
@@ -105,7 +189,12 @@ function brokerColumns(onDrain: (broker: Broker) => void, onUndrain: (broker: Br
 }
 
 const MOVES: Column<Move>[] = [
-  { id: "topic_id", header: "Topic id", width: "minmax(12rem, 1fr)", cell: (move) => <code className="font-mono text-[12px]">{move.topic_id}</code> },
+  {
+    id: "topic_id",
+    header: "Topic id",
+    width: "minmax(12rem, 1fr)",
+    cell: (move) => <code className="font-mono text-[12px]">{move.topic_id}</code>,
+  },
   { id: "partition", header: "Partition", width: "5rem", align: "right", cell: (move) => move.partition },
   { id: "replicas", header: "From", width: "7rem", cell: (move) => move.replicas.join(", ") },
   { id: "target", header: "To", width: "7rem", cell: (move) => move.target.join(", ") },
@@ -114,7 +203,10 @@ const MOVES: Column<Move>[] = [
     header: "Copied",
     width: "8rem",
     align: "right",
-    cell: ({ copied_offset, high_watermark }) => (copied_offset == null || !high_watermark ? "" : `${Math.floor((copied_offset / high_watermark) * 100)} %`),
+    cell: ({ copied_offset, high_watermark }) =>
+      copied_offset == null || !high_watermark
+        ? ""
+        : `${Math.floor((copied_offset / high_watermark) * 100)} %`,
   },
 ];
 
@@ -143,11 +235,25 @@ function Rebalance({ onClose, onDone }: { onClose: () => void; onDone: () => voi
     </>
   );
   return (
-    <Dialog title="Rebalance" description="Moves copies so that brokers share the work evenly. This is what would move." open onClose={onClose} wide footer={footer}>
+    <Dialog
+      title="Rebalance"
+      description="Moves copies so that brokers share the work evenly. This is what would move."
+      open
+      onClose={onClose}
+      wide
+      footer={footer}
+    >
       <Loaded query={plan}>
         {({ moves }) => (
           <div className="-mx-5">
-            <DataTable label="Planned moves" rows={moves} columns={MOVES.slice(0, 4)} rowId={(move) => `${move.topic_id}/${move.partition}`} maxHeight="50dvh" empty={<p className="px-5 py-4 text-soft">The cluster is balanced: nothing would move.</p>} />
+            <DataTable
+              label="Planned moves"
+              rows={moves}
+              columns={MOVES.slice(0, 4)}
+              rowId={(move) => `${move.topic_id}/${move.partition}`}
+              maxHeight="50dvh"
+              empty={<p className="px-5 py-4 text-soft">The cluster is balanced: nothing would move.</p>}
+            />
           </div>
         )}
       </Loaded>

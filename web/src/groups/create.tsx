@@ -42,7 +42,13 @@ export function CreateGroup({ project, onClose }: { project: string; onClose: ()
   const footer = (
     <>
       <Button onClick={onClose}>Cancel</Button>
-      <Button type="submit" form="create-group" variant="primary" busy={create.isPending} disabled={!name || spec.topics.length === 0}>
+      <Button
+        type="submit"
+        form="create-group"
+        variant="primary"
+        busy={create.isPending}
+        disabled={!name || spec.topics.length === 0}
+      >
         Create group
       </Button>
     </>
@@ -51,10 +57,22 @@ export function CreateGroup({ project, onClose }: { project: string; onClose: ()
     <Dialog title="Create group" open onClose={onClose} footer={footer}>
       <form id="create-group" onSubmit={submit} className="flex flex-col gap-4">
         <Field label="Name">
-          <Input value={name} onChange={(event) => setName(event.target.value)} required autoFocus autoComplete="off" />
+          <Input
+            value={name}
+            onChange={(event) => setName(event.target.value)}
+            required
+            autoFocus
+            autoComplete="off"
+          />
         </Field>
         <Field label="Topics" help="One or several, with commas between.">
-          <Input value={chosen} onChange={(event) => setChosen(event.target.value)} list="group-topics" required autoComplete="off" />
+          <Input
+            value={chosen}
+            onChange={(event) => setChosen(event.target.value)}
+            list="group-topics"
+            required
+            autoComplete="off"
+          />
         </Field>
         <datalist id="group-topics">
           {topics.slice(0, 200).map((topic) => (
@@ -62,7 +80,14 @@ export function CreateGroup({ project, onClose }: { project: string; onClose: ()
           ))}
         </datalist>
         <div className="grid gap-4 sm:grid-cols-2">
-          <Field label="Type" help={type === "partitioned" ? "Each partition has one reader; order is kept." : "Records are leased one by one; more readers than partitions."}>
+          <Field
+            label="Type"
+            help={
+              type === "partitioned"
+                ? "Each partition has one reader; order is kept."
+                : "Records are leased one by one; more readers than partitions."
+            }
+          >
             <Select value={type} onChange={(event) => setType(event.target.value as GroupSpec["type"])}>
               <option value="partitioned">partitioned</option>
               <option value="shared">shared</option>
@@ -77,18 +102,37 @@ export function CreateGroup({ project, onClose }: { project: string; onClose: ()
           {type === "shared" && (
             <>
               <Field label="Attempts" help="After so many a record is a dead letter.">
-                <Input type="number" min={1} value={attempts} onChange={(event) => setAttempts(event.target.value)} placeholder="default" />
+                <Input
+                  type="number"
+                  min={1}
+                  value={attempts}
+                  onChange={(event) => setAttempts(event.target.value)}
+                  placeholder="default"
+                />
               </Field>
               <Field label="Dead letters to topic">
-                <Input value={deadLetters} onChange={(event) => setDeadLetters(event.target.value)} placeholder="none" />
+                <Input
+                  value={deadLetters}
+                  onChange={(event) => setDeadLetters(event.target.value)}
+                  placeholder="none"
+                />
               </Field>
             </>
           )}
         </div>
         {create.isError && <ProblemNote error={create.error} />}
         <details>
-          <summary className="w-fit cursor-pointer text-[13px] text-soft">The same without the console</summary>
-          <CallSnippet className="mt-3" call={{ method: "PUT", url: `${window.location.origin}${projectPath(project)}/groups/${name || "NAME"}`, body: JSON.stringify(spec) }} />
+          <summary className="w-fit cursor-pointer text-[13px] text-soft">
+            The same without the console
+          </summary>
+          <CallSnippet
+            className="mt-3"
+            call={{
+              method: "PUT",
+              url: `${window.location.origin}${projectPath(project)}/groups/${name || "NAME"}`,
+              body: JSON.stringify(spec),
+            }}
+          />
         </details>
       </form>
     </Dialog>

@@ -3,7 +3,7 @@ import { Link, useParams } from "@tanstack/react-router";
 import { Plus, Workflow } from "lucide-react";
 import { useMemo, useState } from "react";
 import { projectPath } from "../api/client";
-import { type Group, groupsQuery } from "../api/groups";
+import { type Group, groupQuery, groupsQuery } from "../api/groups";
 import { formatCount, formatDuration } from "../lib/format";
 import { useMay } from "../shell/here";
 import { Button } from "../ui/button";
@@ -26,20 +26,37 @@ export function Groups() {
     </Button>
   );
   return (
-    <Page title="Groups" lead="Readers that share topics among them and remember how far they came." actions={create}>
+    <Page
+      title="Groups"
+      lead="Readers that share topics among them and remember how far they came."
+      actions={groups.data?.length !== 0 && create}
+    >
       <Loaded query={groups}>
         {(all) => (
           <Panel flush>
             {all.length === 0 ? (
               <Empty icon={<Workflow className="size-5" />} title="No groups yet" action={create}>
-                <p className="mb-4">Members of a group each read some of its partitions. Make one here, or with an API key:</p>
+                <p className="mb-4">
+                  Members of a group each read some of its partitions. Make one here, or with an API key:
+                </p>
                 <CallSnippet
-                  call={{ method: "PUT", url: `${window.location.origin}${projectPath(project)}/groups/billing`, body: '{"topics":["orders"],"type":"partitioned","start":"earliest"}' }}
+                  call={{
+                    method: "PUT",
+                    url: `${window.location.origin}${projectPath(project)}/groups/billing`,
+                    body: '{"topics":["orders"],"type":"partitioned","start":"earliest"}',
+                  }}
                   className="text-left"
                 />
               </Empty>
             ) : (
-              <DataTable label="Groups" rows={all} columns={columns} rowId={(group) => group.group} minWidth={820} sort={{ id: "group", desc: false }} />
+              <DataTable
+                label="Groups"
+                rows={all}
+                columns={columns}
+                rowId={(group) => group.group}
+                minWidth={820}
+                sort={{ id: "group", desc: false }}
+              />
             )}
           </Panel>
         )}
@@ -57,18 +74,70 @@ function columnsOf(project: string): Column<Group>[] {
       width: "minmax(10rem, 1fr)",
       sortBy: (group) => group.group,
       cell: ({ group }) => (
-        <Link to="/p/$project/groups/$group" params={{ project, group }} className="font-medium text-accent-ink hover:underline">
+        <Link
+          to="/p/$project/groups/$group"
+          params={{ project, group }}
+          className="font-medium text-accent-ink hover:underline"
+        >
           {group}
         </Link>
       ),
     },
-    { id: "state", header: "State", width: "7rem", sortBy: (group) => group.state, cell: ({ state }) => <Badge tone={STATE_TONES[state]}>{state}</Badge> },
-    { id: "type", header: "Type", width: "6.5rem", sortBy: (group) => group.type, cell: (group) => group.type },
-    { id: "topics", header: "Topics", width: "minmax(8rem, 1fr)", cell: ({ topics }) => <span title={topics.join(", ")}>{topics.join(", ")}</span> },
-    { id: "members", header: "Members", width: "5.5rem", align: "right", sortBy: (group) => group.members?.length ?? -1, cell: ({ members }) => (members ? formatCount(members.length) : "") },
-    { id: "lag", header: "Lag", width: "7rem", align: "right", sortBy: (group) => lagRecords(group) ?? -1, cell: (group) => textOf(lagRecords(group), formatCount) },
-    { id: "lag_ms", header: "Behind", width: "8rem", align: "right", sortBy: (group) => lagMs(group) ?? -1, cell: (group) => textOf(lagMs(group), formatDuration) },
+    {
+      id: "state",
+      header: "State",
+      width: "7rem",
+      sortBy: (group) => group.state,
+      cell: ({ state }) => <Badge tone={STATE_TONES[state]}>{state}</Badge>,
+    },
+    {
+      id: "type",
+      header: "Type",
+      width: "6.5rem",
+      sortBy: (group) => group.type,
+      cell: (group) => group.type,
+    },
+    {
+      id: "topics",
+      header: "Topics",
+      width: "minmax(8rem, 1fr)",
+      cell: ({ topics }) => <span title={topics.join(", ")}>{topics.join(", ")}</span>,
+    },
+    {
+      id: "members",
+      header: "Members",
+      width: "5.5rem",
+      align: "right",
+      sortBy: (group) => group.members?.length ?? -1,
+      cell: ({ members }) => (members ? formatCount(members.length) : ""),
+    },
+    {
+      id: "lag",
+      header: "Lag",
+      width: "7rem",
+      align: "right",
+      cell: ({ group }) => <Lag project={project} group={group} of={lagRecords} format={formatCount} />,
+    },
+    {
+      id: "lag_ms",
+      header: "Behind",
+      width: "11.5rem",
+      align: "right",
+      cell: ({ group }) => <Lag project={project} group={group} of={lagMs} format={formatDuration} />,
+    },
   ];
 }
 
-const textOf = (value: number | null, format: (value: number) => string) => (value === null ? "" : format(value));
+interface LagProps {
+  project: string;
+  group: string;
+  of: (group: Group) => number | null;
+  format: (value: number) => string;
+}
+
+/** The list does not tell lags: each row that is seen asks for its own. */
+function Lag({ project, group, of, format }: LagProps) {
+  const { data } = useQuery({ ...groupQuery(project, group), refetchInterval: 10_000 });
+  const value = data ? of(data) : null;
+  return value === null ? "" : format(value);
+}

@@ -24,7 +24,12 @@ export function ResetGroup({ project, group, onClose, onReset }: ResetGroupProps
   const [at, setAt] = useState("");
   const [shift, setShift] = useState("-100");
   const [force, setForce] = useState(false);
-  const target: ResetTarget = kind === "at" ? { at: at ? new Date(at).toISOString() : "" } : kind === "shift" ? { shift: Number(shift) } : kind;
+  const target: ResetTarget =
+    kind === "at"
+      ? { at: at ? new Date(at).toISOString() : "" }
+      : kind === "shift"
+        ? { shift: Number(shift) }
+        : kind;
   const plan = useMutation({ mutationFn: () => resetGroup(project, group.group, target, true, true) });
   const run = useMutation({
     mutationFn: () => resetGroup(project, group.group, target, false, force),
@@ -46,13 +51,25 @@ export function ResetGroup({ project, group, onClose, onReset }: ResetGroupProps
       <Button type="submit" form="reset" busy={plan.isPending} disabled={kind === "at" && !at}>
         Show what would move
       </Button>
-      <Button variant="danger" busy={run.isPending} disabled={!plan.isSuccess || (active && !force)} onClick={() => run.mutate()}>
+      <Button
+        variant="danger"
+        busy={run.isPending}
+        disabled={!plan.isSuccess || (active && !force)}
+        onClick={() => run.mutate()}
+      >
         Reset
       </Button>
     </>
   );
   return (
-    <Dialog title={`Reset ${group.group}`} description="Moves the group's positions: records are read again, or passed over." open onClose={onClose} wide footer={footer}>
+    <Dialog
+      title={`Reset ${group.group}`}
+      description="Moves the group's positions: records are read again, or passed over."
+      open
+      onClose={onClose}
+      wide
+      footer={footer}
+    >
       <form id="reset" onSubmit={submit} onChange={anew} className="flex flex-col gap-4">
         <div className="grid gap-4 sm:grid-cols-2">
           <Field label="To">
@@ -65,7 +82,12 @@ export function ResetGroup({ project, group, onClose, onReset }: ResetGroupProps
           </Field>
           {kind === "at" && (
             <Field label="Time">
-              <Input type="datetime-local" step={1} value={at} onChange={(event) => setAt(event.target.value)} />
+              <Input
+                type="datetime-local"
+                step={1}
+                value={at}
+                onChange={(event) => setAt(event.target.value)}
+              />
             </Field>
           )}
           {kind === "shift" && (
@@ -76,7 +98,14 @@ export function ResetGroup({ project, group, onClose, onReset }: ResetGroupProps
         </div>
         {plan.data && (
           <div className="-mx-5 border-y">
-            <DataTable label="Positions after the reset" rows={plan.data} columns={COLUMNS} rowId={(one) => `${one.topic}/${one.partition}`} maxHeight="40dvh" minWidth={520} />
+            <DataTable
+              label="Positions after the reset"
+              rows={plan.data}
+              columns={COLUMNS}
+              rowId={(one) => `${one.topic}/${one.partition}`}
+              maxHeight="40dvh"
+              minWidth={520}
+            />
           </div>
         )}
       </form>

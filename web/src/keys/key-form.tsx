@@ -37,22 +37,39 @@ interface KeyFormProps {
 
 export function KeyForm({ project, existing, onClose, onSaved }: KeyFormProps) {
   const [name, setName] = useState(existing?.name ?? "");
-  const [scopes, setScopes] = useState<Scope[]>(existing?.scopes ?? [{ operations: ["describe", "produce", "fetch"], topic: "*" }]);
+  const [scopes, setScopes] = useState<Scope[]>(
+    existing?.scopes ?? [{ operations: ["describe", "produce", "fetch"], topic: "*" }],
+  );
   const [expiry, setExpiry] = useState(existing ? "keep" : "Never");
   const days = EXPIRIES.find(([label]) => label === expiry)?.[1];
   const [now] = useState(Date.now);
-  const expires_at = expiry === "keep" ? existing?.expires_at : days ? new Date(now + days * DAY_MS).toISOString() : null;
-  const spec = { scopes, ...(expires_at ? { expires_at } : {}), ...(existing ? { quotas: existing.quotas } : {}) };
+  const expires_at =
+    expiry === "keep" ? existing?.expires_at : days ? new Date(now + days * DAY_MS).toISOString() : null;
+  const spec = {
+    scopes,
+    ...(expires_at ? { expires_at } : {}),
+    ...(existing ? { quotas: existing.quotas } : {}),
+  };
   const save = useMutation({
-    mutationFn: () => ok(management.PUT("/projects/{project}/keys/{key}", { params: { path: { project, key: name } }, body: spec })),
+    mutationFn: () =>
+      ok(
+        management.PUT("/projects/{project}/keys/{key}", {
+          params: { path: { project, key: name } },
+          body: spec,
+        }),
+      ),
     onSuccess: (key) => onSaved(key.name, "secret" in key ? (key.secret ?? null) : null),
   });
   const submit = (event: FormEvent) => {
     event.preventDefault();
     save.mutate();
   };
-  const put = (index: number, scope: Scope) => setScopes(scopes.map((old, at) => (at === index ? scope : old)));
-  const complete = name !== "" && scopes.length > 0 && scopes.every((scope) => scope.operations.length > 0 && (scope.topic || scope.group));
+  const put = (index: number, scope: Scope) =>
+    setScopes(scopes.map((old, at) => (at === index ? scope : old)));
+  const complete =
+    name !== "" &&
+    scopes.length > 0 &&
+    scopes.every((scope) => scope.operations.length > 0 && (scope.topic || scope.group));
   const footer = (
     <>
       <Button onClick={onClose}>Cancel</Button>
@@ -62,11 +79,23 @@ export function KeyForm({ project, existing, onClose, onSaved }: KeyFormProps) {
     </>
   );
   return (
-    <Dialog title={existing ? `Scopes of ${existing.name}` : "Create key"} open onClose={onClose} wide footer={footer}>
+    <Dialog
+      title={existing ? `Scopes of ${existing.name}` : "Create key"}
+      open
+      onClose={onClose}
+      wide
+      footer={footer}
+    >
       <form id="key" onSubmit={submit} className="flex flex-col gap-4">
         <div className="grid gap-4 sm:grid-cols-2">
           <Field label="Name" help="Of the program that will use it.">
-            <Input value={name} onChange={(event) => setName(event.target.value)} disabled={existing !== undefined} autoComplete="off" required />
+            <Input
+              value={name}
+              onChange={(event) => setName(event.target.value)}
+              disabled={existing !== undefined}
+              autoComplete="off"
+              required
+            />
           </Field>
           <Field label="Expires">
             <Select value={expiry} onChange={(event) => setExpiry(event.target.value)}>
@@ -86,13 +115,28 @@ export function KeyForm({ project, existing, onClose, onSaved }: KeyFormProps) {
             onRemove={scopes.length > 1 ? () => setScopes(scopes.filter((_, at) => at !== index)) : undefined}
           />
         ))}
-        <Button small variant="ghost" className="self-start" icon={<Plus className="size-4" />} onClick={() => setScopes([...scopes, { operations: ["consume"], group: "*" }])}>
+        <Button
+          small
+          variant="ghost"
+          className="self-start"
+          icon={<Plus className="size-4" />}
+          onClick={() => setScopes([...scopes, { operations: ["consume"], group: "*" }])}
+        >
           Add scope
         </Button>
         {save.isError && <ProblemNote error={save.error} />}
         <details>
-          <summary className="w-fit cursor-pointer text-[13px] text-soft">The same without the console</summary>
-          <CallSnippet className="mt-3" call={{ method: "PUT", url: `${window.location.origin}${projectPath(project)}/keys/${name || "NAME"}`, body: JSON.stringify(spec) }} />
+          <summary className="w-fit cursor-pointer text-[13px] text-soft">
+            The same without the console
+          </summary>
+          <CallSnippet
+            className="mt-3"
+            call={{
+              method: "PUT",
+              url: `${window.location.origin}${projectPath(project)}/keys/${name || "NAME"}`,
+              body: JSON.stringify(spec),
+            }}
+          />
         </details>
       </form>
     </Dialog>
@@ -110,7 +154,10 @@ function ScopeFields({ number, scope, onChange, onRemove }: ScopeFieldsProps) {
   const on = scope.group == null ? "topic" : "group";
   const toggle = (grant: Grant) => {
     const has = scope.operations.includes(grant);
-    onChange({ ...scope, operations: has ? scope.operations.filter((one) => one !== grant) : [...scope.operations, grant] });
+    onChange({
+      ...scope,
+      operations: has ? scope.operations.filter((one) => one !== grant) : [...scope.operations, grant],
+    });
   };
   return (
     <fieldset className="relative rounded-lg border p-4">
@@ -137,12 +184,18 @@ function ScopeFields({ number, scope, onChange, onRemove }: ScopeFieldsProps) {
         </div>
         <div className="flex flex-col gap-3">
           <Field label="On">
-            <Select value={on} onChange={(event) => onChange({ operations: scope.operations, [event.target.value]: "*" })}>
+            <Select
+              value={on}
+              onChange={(event) => onChange({ operations: scope.operations, [event.target.value]: "*" })}
+            >
               <option value="topic">topics</option>
               <option value="group">groups</option>
             </Select>
           </Field>
-          <Field label="Of the name" help={on === "topic" ? "orders, orders-* or *" : "billing, billing-* or *"}>
+          <Field
+            label="Of the name"
+            help={on === "topic" ? "orders, orders-* or *" : "billing, billing-* or *"}
+          >
             <Input
               className="font-mono text-[12.5px]"
               value={scope[on] ?? ""}

@@ -17,7 +17,10 @@ import { type Column, DataTable } from "../ui/table";
 import { KeyForm } from "./key-form";
 
 type Key = Schemas["Key"];
-type Doing = { what: "create" } | { what: "edit" | "rotate" | "delete"; key: Key } | { what: "secret"; name: string; secret: string };
+type Doing =
+  | { what: "create" }
+  | { what: "edit" | "rotate" | "delete"; key: Key }
+  | { what: "secret"; name: string; secret: string };
 
 export function Keys() {
   const { project } = useParams({ from: "/app/p/$project/keys" });
@@ -40,7 +43,11 @@ export function Keys() {
     </Button>
   );
   return (
-    <Page title="API keys" lead="For programs. A key is at most what its creator is at the moment of use." actions={create}>
+    <Page
+      title="API keys"
+      lead="For programs. A key is at most what its creator is at the moment of use."
+      actions={keys.data?.length !== 0 && create}
+    >
       <Loaded query={keys}>
         {(all) => (
           <Panel flush>
@@ -49,7 +56,14 @@ export function Keys() {
                 A key has scopes: what it may do, on which topics and groups.
               </Empty>
             ) : (
-              <DataTable label="API keys" rows={all} columns={columns} rowId={(key) => key.key_id} minWidth={900} sort={{ id: "name", desc: false }} />
+              <DataTable
+                label="API keys"
+                rows={all}
+                columns={columns}
+                rowId={(key) => key.key_id}
+                minWidth={900}
+                sort={{ id: "name", desc: false }}
+              />
             )}
           </Panel>
         )}
@@ -65,9 +79,16 @@ export function Keys() {
           }}
         />
       )}
-      {doing?.what === "secret" && <Secret project={project} name={doing.name} secret={doing.secret} onClose={close} />}
+      {doing?.what === "secret" && (
+        <Secret project={project} name={doing.name} secret={doing.secret} onClose={close} />
+      )}
       {doing?.what === "rotate" && (
-        <Confirm title={`New secret for ${doing.key.name}?`} action="Make a new secret" onConfirm={() => rotate(doing.key)} onClose={close}>
+        <Confirm
+          title={`New secret for ${doing.key.name}?`}
+          action="Make a new secret"
+          onConfirm={() => rotate(doing.key)}
+          onClose={close}
+        >
           The old secret stops working at once. Programs that use it fail until they have the new one.
         </Confirm>
       )}
@@ -76,7 +97,9 @@ export function Keys() {
           title={`Delete ${doing.key.name}?`}
           action="Delete key"
           typed={doing.key.name}
-          onConfirm={() => ok(management.DELETE("/projects/{project}/keys/{key}", params(doing.key))).then(reread)}
+          onConfirm={() =>
+            ok(management.DELETE("/projects/{project}/keys/{key}", params(doing.key))).then(reread)
+          }
           onClose={close}
         >
           Programs that use this key fail at once.
@@ -89,16 +112,50 @@ export function Keys() {
 function useColumns(onDo: (doing: Doing) => void, mayChange: boolean): Column<Key>[] {
   return useMemo(
     () => [
-      { id: "name", header: "Name", width: "minmax(9rem, 14rem)", sortBy: (key) => key.name, cell: (key) => <span className="font-medium" title={key.name}>{key.name}</span> },
+      {
+        id: "name",
+        header: "Name",
+        width: "minmax(9rem, 14rem)",
+        sortBy: (key) => key.name,
+        cell: (key) => (
+          <span className="font-medium" title={key.name}>
+            {key.name}
+          </span>
+        ),
+      },
       {
         id: "scopes",
         header: "May",
         width: "minmax(16rem, 1fr)",
-        cell: (key) => <span title={key.scopes.map(scopeText).join("\n")}>{key.scopes.map(scopeText).join("; ")}</span>,
+        cell: (key) => (
+          <span title={key.scopes.map(scopeText).join("\n")}>{key.scopes.map(scopeText).join("; ")}</span>
+        ),
       },
-      { id: "created_by", header: "Created by", width: "minmax(8rem, 12rem)", sortBy: (key) => key.created_by, cell: (key) => key.created_by },
-      { id: "last_used_at", header: "Last used", width: "8rem", sortBy: (key) => key.last_used_at ?? "", cell: (key) => <span className="text-soft">{key.last_used_at ? formatAgo(Date.parse(key.last_used_at)) : "never"}</span> },
-      { id: "expires_at", header: "Expires", width: "7rem", sortBy: (key) => key.expires_at ?? "~", cell: (key) => <Expiry at={key.expires_at} /> },
+      {
+        id: "created_by",
+        header: "Created by",
+        width: "minmax(8rem, 12rem)",
+        sortBy: (key) => key.created_by,
+        cell: (key) => key.created_by,
+      },
+      {
+        id: "last_used_at",
+        header: "Last used",
+        width: "8rem",
+        sortBy: (key) => key.last_used_at ?? "",
+        cell: (key) => (
+          <span className="text-soft">
+            {key.last_used_at ? formatAgo(Date.parse(key.last_used_at)) : "never"}
+          </span>
+        ),
+      },
+      {
+        id: "expires_at",
+        header: "Expires",
+        width: "7rem",
+        sortBy: (key) => key.expires_at ?? "~",
+        cell: (key) => <Expiry at={key.expires_at} />,
+      },
       {
         id: "actions",
         header: "",
@@ -118,7 +175,11 @@ function useColumns(onDo: (doing: Doing) => void, mayChange: boolean): Column<Ke
               <MenuItem icon={<RotateCw className="size-4" />} onSelect={() => onDo({ what: "rotate", key })}>
                 New secret
               </MenuItem>
-              <MenuItem icon={<Trash2 className="size-4" />} danger onSelect={() => onDo({ what: "delete", key })}>
+              <MenuItem
+                icon={<Trash2 className="size-4" />}
+                danger
+                onSelect={() => onDo({ what: "delete", key })}
+              >
                 Delete
               </MenuItem>
             </Menu>
@@ -137,10 +198,24 @@ function scopeText({ operations, topic, group }: Schemas["Scope"]): string {
 function Expiry({ at }: { at: string | null | undefined }) {
   if (!at) return <span className="text-soft">never</span>;
   const time = Date.parse(at);
-  return time < Date.now() ? <Badge tone="bad">expired</Badge> : <span className="text-soft">{formatAgo(time)}</span>;
+  return time < Date.now() ? (
+    <Badge tone="bad">expired</Badge>
+  ) : (
+    <span className="text-soft">{formatAgo(time)}</span>
+  );
 }
 
-function Secret({ project, name, secret, onClose }: { project: string; name: string; secret: string; onClose: () => void }) {
+function Secret({
+  project,
+  name,
+  secret,
+  onClose,
+}: {
+  project: string;
+  name: string;
+  secret: string;
+  onClose: () => void;
+}) {
   const url = `${window.location.origin}${projectPath(project)}`;
   return (
     <Dialog

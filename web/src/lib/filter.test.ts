@@ -28,7 +28,16 @@ test("paths compare numbers by their digits", () => {
 });
 
 test("paths compare text, and are there or not", () => {
-  for (const path of ["$.state == Open", '$.state == "Open"', "$.state ~= op", "$.state != Closed", '$["a b"] == 1', "$.n == null", "$.items", "$.items[1]"]) {
+  for (const path of [
+    "$.state == Open",
+    '$.state == "Open"',
+    "$.state ~= op",
+    "$.state != Closed",
+    '$["a b"] == 1',
+    "$.n == null",
+    "$.items",
+    "$.items[1]",
+  ]) {
     expect(matches({ path }), path).toBe(true);
   }
   for (const path of ["$.state == open", "$.none", "$.items[2]", "$.state > 5"]) {
@@ -37,5 +46,6 @@ test("paths compare text, and are there or not", () => {
 });
 
 test("a path that is none is told", () => {
-  for (const path of ["$.a =", "$.a ==", "== 1", "$.a foo"]) expect(() => compileFilter({ path }), path).toThrow(SyntaxError);
+  for (const path of ["$.a =", "$.a ==", "== 1", "$.a foo"])
+    expect(() => compileFilter({ path }), path).toThrow(SyntaxError);
 });

@@ -37,7 +37,9 @@ function headerTest(wanted: string): Matches {
   const name = (equals < 0 ? wanted : wanted.slice(0, equals)).trim();
   const value = equals < 0 ? null : wanted.slice(equals + 1).trim();
   return (record) =>
-    record.headers.some((header) => header.name === name && (value === null || plain(header.value) === value));
+    record.headers.some(
+      (header) => header.name === name && (value === null || plain(header.value) === value),
+    );
 }
 
 function textTest(wanted: string): Matches {
@@ -56,7 +58,8 @@ type Operator = (typeof OPERATORS)[number];
 function pathTest(source: string): Matches {
   const { steps, rest } = readPath(source.trim());
   const operator = OPERATORS.find((known) => rest.startsWith(known));
-  if (rest !== "" && !operator) throw new SyntaxError(`after the path one of ${OPERATORS.join(" ")} expected`);
+  if (rest !== "" && !operator)
+    throw new SyntaxError(`after the path one of ${OPERATORS.join(" ")} expected`);
   const wanted = operator && readOperand(rest.slice(operator.length).trim());
   return (record) => {
     if (record.value.kind !== "json") return false;

@@ -17,9 +17,6 @@ export function formatBytes(bytes: number): string {
 /** 1234567 → "1,234,567". */
 export const formatCount = (amount: number) => count.format(amount);
 
-/** 1234567 → "1.2M". */
-export const formatShort = (amount: number) => short.format(amount);
-
 /** A rate that may be below one. */
 export function formatRate(perSecond: number): string {
   return perSecond > 0 && perSecond < 10 ? perSecond.toFixed(perSecond < 1 ? 2 : 1) : short.format(perSecond);
@@ -68,7 +65,7 @@ export function formatTime(time: number): string {
   return `${day} ${formatClock(time)}.${pad(date.getMilliseconds(), 3)}`;
 }
 
-export function formatClock(time: number): string {
+function formatClock(time: number): string {
   const date = new Date(time);
   return `${pad(date.getHours())}:${pad(date.getMinutes())}:${pad(date.getSeconds())}`;
 }

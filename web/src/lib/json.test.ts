@@ -9,7 +9,20 @@ test("numbers keep every digit and repeated names stay", () => {
 });
 
 test("what is not JSON is refused where it goes wrong", () => {
-  for (const text of ["", "{", "[1,]", '{"a" 1}', "01", "1.", "'a'", '"\n"', "nul", "{} x", '{"a":1,}', "[1 2]"]) {
+  for (const text of [
+    "",
+    "{",
+    "[1,]",
+    '{"a" 1}',
+    "01",
+    "1.",
+    "'a'",
+    '"\n"',
+    "nul",
+    "{} x",
+    '{"a":1,}',
+    "[1 2]",
+  ]) {
     expect(() => parseJson(text), text).toThrow(SyntaxError);
   }
   expect(() => parseJson('{\n"a": x}')).toThrow("line 2");
@@ -17,7 +30,8 @@ test("what is not JSON is refused where it goes wrong", () => {
 });
 
 test("parts of a text are found and left as they are", () => {
-  const text = '{ "records" : [ {"value": {"n": 1.000, "s": "a\\\\\\"]}"}} , 12 ,"x"], "cursor":"c" , "n":-1.5e3 }';
+  const text =
+    '{ "records" : [ {"value": {"n": 1.000, "s": "a\\\\\\"]}"}} , 12 ,"x"], "cursor":"c" , "n":-1.5e3 }';
   const members = memberTexts(text);
   expect([...members.keys()]).toEqual(["records", "cursor", "n"]);
   expect(members.get("n")).toBe("-1.5e3");

@@ -135,7 +135,7 @@ class Scanner {
     do {
       end = this.text.indexOf('"', end + 1);
       if (end < 0) this.fail("the end of a string");
-      for (backslashes = 0; this.text[end - 1 - backslashes] === "\\"; ) backslashes += 1;
+      for (backslashes = 0; this.text[end - 1 - backslashes] === "\\";) backslashes += 1;
     } while (backslashes % 2 === 1);
     this.at = end + 1;
   }
@@ -185,7 +185,9 @@ export function printJson(node: JsonNode, indent = ""): string {
   switch (node.kind) {
     case "object": {
       if (node.members.length === 0) return "{}";
-      const lines = node.members.map(([name, value]) => `${deeper}${JSON.stringify(name)}: ${printJson(value, deeper)}`);
+      const lines = node.members.map(
+        ([name, value]) => `${deeper}${JSON.stringify(name)}: ${printJson(value, deeper)}`,
+      );
       return `{\n${lines.join(",\n")}\n${indent}}`;
     }
     case "array": {

@@ -6,7 +6,12 @@ const RAW =
 
 test("a record keeps its value byte for byte, through reading and sending again", () => {
   const record = readRecord(RAW);
-  expect(record).toMatchObject({ partition: 2, offset: 7, timestamp: 1795325560824, key: { kind: "text", text: "c1" } });
+  expect(record).toMatchObject({
+    partition: 2,
+    offset: 7,
+    timestamp: 1795325560824,
+    key: { kind: "text", text: "c1" },
+  });
   expect(record.value).toEqual({ kind: "json", text: '{"id":17123456789012345678, "id": 1e400}' });
   expect(record.headers.map(({ name, value }) => [name, value.kind === "text" && value.text])).toEqual([
     ["t", "x"],
@@ -19,10 +24,16 @@ test("a record keeps its value byte for byte, through reading and sending again"
 });
 
 test("bytes stay bytes, and a null value is a tombstone", () => {
-  const binary = readRecord('{"key_base64":"/w==","value_base64":"AP8=","headers_base64":{"h":"gA=="},"timestamp":1,"partition":0,"offset":0}');
+  const binary = readRecord(
+    '{"key_base64":"/w==","value_base64":"AP8=","headers_base64":{"h":"gA=="},"timestamp":1,"partition":0,"offset":0}',
+  );
   expect([...fieldBytes(binary.value)]).toEqual([0, 255]);
-  expect(draftText({ ...binary, partition: 4 })).toBe('{"key_base64":"/w==","value_base64":"AP8=","headers_base64":{"h":"gA=="},"partition":4}');
-  const tombstone = readRecord('{"key":"k","value":null,"headers":{},"timestamp":1,"partition":0,"offset":0}');
+  expect(draftText({ ...binary, partition: 4 })).toBe(
+    '{"key_base64":"/w==","value_base64":"AP8=","headers_base64":{"h":"gA=="},"partition":4}',
+  );
+  const tombstone = readRecord(
+    '{"key":"k","value":null,"headers":{},"timestamp":1,"partition":0,"offset":0}',
+  );
   expect(tombstone.value.kind).toBe("none");
   expect(draftText({ ...tombstone, partition: undefined })).toBe('{"key":"k","value":null}');
 });

@@ -57,7 +57,10 @@ function field(members: Map<string, string>, name: string, kind: "text" | "json"
 
 function headers(members: Map<string, string>): Header[] {
   const found: Header[] = [];
-  for (const [member, kind] of [["headers", "text"], ["headers_base64", "base64"]] as const) {
+  for (const [member, kind] of [
+    ["headers", "text"],
+    ["headers_base64", "base64"],
+  ] as const) {
     const text = members.get(member);
     if (text === undefined || text === "null") continue;
     for (const [name, value] of memberTexts(text)) {
@@ -103,7 +106,10 @@ export function draftText(draft: Draft): string {
   else if (value.kind === "json") parts.push(`"value":${value.text}`);
   else if (value.kind === "text") parts.push(`"value_text":${JSON.stringify(value.text)}`);
   else parts.push(`"value_base64":${JSON.stringify(value.text)}`);
-  for (const [member, kind] of [["headers", "text"], ["headers_base64", "base64"]] as const) {
+  for (const [member, kind] of [
+    ["headers", "text"],
+    ["headers_base64", "base64"],
+  ] as const) {
     const own = draft.headers.filter((header) => header.value.kind === kind);
     if (own.length > 0) parts.push(`"${member}":{${headerTexts(own)}}`);
   }

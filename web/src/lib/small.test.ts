@@ -10,14 +10,47 @@ import { snippet } from "./snippets";
 import { bestUnit, BYTE_UNITS, TIME_UNITS } from "./units";
 
 test("decimals compare at any size and in any form", () => {
-  const rising = ["-1e400", "-2", "-1.5", "-0.1", "0", "1e-400", "0.1", "1", "1.5", "10", "17123456789012345678", "17123456789012345679", "1e400"];
-  for (const [i, a] of rising.entries()) for (const [j, b] of rising.entries()) expect(compareDecimals(a, b), `${a} ${b}`).toBe(Math.sign(i - j));
-  for (const [a, b] of [["1", "1.0"], ["10", "1e1"], ["-0", "0.0"], ["100e-2", "1"]] as const) expect(compareDecimals(a, b)).toBe(0);
+  const rising = [
+    "-1e400",
+    "-2",
+    "-1.5",
+    "-0.1",
+    "0",
+    "1e-400",
+    "0.1",
+    "1",
+    "1.5",
+    "10",
+    "17123456789012345678",
+    "17123456789012345679",
+    "1e400",
+  ];
+  for (const [i, a] of rising.entries())
+    for (const [j, b] of rising.entries()) expect(compareDecimals(a, b), `${a} ${b}`).toBe(Math.sign(i - j));
+  for (const [a, b] of [
+    ["1", "1.0"],
+    ["10", "1e1"],
+    ["-0", "0.0"],
+    ["100e-2", "1"],
+  ] as const)
+    expect(compareDecimals(a, b)).toBe(0);
 });
 
 test("amounts are told in their best unit", () => {
-  expect([0, 1023, 1536, 268435456, 1.5e15].map(formatBytes)).toEqual(["0 B", "1023 B", "1.5 KiB", "256 MiB", "1.3 PiB"]);
-  expect([0, 999, 1_000, 5_400_000, 604_800_000].map(formatDuration)).toEqual(["0 ms", "999 ms", "1 second", "1 hour 30 minutes", "7 days"]);
+  expect([0, 1023, 1536, 268435456, 1.5e15].map(formatBytes)).toEqual([
+    "0 B",
+    "1023 B",
+    "1.5 KiB",
+    "256 MiB",
+    "1.3 PiB",
+  ]);
+  expect([0, 999, 1_000, 5_400_000, 604_800_000].map(formatDuration)).toEqual([
+    "0 ms",
+    "999 ms",
+    "1 second",
+    "1 hour 30 minutes",
+    "7 days",
+  ]);
   expect(formatAgo(0, 60_000)).toBe("1 minute ago");
   expect(formatAgo(120_000, 0)).toBe("in 2 minutes");
   expect(bestUnit(604_800_000, TIME_UNITS).name).toBe("days");
@@ -26,10 +59,24 @@ test("amounts are told in their best unit", () => {
 });
 
 test("retention is bounded by whichever comes first", () => {
-  const topic = { bytesPerSecond: 100, storedBytes: 0, partitions: 2, retentionMs: 10_000, retentionBytes: null, compacted: false };
+  const topic = {
+    bytesPerSecond: 100,
+    storedBytes: 0,
+    partitions: 2,
+    retentionMs: 10_000,
+    retentionBytes: null,
+    compacted: false,
+  };
   expect(estimateRetention(topic)).toEqual({ levelBytes: 1_000, by: "time", levelInMs: 10_000 });
-  expect(estimateRetention({ ...topic, retentionBytes: 100 })).toEqual({ levelBytes: 200, by: "size", levelInMs: 2_000 });
-  expect(estimateRetention({ ...topic, retentionMs: null })).toMatchObject({ by: "nothing", levelBytes: null });
+  expect(estimateRetention({ ...topic, retentionBytes: 100 })).toEqual({
+    levelBytes: 200,
+    by: "size",
+    levelInMs: 2_000,
+  });
+  expect(estimateRetention({ ...topic, retentionMs: null })).toMatchObject({
+    by: "nothing",
+    levelBytes: null,
+  });
   expect(estimateRetention({ ...topic, compacted: true })).toMatchObject({ by: "compaction" });
 });
 
@@ -38,7 +85,12 @@ test("a lag that shrinks has a time to drain", () => {
   expect(lagSlope(samples)).toBeCloseTo(-10);
   expect(timeToDrain(samples)).toBeCloseTo(7_000);
   expect(timeToDrain(samples.slice(0, 1))).toBeNull();
-  expect(timeToDrain([{ time: 0, records: 1 }, { time: 1, records: 2 }])).toBeNull();
+  expect(
+    timeToDrain([
+      { time: 0, records: 1 },
+      { time: 1, records: 2 },
+    ]),
+  ).toBeNull();
   expect(timeToDrain([{ time: 0, records: 0 }])).toBe(0);
 });
 

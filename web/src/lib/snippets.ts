@@ -47,7 +47,9 @@ function python({ method, url, body, headers = {}, streams }: Call): string {
   if (body) lines.push(`    data=${literal(body)}.encode(),`);
   if (streams) lines.push("    stream=True,");
   lines.push(")", "answer.raise_for_status()");
-  lines.push(...(streams ? ["for line in answer.iter_lines():", "    print(line.decode())"] : ["print(answer.text)"]));
+  lines.push(
+    ...(streams ? ["for line in answer.iter_lines():", "    print(line.decode())"] : ["print(answer.text)"]),
+  );
   return lines.join("\n");
 }
 
@@ -62,7 +64,11 @@ function typescript({ method, url, body, headers = {}, streams }: Call): string 
   if (body) lines.push(`  body: ${literal(body)},`);
   lines.push("});", "if (!answer.ok) throw new Error(await answer.text());");
   if (streams) {
-    lines.push("for await (const text of answer.body!.pipeThrough(new TextDecoderStream())) {", "  console.log(text);", "}");
+    lines.push(
+      "for await (const text of answer.body!.pipeThrough(new TextDecoderStream())) {",
+      "  console.log(text);",
+      "}",
+    );
   } else {
     lines.push("console.log(await answer.text());");
   }

@@ -25,7 +25,10 @@ export function Audit() {
     queryFn: ({ pageParam }) =>
       ok(
         management.GET("/organizations/{organization}/audit-events", {
-          params: { path: { organization }, query: { ...rest, from, to, page_size: PAGE_SIZE, page_token: pageParam } },
+          params: {
+            path: { organization },
+            query: { ...rest, from, to, page_size: PAGE_SIZE, page_token: pageParam },
+          },
         }),
       ),
     initialPageParam: undefined as string | undefined,
@@ -66,13 +69,52 @@ export function Audit() {
 }
 
 const COLUMNS: Column<Event>[] = [
-  { id: "time", header: "Time", width: "14rem", cell: (event) => <span className="text-soft tabular-nums">{formatTime(Date.parse(event.time))}</span> },
-  { id: "outcome", header: "Outcome", width: "5rem", cell: (event) => <Badge tone={event.outcome === "denied" ? "bad" : "good"}>{event.outcome}</Badge> },
-  { id: "actor", header: "Who", width: "minmax(9rem, 14rem)", cell: (event) => <span title={event.actor}>{event.actor}</span> },
-  { id: "action", header: "Action", width: "minmax(9rem, 12rem)", cell: (event) => <code className="font-mono text-[12.5px]">{event.action}</code> },
-  { id: "target", header: "On", width: "minmax(12rem, 1fr)", cell: (event) => <span title={event.target}>{event.target}</span> },
-  { id: "source_ip", header: "From", width: "8rem", cell: (event) => <span className="text-soft tabular-nums">{event.source_ip}</span> },
-  { id: "request_id", header: "Request", width: "9.5rem", cell: (event) => <code className="font-mono text-[12px] text-faint" title={event.request_id}>{event.request_id}</code> },
+  {
+    id: "time",
+    header: "Time",
+    width: "14rem",
+    cell: (event) => <span className="text-soft tabular-nums">{formatTime(Date.parse(event.time))}</span>,
+  },
+  {
+    id: "outcome",
+    header: "Outcome",
+    width: "5rem",
+    cell: (event) => <Badge tone={event.outcome === "denied" ? "bad" : "good"}>{event.outcome}</Badge>,
+  },
+  {
+    id: "actor",
+    header: "Who",
+    width: "minmax(9rem, 14rem)",
+    cell: (event) => <span title={event.actor}>{event.actor}</span>,
+  },
+  {
+    id: "action",
+    header: "Action",
+    width: "minmax(9rem, 12rem)",
+    cell: (event) => <code className="font-mono text-[12.5px]">{event.action}</code>,
+  },
+  {
+    id: "target",
+    header: "On",
+    width: "minmax(12rem, 1fr)",
+    cell: (event) => <span title={event.target}>{event.target}</span>,
+  },
+  {
+    id: "source_ip",
+    header: "From",
+    width: "8rem",
+    cell: (event) => <span className="text-soft tabular-nums">{event.source_ip}</span>,
+  },
+  {
+    id: "request_id",
+    header: "Request",
+    width: "9.5rem",
+    cell: (event) => (
+      <code className="font-mono text-[12px] text-faint" title={event.request_id}>
+        {event.request_id}
+      </code>
+    ),
+  },
 ];
 
 function Filters({ search }: { search: AuditSearch }) {
@@ -84,15 +126,23 @@ function Filters({ search }: { search: AuditSearch }) {
   };
   const text = (name: "actor" | "action") => ({
     value: draft[name] ?? "",
-    onChange: (event: { target: { value: string } }) => setDraft({ ...draft, [name]: event.target.value || undefined }),
+    onChange: (event: { target: { value: string } }) =>
+      setDraft({ ...draft, [name]: event.target.value || undefined }),
   });
   const time = (name: "since" | "until") => ({
     type: "datetime-local",
     value: draft[name] ? localInput(draft[name]) : "",
-    onChange: (event: { target: { value: string } }) => setDraft({ ...draft, [name]: event.target.value ? new Date(event.target.value).toISOString() : undefined }),
+    onChange: (event: { target: { value: string } }) =>
+      setDraft({
+        ...draft,
+        [name]: event.target.value ? new Date(event.target.value).toISOString() : undefined,
+      }),
   });
   return (
-    <form onSubmit={apply} className="grid grid-cols-2 items-end gap-3 border-b p-3 md:grid-cols-3 xl:grid-cols-[1fr_1fr_8rem_13rem_13rem_auto]">
+    <form
+      onSubmit={apply}
+      className="grid grid-cols-2 items-end gap-3 border-b p-3 md:grid-cols-3 xl:grid-cols-[1fr_1fr_8rem_13rem_13rem_auto]"
+    >
       <Field label="Who">
         <Input placeholder="ana@example.com" {...text("actor")} />
       </Field>
@@ -100,7 +150,12 @@ function Filters({ search }: { search: AuditSearch }) {
         <Input placeholder="deleteTopic" {...text("action")} />
       </Field>
       <Field label="Outcome">
-        <Select value={draft.outcome ?? ""} onChange={(event) => setDraft({ ...draft, outcome: (event.target.value || undefined) as AuditSearch["outcome"] })}>
+        <Select
+          value={draft.outcome ?? ""}
+          onChange={(event) =>
+            setDraft({ ...draft, outcome: (event.target.value || undefined) as AuditSearch["outcome"] })
+          }
+        >
           <option value="">any</option>
           <option>allowed</option>
           <option>denied</option>

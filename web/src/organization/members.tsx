@@ -31,7 +31,12 @@ export function Members() {
   const reread = () => queries.invalidateQueries({ queryKey: ["members", organization] });
   const change = useMutation({
     mutationFn: ({ member, next }: { member: Member; next: Role }) =>
-      ok(management.PUT("/organizations/{organization}/members/{email}", { params: { path: { organization, email: member.email } }, body: { role: next } })),
+      ok(
+        management.PUT("/organizations/{organization}/members/{email}", {
+          params: { path: { organization, email: member.email } },
+          body: { role: next },
+        }),
+      ),
     onSuccess: (_, { member, next }) => toast(`${member.email} is now ${next}.`),
     onError: toastProblem,
     onSettled: reread,
@@ -53,14 +58,24 @@ export function Members() {
         <Loaded query={members}>
           {(all) => (
             <Panel flush>
-              <DataTable label="Members" rows={all} columns={columns} rowId={(member) => member.email} minWidth={680} sort={{ id: "email", desc: false }} />
+              <DataTable
+                label="Members"
+                rows={all}
+                columns={columns}
+                rowId={(member) => member.email}
+                minWidth={680}
+                sort={{ id: "email", desc: false }}
+              />
             </Panel>
           )}
         </Loaded>
         <Panel title="Roles" help="Each role has all that the one before it has." flush>
           <dl>
             {ROLES.map((one) => (
-              <div key={one.role} className="grid gap-x-6 border-b px-4 py-2.5 last:border-b-0 sm:grid-cols-[8rem_minmax(0,1fr)]">
+              <div
+                key={one.role}
+                className="grid gap-x-6 border-b px-4 py-2.5 last:border-b-0 sm:grid-cols-[8rem_minmax(0,1fr)]"
+              >
                 <dt className="font-medium">{one.role}</dt>
                 <dd className="text-soft">{one.may}</dd>
               </div>
@@ -68,17 +83,30 @@ export function Members() {
           </dl>
         </Panel>
       </div>
-      {inviting && <Invite organization={organization} role={role!} onClose={() => setInviting(false)} onInvited={reread} />}
+      {inviting && (
+        <Invite
+          organization={organization}
+          role={role!}
+          onClose={() => setInviting(false)}
+          onInvited={reread}
+        />
+      )}
       {removing && (
         <Confirm
           title={`Remove ${removing.email}?`}
           action="Remove"
           onConfirm={() =>
-            ok(management.DELETE("/organizations/{organization}/members/{email}", { params: { path: { organization, email: removing.email } } })).then(reread)
+            ok(
+              management.DELETE("/organizations/{organization}/members/{email}", {
+                params: { path: { organization, email: removing.email } },
+              }),
+            ).then(reread)
           }
           onClose={() => setRemoving(null)}
         >
-          {removing.state === "invited" ? "The invitation stops working." : "They lose access at once, and the API keys that they made stop working."}
+          {removing.state === "invited"
+            ? "The invitation stops working."
+            : "They lose access at once, and the API keys that they made stop working."}
         </Confirm>
       )}
     </Page>
@@ -86,13 +114,26 @@ export function Members() {
 }
 
 /** An owner may give every role; an admin those below owner. */
-const givable = (role: Role) => ROLES.map((one) => one.role).filter((one) => one !== "owner" || role === "owner");
+const givable = (role: Role) =>
+  ROLES.map((one) => one.role).filter((one) => one !== "owner" || role === "owner");
 
-function useColumns(role: Role | undefined, own: string | undefined, onRemove: (member: Member) => void, onRole: (member: Member, role: Role) => void): Column<Member>[] {
+function useColumns(
+  role: Role | undefined,
+  own: string | undefined,
+  onRemove: (member: Member) => void,
+  onRole: (member: Member, role: Role) => void,
+): Column<Member>[] {
   return useMemo(() => {
-    const mayChange = (member: Member) => isAtLeast(role, "admin") && (role === "owner" || member.role !== "owner");
+    const mayChange = (member: Member) =>
+      isAtLeast(role, "admin") && (role === "owner" || member.role !== "owner");
     return [
-      { id: "email", header: "Address", width: "minmax(14rem, 1fr)", sortBy: (member) => member.email, cell: (member) => <span className="font-medium">{member.email}</span> },
+      {
+        id: "email",
+        header: "Address",
+        width: "minmax(14rem, 1fr)",
+        sortBy: (member) => member.email,
+        cell: (member) => <span className="font-medium">{member.email}</span>,
+      },
       {
         id: "role",
         header: "Role",
@@ -100,7 +141,12 @@ function useColumns(role: Role | undefined, own: string | undefined, onRemove: (
         sortBy: (member) => member.role,
         cell: (member) =>
           mayChange(member) ? (
-            <Select aria-label={`Role of ${member.email}`} className="!h-7" value={member.role} onChange={(event) => onRole(member, event.target.value as Role)}>
+            <Select
+              aria-label={`Role of ${member.email}`}
+              className="!h-7"
+              value={member.role}
+              onChange={(event) => onRole(member, event.target.value as Role)}
+            >
               {givable(role!).map((one) => (
                 <option key={one}>{one}</option>
               ))}
@@ -115,9 +161,21 @@ function useColumns(role: Role | undefined, own: string | undefined, onRemove: (
         width: "10rem",
         sortBy: (member) => member.state,
         cell: (member) =>
-          member.state === "active" ? <Badge tone="good">active</Badge> : <Badge tone="warn">invited{member.expires_at ? `, ends ${formatAgo(Date.parse(member.expires_at))}` : ""}</Badge>,
+          member.state === "active" ? (
+            <Badge tone="good">active</Badge>
+          ) : (
+            <Badge tone="warn">
+              invited{member.expires_at ? `, ends ${formatAgo(Date.parse(member.expires_at))}` : ""}
+            </Badge>
+          ),
       },
-      { id: "created_at", header: "Since", width: "10.5rem", sortBy: (member) => member.created_at, cell: (member) => <span className="text-soft tabular-nums">{formatMinute(member.created_at)}</span> },
+      {
+        id: "created_at",
+        header: "Since",
+        width: "10.5rem",
+        sortBy: (member) => member.created_at,
+        cell: (member) => <span className="text-soft tabular-nums">{formatMinute(member.created_at)}</span>,
+      },
       {
         id: "actions",
         header: "",
@@ -144,7 +202,13 @@ function Invite({ organization, role, onClose, onInvited }: InviteProps) {
   const [email, setEmail] = useState("");
   const [given, setGiven] = useState<Role>("developer");
   const invite = useMutation({
-    mutationFn: () => ok(management.PUT("/organizations/{organization}/members/{email}", { params: { path: { organization, email } }, body: { role: given } })),
+    mutationFn: () =>
+      ok(
+        management.PUT("/organizations/{organization}/members/{email}", {
+          params: { path: { organization, email } },
+          body: { role: given },
+        }),
+      ),
     onSuccess: onInvited,
   });
   const submit = (event: FormEvent) => {
@@ -154,8 +218,22 @@ function Invite({ organization, role, onClose, onInvited }: InviteProps) {
   if (invite.data) {
     const { token } = invite.data;
     return (
-      <Dialog title={`${email} is invited`} description="Nothing is mailed: give them this link. It is shown this once." open onClose={onClose} footer={<Button variant="primary" onClick={onClose}>Done</Button>}>
-        {token ? <CodeBlock text={`${window.location.origin}/join#${token}`} /> : <p>They are a member already.</p>}
+      <Dialog
+        title={`${email} is invited`}
+        description="Nothing is mailed: give them this link. It is shown this once."
+        open
+        onClose={onClose}
+        footer={
+          <Button variant="primary" onClick={onClose}>
+            Done
+          </Button>
+        }
+      >
+        {token ? (
+          <CodeBlock text={`${window.location.origin}/join#${token}`} />
+        ) : (
+          <p>They are a member already.</p>
+        )}
       </Dialog>
     );
   }
@@ -171,7 +249,13 @@ function Invite({ organization, role, onClose, onInvited }: InviteProps) {
     <Dialog title="Invite somebody" open onClose={onClose} footer={footer}>
       <form id="invite" onSubmit={submit} className="flex flex-col gap-4">
         <Field label="Address">
-          <Input type="email" value={email} onChange={(event) => setEmail(event.target.value)} required autoFocus />
+          <Input
+            type="email"
+            value={email}
+            onChange={(event) => setEmail(event.target.value)}
+            required
+            autoFocus
+          />
         </Field>
         <Field label="Role" help={ROLES.find((one) => one.role === given)?.may}>
           <Select value={given} onChange={(event) => setGiven(event.target.value as Role)}>

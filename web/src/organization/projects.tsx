@@ -25,7 +25,11 @@ export function Projects() {
   const [creating, setCreating] = useState(false);
   const [deleting, setDeleting] = useState<Project | null>(null);
   const queries = useQueryClient();
-  const reread = () => Promise.all([queries.invalidateQueries({ queryKey: ["projects", organization] }), queries.invalidateQueries({ queryKey: ["me"] })]);
+  const reread = () =>
+    Promise.all([
+      queries.invalidateQueries({ queryKey: ["projects", organization] }),
+      queries.invalidateQueries({ queryKey: ["me"] }),
+    ]);
   const columns = useMemo(() => columnsOf(mayChange ? setDeleting : undefined), [mayChange]);
   const create = mayChange && (
     <Button variant="primary" icon={<Plus className="size-4" />} onClick={() => setCreating(true)}>
@@ -33,7 +37,11 @@ export function Projects() {
     </Button>
   );
   return (
-    <Page title="Projects" lead="Each has topics, groups and keys of its own." actions={create}>
+    <Page
+      title="Projects"
+      lead="Each has topics, groups and keys of its own."
+      actions={projects.data?.length !== 0 && create}
+    >
       <Loaded query={projects}>
         {(all) => (
           <Panel flush>
@@ -49,13 +57,19 @@ export function Projects() {
           </Panel>
         )}
       </Loaded>
-      {creating && <CreateProject organization={organization} onClose={() => setCreating(false)} onCreated={reread} />}
+      {creating && (
+        <CreateProject organization={organization} onClose={() => setCreating(false)} onCreated={reread} />
+      )}
       {deleting && (
         <Confirm
           title={`Delete ${deleting.name}?`}
           action="Delete project"
           typed={deleting.id}
-          onConfirm={() => ok(management.DELETE("/projects/{project}", { params: { path: { project: deleting.id } } })).then(reread)}
+          onConfirm={() =>
+            ok(management.DELETE("/projects/{project}", { params: { path: { project: deleting.id } } })).then(
+              reread,
+            )
+          }
           onClose={() => setDeleting(null)}
         >
           A project must be empty of topics first. Its keys stop working. This cannot be undone.
@@ -73,13 +87,29 @@ function columnsOf(onDelete: ((project: Project) => void) | undefined): Column<P
       width: "minmax(10rem, 1fr)",
       sortBy: (project) => project.name,
       cell: (project) => (
-        <Link to="/p/$project" params={{ project: project.id }} className="font-medium text-accent-ink hover:underline">
+        <Link
+          to="/p/$project"
+          params={{ project: project.id }}
+          className="font-medium text-accent-ink hover:underline"
+        >
           {project.name}
         </Link>
       ),
     },
-    { id: "id", header: "Id", width: "minmax(8rem, 14rem)", sortBy: (project) => project.id, cell: (project) => <code className="font-mono text-[12.5px] text-soft">{project.id}</code> },
-    { id: "created_at", header: "Created", width: "10.5rem", sortBy: (project) => project.created_at, cell: (project) => <span className="text-soft tabular-nums">{formatMinute(project.created_at)}</span> },
+    {
+      id: "id",
+      header: "Id",
+      width: "minmax(8rem, 14rem)",
+      sortBy: (project) => project.id,
+      cell: (project) => <code className="font-mono text-[12.5px] text-soft">{project.id}</code>,
+    },
+    {
+      id: "created_at",
+      header: "Created",
+      width: "10.5rem",
+      sortBy: (project) => project.created_at,
+      cell: (project) => <span className="text-soft tabular-nums">{formatMinute(project.created_at)}</span>,
+    },
     {
       id: "actions",
       header: "",
@@ -94,11 +124,25 @@ function columnsOf(onDelete: ((project: Project) => void) | undefined): Column<P
   ];
 }
 
-function CreateProject({ organization, onClose, onCreated }: { organization: string; onClose: () => void; onCreated: () => void }) {
+function CreateProject({
+  organization,
+  onClose,
+  onCreated,
+}: {
+  organization: string;
+  onClose: () => void;
+  onCreated: () => void;
+}) {
   const [id, setId] = useState("");
   const [name, setName] = useState("");
   const create = useMutation({
-    mutationFn: () => ok(management.POST("/organizations/{organization}/projects", { params: { path: { organization } }, body: { id, ...(name ? { name } : {}) } })),
+    mutationFn: () =>
+      ok(
+        management.POST("/organizations/{organization}/projects", {
+          params: { path: { organization } },
+          body: { id, ...(name ? { name } : {}) },
+        }),
+      ),
     onSuccess: () => {
       onCreated();
       onClose();
@@ -119,8 +163,18 @@ function CreateProject({ organization, onClose, onCreated }: { organization: str
   return (
     <Dialog title="Create project" open onClose={onClose} footer={footer}>
       <form id="create-project" onSubmit={submit} className="flex flex-col gap-4">
-        <Field label="Id" help="In the address of every call: small letters, digits and dashes. It cannot be changed.">
-          <Input value={id} onChange={(event) => setId(event.target.value)} pattern="[a-z][a-z0-9\-]{2,62}" required autoFocus autoComplete="off" />
+        <Field
+          label="Id"
+          help="In the address of every call: small letters, digits and dashes. It cannot be changed."
+        >
+          <Input
+            value={id}
+            onChange={(event) => setId(event.target.value)}
+            pattern="[a-z][a-z0-9\-]{2,62}"
+            required
+            autoFocus
+            autoComplete="off"
+          />
         </Field>
         <Field label="Name" help="For people; the id if empty.">
           <Input value={name} onChange={(event) => setName(event.target.value)} autoComplete="off" />

@@ -51,12 +51,26 @@ export function QuotasPanel({ title, owner, quotas, etag, mayChange }: QuotasPan
         )
       }
     >
-      <dl className="-mb-px grid sm:grid-cols-2">
+      <ul className="-mb-px grid sm:grid-cols-2">
         {NAMES.map(([name, label, format]) => (
-          <Quota key={name} label={label} use={quotas.use[name]} limit={quotas[name] ?? null} format={format} />
+          <Quota
+            key={name}
+            label={label}
+            use={quotas.use[name]}
+            limit={quotas[name] ?? null}
+            format={format}
+          />
         ))}
-      </dl>
-      {editing && <EditQuotas title={title} owner={owner} quotas={quotas} etag={etag} onClose={() => setEditing(false)} />}
+      </ul>
+      {editing && (
+        <EditQuotas
+          title={title}
+          owner={owner}
+          quotas={quotas}
+          etag={etag}
+          onClose={() => setEditing(false)}
+        />
+      )}
     </Panel>
   );
 }
@@ -74,32 +88,49 @@ function Quota({ label, use, limit, format }: QuotaProps) {
   const share = limit ? Math.min(1, use / limit) : 0;
   const colour = share >= 1 ? "bg-bad-fill" : share >= NEARLY ? "bg-warn" : "bg-accent";
   return (
-    <div className="border-b px-4 py-3">
+    <li className="border-b px-4 py-3">
       <div className="flex items-baseline justify-between gap-3">
-        <dt>{label}</dt>
-        <dd className="tabular-nums">
-          {format(use)} <span className="text-faint">{limit === null ? "no limit" : `of ${format(limit)}`}</span>
-        </dd>
+        <span>{label}</span>
+        <span className="tabular-nums">
+          {format(use)}{" "}
+          <span className="text-faint">{limit === null ? "no limit" : `of ${format(limit)}`}</span>
+        </span>
       </div>
       <div className="mt-1.5 h-1.5 rounded-full bg-sunken" aria-hidden>
         <div className={`h-full rounded-full ${colour}`} style={{ width: `${share * 100}%` }} />
       </div>
-    </div>
+    </li>
   );
 }
 
-function EditQuotas({ title, owner, quotas, etag, onClose }: Omit<QuotasPanelProps, "mayChange"> & { onClose: () => void }) {
-  const [texts, setTexts] = useState(() => Object.fromEntries(NAMES.map(([name]) => [name, quotas[name] == null ? "" : String(quotas[name])])));
+function EditQuotas({
+  title,
+  owner,
+  quotas,
+  etag,
+  onClose,
+}: Omit<QuotasPanelProps, "mayChange"> & { onClose: () => void }) {
+  const [texts, setTexts] = useState(() =>
+    Object.fromEntries(NAMES.map(([name]) => [name, quotas[name] == null ? "" : String(quotas[name])])),
+  );
   const queries = useQueryClient();
   const body = Object.fromEntries(
-    NAMES.map(([name]): [QuotaName, number | null] => [name, texts[name] === "" ? null : Number(texts[name])]).filter(([name, value]) => value !== (quotas[name] ?? null)),
+    NAMES.map(([name]): [QuotaName, number | null] => [
+      name,
+      texts[name] === "" ? null : Number(texts[name]),
+    ]).filter(([name, value]) => value !== (quotas[name] ?? null)),
   );
   const header = { "If-Match": etag };
   const save = useMutation({
     mutationFn: (): Promise<unknown> =>
       "project" in owner
         ? ok(management.PATCH("/projects/{project}/quotas", { params: { path: owner, header }, body }))
-        : ok(management.PATCH("/organizations/{organization}/quotas", { params: { path: owner, header }, body })),
+        : ok(
+            management.PATCH("/organizations/{organization}/quotas", {
+              params: { path: owner, header },
+              body,
+            }),
+          ),
     onSuccess: () => {
       void queries.invalidateQueries({ queryKey: ["quotas"] });
       toast("The quotas are changed.");
@@ -113,7 +144,13 @@ function EditQuotas({ title, owner, quotas, etag, onClose }: Omit<QuotasPanelPro
   const footer = (
     <>
       <Button onClick={onClose}>Cancel</Button>
-      <Button type="submit" form="quotas" variant="primary" busy={save.isPending} disabled={Object.keys(body).length === 0}>
+      <Button
+        type="submit"
+        form="quotas"
+        variant="primary"
+        busy={save.isPending}
+        disabled={Object.keys(body).length === 0}
+      >
         Save
       </Button>
     </>
@@ -123,7 +160,12 @@ function EditQuotas({ title, owner, quotas, etag, onClose }: Omit<QuotasPanelPro
       <form id="quotas" onSubmit={submit} className="grid gap-4 sm:grid-cols-2">
         {NAMES.map(([name, label, , unit]) => (
           <Field key={name} label={label} help={unit}>
-            <Input type="number" min={0} value={texts[name]} onChange={(event) => setTexts({ ...texts, [name]: event.target.value })} />
+            <Input
+              type="number"
+              min={0}
+              value={texts[name]}
+              onChange={(event) => setTexts({ ...texts, [name]: event.target.value })}
+            />
           </Field>
         ))}
         {save.isError && (

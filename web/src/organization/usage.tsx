@@ -16,11 +16,23 @@ export function UsagePage() {
   const quotas = useQuery(organizationQuotasQuery(organization));
   const mayChange = isAtLeast(here.organization?.role, "admin");
   return (
-    <Page title="Quotas and usage" lead="Of the whole organization, and of the project that is open." actions={<RangePicker range={range} onChange={setRange} />}>
+    <Page
+      title="Quotas and usage"
+      lead="Of the whole organization, and of the project that is open."
+      actions={<RangePicker range={range} onChange={setRange} />}
+    >
       <div className="flex flex-col gap-4">
         <div className="grid items-start gap-4 xl:grid-cols-2">
           <Loaded query={quotas} skeleton={<div className="h-[340px]" />}>
-            {({ data, etag }) => <QuotasPanel title={`Organization ${here.organization?.name ?? organization}`} owner={{ organization }} quotas={data} etag={etag} mayChange={mayChange} />}
+            {({ data, etag }) => (
+              <QuotasPanel
+                title={`Organization ${here.organization?.name ?? organization}`}
+                owner={{ organization }}
+                quotas={data}
+                etag={etag}
+                mayChange={mayChange}
+              />
+            )}
           </Loaded>
           {here.project && <ProjectQuotas project={here.project} mayChange={mayChange} />}
         </div>
@@ -32,11 +44,25 @@ export function UsagePage() {
   );
 }
 
-function ProjectQuotas({ project, mayChange }: { project: { id: string; name: string }; mayChange: boolean }) {
+function ProjectQuotas({
+  project,
+  mayChange,
+}: {
+  project: { id: string; name: string };
+  mayChange: boolean;
+}) {
   const quotas = useQuery(projectQuotasQuery(project.id));
   return (
     <Loaded query={quotas} skeleton={<div className="h-[340px]" />}>
-      {({ data, etag }) => <QuotasPanel title={`Project ${project.name}`} owner={{ project: project.id }} quotas={data} etag={etag} mayChange={mayChange} />}
+      {({ data, etag }) => (
+        <QuotasPanel
+          title={`Project ${project.name}`}
+          owner={{ project: project.id }}
+          quotas={data}
+          etag={etag}
+          mayChange={mayChange}
+        />
+      )}
     </Loaded>
   );
 }

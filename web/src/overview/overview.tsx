@@ -1,7 +1,13 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
 import { Boxes } from "lucide-react";
-import { projectQuotasQuery, projectUsageQuery, topicsQuery, USAGE_RANGES, type UsagePoint } from "../api/queries";
+import {
+  projectQuotasQuery,
+  projectUsageQuery,
+  topicsQuery,
+  USAGE_RANGES,
+  type UsagePoint,
+} from "../api/queries";
 import { formatBytes, formatCount, formatRate } from "../lib/format";
 import { useHere } from "../shell/here";
 import { Loaded } from "../ui/loaded";
@@ -13,7 +19,9 @@ const RECENT_MS = 5 * 60_000;
 /** The rate over the last whole minutes. */
 function recentRate(series: UsagePoint[], of: (point: UsagePoint) => number): number {
   const from = Date.now() - RECENT_MS;
-  const sum = series.filter((point) => Date.parse(point.time) >= from - 60_000).reduce((total, point) => total + of(point), 0);
+  const sum = series
+    .filter((point) => Date.parse(point.time) >= from - 60_000)
+    .reduce((total, point) => total + of(point), 0);
   return sum / (RECENT_MS / 1_000);
 }
 
@@ -23,7 +31,11 @@ export function Overview() {
   const [range, setRange] = useRange();
   const usage = useQuery(projectUsageQuery(project, range));
   return (
-    <Page title={here?.name ?? project} name="Overview" actions={<RangePicker range={range} onChange={setRange} />}>
+    <Page
+      title={here?.name ?? project}
+      name="Overview"
+      actions={<RangePicker range={range} onChange={setRange} />}
+    >
       <div className="flex flex-col gap-4">
         <Numbers project={project} />
         <Loaded query={usage} skeleton={<div className="h-[560px]" />}>
@@ -53,8 +65,16 @@ function Numbers({ project }: { project: string }) {
         value={`${formatBytes(recentRate(hour, (point) => point.egress_bytes))}/s`}
         note={`${formatRate(recentRate(hour, (point) => point.records_out))} records/s, over 5 minutes`}
       />
-      <Stat name="Stored" value={hot === undefined ? "…" : formatBytes(hot + (cold ?? 0))} note={hot === undefined ? "" : `${formatBytes(hot)} on disk, ${formatBytes(cold ?? 0)} in the store`} />
-      <Stat name="Topics" value={use ? formatCount(use.topics) : "…"} note={use ? `${formatCount(use.partitions)} partitions` : ""} />
+      <Stat
+        name="Stored"
+        value={hot === undefined ? "…" : formatBytes(hot + (cold ?? 0))}
+        note={hot === undefined ? "" : `${formatBytes(hot)} on disk, ${formatBytes(cold ?? 0)} in the store`}
+      />
+      <Stat
+        name="Topics"
+        value={use ? formatCount(use.topics) : "…"}
+        note={use ? `${formatCount(use.partitions)} partitions` : ""}
+      />
     </div>
   );
 }
@@ -68,7 +88,11 @@ function Largest({ project }: { project: string }) {
       title="Largest topics"
       flush
       actions={
-        <Link to="/p/$project/topics" params={{ project }} className="text-[13px] text-accent-ink hover:underline">
+        <Link
+          to="/p/$project/topics"
+          params={{ project }}
+          className="text-[13px] text-accent-ink hover:underline"
+        >
           All topics
         </Link>
       }
@@ -92,12 +116,22 @@ function Largest({ project }: { project: string }) {
           return (
             <ul>
               {largest.map((topic) => (
-                <li key={topic.topic_id} className="grid grid-cols-[minmax(0,1fr)_6rem] items-center gap-4 border-b px-4 py-2 last:border-b-0 sm:grid-cols-[minmax(0,16rem)_1fr_6rem]">
-                  <Link to="/p/$project/topics/$topic" params={{ project, topic: topic.name }} className="truncate text-accent-ink hover:underline">
+                <li
+                  key={topic.topic_id}
+                  className="grid grid-cols-[minmax(0,1fr)_6rem] items-center gap-4 border-b px-4 py-2 last:border-b-0 sm:grid-cols-[minmax(0,16rem)_1fr_6rem]"
+                >
+                  <Link
+                    to="/p/$project/topics/$topic"
+                    params={{ project, topic: topic.name }}
+                    className="truncate text-accent-ink hover:underline"
+                  >
                     {topic.name}
                   </Link>
                   <div className="hidden h-1.5 rounded-full bg-sunken sm:block" aria-hidden>
-                    <div className="h-full rounded-full bg-accent" style={{ width: `${(size(topic) / most) * 100}%` }} />
+                    <div
+                      className="h-full rounded-full bg-accent"
+                      style={{ width: `${(size(topic) / most) * 100}%` }}
+                    />
                   </div>
                   <span className="text-right tabular-nums">{formatBytes(size(topic))}</span>
                 </li>

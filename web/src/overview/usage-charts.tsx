@@ -9,18 +9,33 @@ const Chart = lazy(() => import("../ui/chart"));
 const STEP_MS = { minute: 60_000, hour: 3_600_000, day: 86_400_000 };
 
 /** The series with a point for every step: the service leaves out steps in which nothing happened. */
-export function fillSeries(series: UsagePoint[], range: UsageRange, now: number): { times: number[]; points: (UsagePoint | undefined)[] } {
+function fillSeries(
+  series: UsagePoint[],
+  range: UsageRange,
+  now: number,
+): { times: number[]; points: (UsagePoint | undefined)[] } {
   const step = STEP_MS[range.step];
   const byTime = new Map(series.map((point) => [Date.parse(point.time), point]));
   const times: number[] = [];
   const last = Math.floor(now / step) * step;
-  for (let time = last - Math.floor(range.ms / step) * step + step; time <= last; time += step) times.push(time);
+  for (let time = last - Math.floor(range.ms / step) * step + step; time <= last; time += step)
+    times.push(time);
   return { times, points: times.map((time) => byTime.get(time)) };
 }
 
-export function RangePicker({ range, onChange }: { range: UsageRange; onChange: (range: UsageRange) => void }) {
+export function RangePicker({
+  range,
+  onChange,
+}: {
+  range: UsageRange;
+  onChange: (range: UsageRange) => void;
+}) {
   return (
-    <div role="group" aria-label="Time range" className="flex rounded-md border border-line-strong bg-panel p-0.5">
+    <div
+      role="group"
+      aria-label="Time range"
+      className="flex rounded-md border border-line-strong bg-panel p-0.5"
+    >
       {USAGE_RANGES.map((one) => (
         <button
           key={one.name}
@@ -48,7 +63,8 @@ export function UsageCharts({ series, range, withStorage = true }: UsageChartsPr
   const filled = useMemo(() => fillSeries(series, range, Date.now()), [series, range]);
   const seconds = STEP_MS[range.step] / 1_000;
   const charts = useMemo(() => {
-    const rate = (of: (point: UsagePoint) => number) => filled.points.map((point) => (point ? of(point) / seconds : 0));
+    const rate = (of: (point: UsagePoint) => number) =>
+      filled.points.map((point) => (point ? of(point) / seconds : 0));
     return {
       bytes: [
         { name: "In", values: rate((point) => point.ingress_bytes) },
@@ -69,10 +85,26 @@ export function UsageCharts({ series, range, withStorage = true }: UsageChartsPr
   const bytesPerSecond = (value: number) => `${formatBytes(value)}/s`;
   return (
     <div className="grid gap-4 xl:grid-cols-2">
-      <ChartPanel title="Throughput" times={filled.times} lines={charts.bytes} format={bytesPerSecond} />
+      <ChartPanel
+        title="Throughput"
+        times={filled.times}
+        lines={charts.bytes}
+        format={bytesPerSecond}
+        inBytes
+      />
       <ChartPanel title="Records" times={filled.times} lines={charts.records} format={perSecond} />
-      {withStorage && <ChartPanel title="Storage by tier" times={filled.times} lines={charts.stored} format={formatBytes} />}
-      {withStorage && <ChartPanel title="Requests" times={filled.times} lines={charts.requests} format={perSecond} />}
+      {withStorage && (
+        <ChartPanel
+          title="Storage by tier"
+          times={filled.times}
+          lines={charts.stored}
+          format={formatBytes}
+          inBytes
+        />
+      )}
+      {withStorage && (
+        <ChartPanel title="Requests" times={filled.times} lines={charts.requests} format={perSecond} />
+      )}
     </div>
   );
 }
@@ -91,6 +123,7 @@ interface ChartPanelProps {
   times: number[];
   lines: { name: string; values: (number | null)[] }[];
   format: (value: number) => string;
+  inBytes?: boolean;
 }
 
 function ChartPanel({ title, ...chart }: ChartPanelProps) {

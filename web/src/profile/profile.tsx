@@ -19,12 +19,17 @@ export function Profile() {
             <Panel title={email ?? "You"} flush>
               <ul>
                 {organizations.map((one) => (
-                  <li key={one.id} className="flex items-center justify-between gap-3 border-b px-4 py-2.5 last:border-b-0">
+                  <li
+                    key={one.id}
+                    className="flex items-center justify-between gap-3 border-b px-4 py-2.5 last:border-b-0"
+                  >
                     <span className="min-w-0 truncate">{one.name}</span>
                     <Badge tone="accent">{one.role}</Badge>
                   </li>
                 ))}
-                {organizations.length === 0 && <li className="px-4 py-2.5 text-soft">In no organization yet.</li>}
+                {organizations.length === 0 && (
+                  <li className="px-4 py-2.5 text-soft">In no organization yet.</li>
+                )}
                 {operator && <li className="px-4 py-2.5 text-soft">Operator of this service.</li>}
               </ul>
             </Panel>
@@ -40,7 +45,8 @@ function ChangePassword() {
   const [current, setCurrent] = useState("");
   const [next, setNext] = useState("");
   const change = useMutation({
-    mutationFn: () => ok(management.PUT("/me/password", { body: { current_password: current, new_password: next } })),
+    mutationFn: () =>
+      ok(management.PUT("/me/password", { body: { current_password: current, new_password: next } })),
     onSuccess: () => {
       setCurrent("");
       setNext("");
@@ -55,10 +61,22 @@ function ChangePassword() {
     <Panel title="Password" help="If you sign in through an identity provider there is none here.">
       <form onSubmit={submit} className="flex max-w-sm flex-col gap-4">
         <Field label="Current password">
-          <Input type="password" autoComplete="current-password" required value={current} onChange={(event) => setCurrent(event.target.value)} />
+          <Input
+            type="password"
+            autoComplete="current-password"
+            required
+            value={current}
+            onChange={(event) => setCurrent(event.target.value)}
+          />
         </Field>
         <Field label="New password">
-          <Input type="password" autoComplete="new-password" required value={next} onChange={(event) => setNext(event.target.value)} />
+          <Input
+            type="password"
+            autoComplete="new-password"
+            required
+            value={next}
+            onChange={(event) => setNext(event.target.value)}
+          />
         </Field>
         {change.isError && <ProblemNote error={change.error} />}
         <Button type="submit" variant="primary" busy={change.isPending} className="self-start">

@@ -26,11 +26,19 @@ export async function uploadLines(
   onProgress: (progress: UploadProgress) => void,
 ) {
   const progress: UploadProgress = { sentBytes: 0, accepted: 0, rejected: 0, refusals: [] };
-  for (let lines = 0; progress.sentBytes < file.size; ) {
+  for (let lines = 0; progress.sentBytes < file.size;) {
     const end = await endOfLines(file, progress.sentBytes);
     const body = new Uint8Array(await file.slice(progress.sentBytes, end).arrayBuffer());
-    const headers = { "Content-Type": "application/x-ndjson", "Idempotency-Key": `${upload}-${progress.sentBytes}` };
-    const answer = await okFetch(`${topicPath(place)}/records/bulk`, { method: "POST", body, headers, signal });
+    const headers = {
+      "Content-Type": "application/x-ndjson",
+      "Idempotency-Key": `${upload}-${progress.sentBytes}`,
+    };
+    const answer = await okFetch(`${topicPath(place)}/records/bulk`, {
+      method: "POST",
+      body,
+      headers,
+      signal,
+    });
     for (const text of (await answer.text()).split("\n")) if (text) note(progress, JSON.parse(text), lines);
     lines += body.reduce((count, byte) => count + (byte === NEWLINE ? 1 : 0), 0);
     progress.sentBytes = end;

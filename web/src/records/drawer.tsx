@@ -1,5 +1,5 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
-import { ChevronDown, ChevronUp, Link2, Pencil, Repeat } from "lucide-react";
+import { ChevronDown, ChevronUp, Link2, Pencil, Repeat, Undo2 } from "lucide-react";
 import { lazy, Suspense, useEffect, useState } from "react";
 import { fetchRecords, produceTexts, recordsPath } from "../api/records";
 import { formatAgo, formatBytes, formatTime } from "../lib/format";
@@ -44,7 +44,13 @@ export function RecordDrawer({ project, topic, id, records, onOpen, onSent }: Re
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       const target = event.target as HTMLElement;
-      if (event.ctrlKey || event.metaKey || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName) || target.isContentEditable) return;
+      if (
+        event.ctrlKey ||
+        event.metaKey ||
+        /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName) ||
+        target.isContentEditable
+      )
+        return;
       const next = event.key === "j" ? after : event.key === "k" ? before : undefined;
       if (next) onOpen(next);
     };
@@ -54,7 +60,9 @@ export function RecordDrawer({ project, topic, id, records, onOpen, onSent }: Re
   const share = () => {
     const url = new URL(window.location.href);
     url.search = new URLSearchParams({ record: JSON.stringify(id) }).toString();
-    navigator.clipboard.writeText(url.href).then(() => toast("The link to this record is copied."), toastProblem);
+    navigator.clipboard
+      .writeText(url.href)
+      .then(() => toast("The link to this record is copied."), toastProblem);
   };
   const actions = (
     <>
@@ -70,7 +78,17 @@ export function RecordDrawer({ project, topic, id, records, onOpen, onSent }: Re
     </>
   );
   return (
-    <Drawer label={`Record ${offset} of partition ${partition}`} title={<span className="tabular-nums">Partition {partition}, offset {offset}</span>} open onClose={() => onOpen(null)} actions={actions}>
+    <Drawer
+      label={`Record ${offset} of partition ${partition}`}
+      title={
+        <span className="tabular-nums">
+          Partition {partition}, offset {offset}
+        </span>
+      }
+      open
+      onClose={() => onOpen(null)}
+      actions={actions}
+    >
       <div className="p-4">
         <Loaded query={fetched}>
           {(record) =>
@@ -104,18 +122,40 @@ function Details({ project, topic, record, onSent }: DetailsProps) {
     },
     onError: toastProblem,
   });
+  const origin = deadLetterOrigin(record);
+  const redrive = useMutation({
+    mutationFn: (to: string) => produceTexts({ project, topic: to }, [draftText(withoutDeath(record))]),
+    onSuccess: ({ results }, to) =>
+      toast(`Sent to ${to}: partition ${results[0]?.partition}, offset ${results[0]?.offset}.`),
+    onError: toastProblem,
+  });
   const place = { project, topic };
   const url = `${window.location.origin}${recordsPath(place, record.partition)}?offset=${record.offset}&max_records=1`;
   return (
     <div className="flex flex-col gap-5">
       {mayProduce && (
         <div className="flex flex-wrap gap-2">
-          <Button small icon={<Repeat className="size-3.5" />} busy={resend.isPending} onClick={() => resend.mutate()}>
+          <Button
+            small
+            icon={<Repeat className="size-3.5" />}
+            busy={resend.isPending}
+            onClick={() => resend.mutate()}
+          >
             Send again
           </Button>
           <Button small icon={<Pencil className="size-3.5" />} onClick={() => setEditing(true)}>
             Edit and send
           </Button>
+          {origin && (
+            <Button
+              small
+              icon={<Undo2 className="size-3.5" />}
+              busy={redrive.isPending}
+              onClick={() => redrive.mutate(origin)}
+            >
+              Send back to {origin}
+            </Button>
+          )}
         </div>
       )}
       <dl className="grid grid-cols-[6rem_minmax(0,1fr)] gap-y-1.5">
@@ -153,7 +193,10 @@ function Details({ project, topic, record, onSent }: DetailsProps) {
         ) : (
           <dl className="overflow-hidden rounded-lg border">
             {record.headers.map((header, index) => (
-              <div key={index} className="grid grid-cols-[minmax(6rem,12rem)_minmax(0,1fr)] gap-3 border-b px-3 py-1.5 font-mono text-[12.5px] last:border-b-0">
+              <div
+                key={index}
+                className="grid grid-cols-[minmax(6rem,12rem)_minmax(0,1fr)] gap-3 border-b px-3 py-1.5 font-mono text-[12.5px] last:border-b-0"
+              >
                 <dt className="break-all text-soft">{header.name}</dt>
                 <dd className="break-all">{header.value.kind === "none" ? "" : header.value.text}</dd>
               </div>
@@ -166,10 +209,30 @@ function Details({ project, topic, record, onSent }: DetailsProps) {
         <CallSnippet call={{ method: "GET", url }} />
       </section>
       <Suspense fallback={null}>
-        {editing && <ProduceDialog project={project} topic={topic} initial={draftOf(record)} onClose={() => setEditing(false)} onSent={onSent} />}
+        {editing && (
+          <ProduceDialog
+            project={project}
+            topic={topic}
+            initial={draftOf(record)}
+            onClose={() => setEditing(false)}
+            onSent={onSent}
+          />
+        )}
       </Suspense>
     </div>
   );
+}
+
+/** Where a dead letter came from; null of any other record. */
+function deadLetterOrigin({ headers }: StoredRecord): string | null {
+  const origin = headers.find((header) => header.name === "headwater-origin-topic")?.value;
+  return origin?.kind === "text" ? origin.text : null;
+}
+
+/** A dead letter as it was before it died. */
+function withoutDeath(record: StoredRecord) {
+  const headers = record.headers.filter(({ name }) => !name.startsWith("headwater-"));
+  return { ...draftOf(record), headers, partition: undefined };
 }
 
 /** A record with a key goes where its key belongs; one without goes where it was. */

@@ -37,8 +37,16 @@ function Node({ name, node, depth }: NodeProps) {
   const summary = node.kind === "array" ? `[${children.length}]` : `{${children.length}}`;
   return (
     <div>
-      <button type="button" aria-expanded={open} onClick={() => setOpen(!open)} className="flex items-center gap-1 rounded text-left hover:bg-sunken">
-        <ChevronRight className={cx("size-4 shrink-0 text-faint transition-transform", open && "rotate-90")} aria-hidden />
+      <button
+        type="button"
+        aria-expanded={open}
+        onClick={() => setOpen(!open)}
+        className="flex items-center gap-1 rounded text-left hover:bg-sunken"
+      >
+        <ChevronRight
+          className={cx("size-4 shrink-0 text-faint transition-transform", open && "rotate-90")}
+          aria-hidden
+        />
         <span className="break-all">
           {label}
           <span className="text-faint">{summary}</span>
@@ -50,7 +58,11 @@ function Node({ name, node, depth }: NodeProps) {
             <Node key={index} name={childName} node={child} depth={depth + 1} />
           ))}
           {children.length > shown && (
-            <button type="button" className="pl-5 text-accent-ink hover:underline" onClick={() => setShown(shown + CHILDREN_STEP)}>
+            <button
+              type="button"
+              className="pl-5 text-accent-ink hover:underline"
+              onClick={() => setShown(shown + CHILDREN_STEP)}
+            >
               {children.length - shown} more
             </button>
           )}

@@ -23,11 +23,21 @@ interface ProduceDialogProps {
 
 const START: Draft = { key: NONE, value: { kind: "json", text: '{\n  "hello": "world"\n}' }, headers: [] };
 
-export default function ProduceDialog({ project, topic, initial = START, onClose, onSent }: ProduceDialogProps) {
+export default function ProduceDialog({
+  project,
+  topic,
+  initial = START,
+  onClose,
+  onSent,
+}: ProduceDialogProps) {
   const [draft, setDraft] = useState(initial);
-  const [partition, setPartition] = useState(initial.partition === undefined ? "" : String(initial.partition));
+  const [partition, setPartition] = useState(
+    initial.partition === undefined ? "" : String(initial.partition),
+  );
   const wrong = valueError(draft.value);
-  const text = wrong ? "" : draftText({ ...draft, partition: partition === "" ? undefined : Number(partition) });
+  const text = wrong
+    ? ""
+    : draftText({ ...draft, partition: partition === "" ? undefined : Number(partition) });
   const send = useMutation({
     mutationFn: () => produceTexts({ project, topic }, [text]),
     onSuccess: ({ results }) => {
@@ -54,7 +64,10 @@ export default function ProduceDialog({ project, topic, initial = START, onClose
       <form id="produce" onSubmit={submit} className="flex flex-col gap-4">
         <div className="grid gap-4 sm:grid-cols-[7rem_minmax(0,1fr)_9rem]">
           <Field label="Key is">
-            <Select value={draft.key.kind} onChange={(event) => set({ key: ofKind(event.target.value, draft.key) })}>
+            <Select
+              value={draft.key.kind}
+              onChange={(event) => set({ key: ofKind(event.target.value, draft.key) })}
+            >
               <option value="text">text</option>
               <option value="base64">base64</option>
               <option value="none">none</option>
@@ -64,17 +77,32 @@ export default function ProduceDialog({ project, topic, initial = START, onClose
             <Input
               className="font-mono text-[12.5px]"
               value={draft.key.kind === "none" ? "" : draft.key.text}
-              onChange={(event) => set({ key: { kind: draft.key.kind === "base64" ? "base64" : "text", text: event.target.value } })}
+              onChange={(event) =>
+                set({
+                  key: { kind: draft.key.kind === "base64" ? "base64" : "text", text: event.target.value },
+                })
+              }
             />
           </Field>
           <Field label="Partition">
-            <Input type="number" min={0} placeholder="by the key" value={partition} onChange={(event) => setPartition(event.target.value)} />
+            <Input
+              type="number"
+              min={0}
+              placeholder="by the key"
+              value={partition}
+              onChange={(event) => setPartition(event.target.value)}
+            />
           </Field>
         </div>
         <div className="flex flex-col gap-1">
           <div className="flex items-end justify-between gap-3">
             <span className="text-[13px] font-medium">Value</span>
-            <Select aria-label="Value is" className="!w-auto" value={draft.value.kind} onChange={(event) => set({ value: ofKind(event.target.value, draft.value) })}>
+            <Select
+              aria-label="Value is"
+              className="!w-auto"
+              value={draft.value.kind}
+              onChange={(event) => set({ value: ofKind(event.target.value, draft.value) })}
+            >
               <option value="json">JSON</option>
               <option value="text">text</option>
               <option value="base64">base64</option>
@@ -99,8 +127,17 @@ export default function ProduceDialog({ project, topic, initial = START, onClose
         {send.isError && <ProblemNote error={send.error} />}
         {text && (
           <details>
-            <summary className="w-fit cursor-pointer text-[13px] text-soft">The same without the console</summary>
-            <CallSnippet className="mt-3" call={{ method: "POST", url: `${window.location.origin}${topicPath({ project, topic })}/records`, body: `{"records":[${text}]}` }} />
+            <summary className="w-fit cursor-pointer text-[13px] text-soft">
+              The same without the console
+            </summary>
+            <CallSnippet
+              className="mt-3"
+              call={{
+                method: "POST",
+                url: `${window.location.origin}${topicPath({ project, topic })}/records`,
+                body: `{"records":[${text}]}`,
+              }}
+            />
           </details>
         )}
       </form>
@@ -125,25 +162,42 @@ function valueError(value: RecordField): string | null {
 }
 
 function Headers({ headers, onChange }: { headers: Header[]; onChange: (headers: Header[]) => void }) {
-  const put = (index: number, header: Header) => onChange(headers.map((old, at) => (at === index ? header : old)));
+  const put = (index: number, header: Header) =>
+    onChange(headers.map((old, at) => (at === index ? header : old)));
   return (
     <fieldset className="flex flex-col gap-2">
       <legend className="mb-1 text-[13px] font-medium">Headers</legend>
       {headers.map((header, index) => (
         <div key={index} className="flex items-center gap-2">
-          <Input aria-label="Header name" placeholder="name" value={header.name} onChange={(event) => put(index, { ...header, name: event.target.value })} />
+          <Input
+            aria-label="Header name"
+            placeholder="name"
+            value={header.name}
+            onChange={(event) => put(index, { ...header, name: event.target.value })}
+          />
           <Input
             aria-label="Header value"
             placeholder={header.value.kind === "base64" ? "base64" : "value"}
             value={header.value.kind === "none" ? "" : header.value.text}
-            onChange={(event) => put(index, { ...header, value: { kind: header.value.kind === "base64" ? "base64" : "text", text: event.target.value } })}
+            onChange={(event) =>
+              put(index, {
+                ...header,
+                value: { kind: header.value.kind === "base64" ? "base64" : "text", text: event.target.value },
+              })
+            }
           />
           <IconButton label="Remove header" onClick={() => onChange(headers.filter((_, at) => at !== index))}>
             <X className="size-4" />
           </IconButton>
         </div>
       ))}
-      <Button small variant="ghost" className="self-start" icon={<Plus className="size-4" />} onClick={() => onChange([...headers, { name: "", value: { kind: "text", text: "" } }])}>
+      <Button
+        small
+        variant="ghost"
+        className="self-start"
+        icon={<Plus className="size-4" />}
+        onClick={() => onChange([...headers, { name: "", value: { kind: "text", text: "" } }])}
+      >
         Add header
       </Button>
     </fieldset>

@@ -32,7 +32,15 @@ const KEPT_BYTES = 64 * 1024 * 1024;
 const DRAW_EVERY_MS = 100;
 const RECONNECT_MS_MAX = 15_000;
 
-const EMPTY: ReaderState = { status: "reading", records: [], scanned: 0, matched: 0, remaining: null, gaps: [], error: null };
+const EMPTY: ReaderState = {
+  status: "reading",
+  records: [],
+  scanned: 0,
+  matched: 0,
+  remaining: null,
+  gaps: [],
+  error: null,
+};
 
 /** Reads records for one view: page by page, searching, or live. Outside of React, which only looks. */
 export class RecordReader {
@@ -96,7 +104,12 @@ export class RecordReader {
     this.set({ status: "reading", error: null });
     try {
       for (;;) {
-        const page = await fetchRecords(this.place, this.search.partition, { ...this.next, ...limits }, signal);
+        const page = await fetchRecords(
+          this.place,
+          this.search.partition,
+          { ...this.next, ...limits },
+          signal,
+        );
         if (signal.aborted) return;
         this.next = page.next;
         const matching = page.records.filter(this.matches);
@@ -123,15 +136,20 @@ export class RecordReader {
     const newestFirst = this.ring.newestFirst();
     if (this.search.live) return newestFirst;
     if (this.search.from) return newestFirst.reverse();
-    return newestFirst.sort((a, b) => b.timestamp - a.timestamp || b.offset - a.offset || a.partition - b.partition);
+    return newestFirst.sort(
+      (a, b) => b.timestamp - a.timestamp || b.offset - a.offset || a.partition - b.partition,
+    );
   }
 
   /** Follows the topic; a broken connection goes on from its last cursor. */
   private async follow() {
     const { signal } = this.abort;
-    for (let failures = 0; !signal.aborted; ) {
+    for (let failures = 0; !signal.aborted;) {
       try {
-        const answer = await okFetch(`${topicPath(this.place)}/tail.ndjson?${new URLSearchParams(this.next)}`, { signal });
+        const answer = await okFetch(
+          `${topicPath(this.place)}/tail.ndjson?${new URLSearchParams(this.next)}`,
+          { signal },
+        );
         failures = 0;
         this.set({ status: "live", error: null });
         for await (const lines of linesOf(answer.body!)) this.take(lines);
@@ -160,7 +178,11 @@ export class RecordReader {
       this.ring.push(record);
     }
     if (scanned === 0) return;
-    this.state = { ...this.state, scanned: this.state.scanned + scanned, matched: this.state.matched + matched };
+    this.state = {
+      ...this.state,
+      scanned: this.state.scanned + scanned,
+      matched: this.state.matched + matched,
+    };
     this.drawTimer ??= setTimeout(() => {
       this.drawTimer = undefined;
       this.set({ records: this.shown() });

@@ -19,7 +19,8 @@ interface RecordTableProps {
 }
 
 const ROW_HEIGHT = 32;
-const GRID = "grid grid-cols-[12.5rem_3.5rem_6.5rem_minmax(7rem,14rem)_minmax(14rem,1fr)] gap-4 px-3 min-w-[780px]";
+const GRID =
+  "grid grid-cols-[12.5rem_3.5rem_6.5rem_minmax(7rem,14rem)_minmax(14rem,1fr)] gap-4 px-3 min-w-[780px]";
 
 /**
  * A list that may change many times a second. Whoever scrolls away from its top keeps what they look at,
@@ -48,12 +49,25 @@ export function RecordTable({ records, received, loading, chosen, onOpen, empty 
     <div className="relative">
       {behind > 0 && (
         <div className="absolute inset-x-0 top-11 z-20 flex justify-center">
-          <Button small variant="primary" icon={<ArrowUp className="size-3.5" />} onClick={() => scroller.current?.scrollTo({ top: 0 })} className="rounded-full shadow-md tabular-nums">
+          <Button
+            small
+            variant="primary"
+            icon={<ArrowUp className="size-3.5" />}
+            onClick={() => scroller.current?.scrollTo({ top: 0 })}
+            className="rounded-full shadow-md tabular-nums"
+          >
             {formatCount(behind)} more
           </Button>
         </div>
       )}
-      <div ref={scroller} onScroll={onScroll} className="h-[max(20rem,calc(100dvh-19rem))] overflow-auto" tabIndex={0} role="region" aria-label="Records">
+      <div
+        ref={scroller}
+        onScroll={onScroll}
+        className="h-[max(20rem,calc(100dvh-19rem))] overflow-auto"
+        tabIndex={0}
+        role="region"
+        aria-label="Records"
+      >
         <div role="table" aria-label="Records" aria-rowcount={rows.length + 1}>
           <div role="rowgroup" className="sticky top-0 z-10 border-b bg-panel">
             <div role="row" className={cx(GRID, "h-9 items-center text-[12.5px] font-medium text-faint")}>
@@ -72,7 +86,16 @@ export function RecordTable({ records, received, loading, chosen, onOpen, empty 
             {virtual.getVirtualItems().map((item) => {
               const record = rows[item.index]!;
               const id = `${record.partition}:${record.offset}`;
-              return <Row key={id} record={record} index={item.index} start={item.start} chosen={id === chosen} onOpen={onOpen} />;
+              return (
+                <Row
+                  key={id}
+                  record={record}
+                  index={item.index}
+                  start={item.start}
+                  chosen={id === chosen}
+                  onOpen={onOpen}
+                />
+              );
             })}
           </div>
         </div>
@@ -97,10 +120,19 @@ function Row({ record, index, start, chosen, onOpen }: RowProps) {
       aria-selected={chosen}
       onClick={() => onOpen(record)}
       style={{ height: ROW_HEIGHT, transform: `translateY(${start}px)` }}
-      className={cx(GRID, "absolute inset-x-0 cursor-pointer items-center border-b text-[12.5px]", chosen ? "bg-accent-wash" : "hover:bg-sunken")}
+      className={cx(
+        GRID,
+        "absolute inset-x-0 cursor-pointer items-center border-b text-[12.5px]",
+        chosen ? "bg-accent-wash" : "hover:bg-sunken",
+      )}
     >
       <span role="cell" className="truncate text-soft tabular-nums">
-        <button type="button" aria-label={`Open record ${record.offset} of partition ${record.partition}`} className="rounded" onClick={() => onOpen(record)}>
+        <button
+          type="button"
+          aria-label={`Open record ${record.offset} of partition ${record.partition}`}
+          className="rounded"
+          onClick={() => onOpen(record)}
+        >
           {formatTime(record.timestamp)}
         </button>
       </span>

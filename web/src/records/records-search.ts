@@ -22,13 +22,18 @@ export const TAIL_MAX = 10_000;
 
 const whole = (value: unknown): number | undefined => {
   const number = Number(value);
-  return value !== undefined && value !== "" && Number.isSafeInteger(number) && number >= 0 ? number : undefined;
+  return value !== undefined && value !== "" && Number.isSafeInteger(number) && number >= 0
+    ? number
+    : undefined;
 };
 
-const text = (value: unknown): string | undefined => (value === undefined || value === "" ? undefined : String(value));
+const text = (value: unknown): string | undefined =>
+  value === undefined || value === "" ? undefined : String(value);
 
 export function readRecordsSearch(search: Record<string, unknown>): RecordsSearch {
-  const from = ["earliest", "offset", "time"].includes(search.from as string) ? (search.from as From) : undefined;
+  const from = ["earliest", "offset", "time"].includes(search.from as string)
+    ? (search.from as From)
+    : undefined;
   const record = text(search.record);
   return {
     partition: whole(search.partition),
@@ -45,7 +50,12 @@ export function readRecordsSearch(search: Record<string, unknown>): RecordsSearc
   };
 }
 
-export const filterOf = ({ key, header, text: words, path }: RecordsSearch): RecordFilter => ({ key, header, text: words, path });
+export const filterOf = ({ key, header, text: words, path }: RecordsSearch): RecordFilter => ({
+  key,
+  header,
+  text: words,
+  path,
+});
 
 /** Where reading begins, as the API's query says it. Offsets are of one partition. */
 export function startQuery({ from, n, offset, at, partition }: RecordsSearch): Record<string, string> {

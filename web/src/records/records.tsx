@@ -31,8 +31,10 @@ export function Records() {
   const mayProduce = useMay("developer");
   const reader = useReader(project, topic, search, again);
   const state = useSyncExternalStore(reader.subscribe, reader.getState);
-  const change = (next: Partial<RecordsSearch>) => void navigate({ search: (old) => ({ ...old, ...next }), replace: true });
-  const opened = (record: StoredRecord | null) => change({ record: record ? `${record.partition}:${record.offset}` : undefined });
+  const change = (next: Partial<RecordsSearch>) =>
+    void navigate({ search: (old) => ({ ...old, ...next }), replace: true });
+  const opened = (record: StoredRecord | null) =>
+    change({ record: record ? `${record.partition}:${record.offset}` : undefined });
   const reread = () => {
     setAgain((count) => count + 1);
     void queries.invalidateQueries({ queryKey: ["topic", project, topic] });
@@ -48,7 +50,14 @@ export function Records() {
             aria-pressed={live}
             className="aria-pressed:border-accent aria-pressed:bg-accent-wash aria-pressed:text-accent-ink"
             icon={<Radio className="size-4" />}
-            onClick={() => change({ live: live ? undefined : true })}
+            onClick={() =>
+              // A tail begins at the end, at a time or at the beginning, not at an offset.
+              change(
+                live
+                  ? { live: undefined }
+                  : { live: true, from: search.from === "offset" ? undefined : search.from },
+              )
+            }
           >
             Live
           </Button>
@@ -65,7 +74,11 @@ export function Records() {
               <RotateCw className="size-4" />
             </IconButton>
           )}
-          <IconButton label="Download what is shown" disabled={state.records.length === 0} onClick={() => saveRecords(topic, state.records)}>
+          <IconButton
+            label="Download what is shown"
+            disabled={state.records.length === 0}
+            onClick={() => saveRecords(topic, state.records)}
+          >
             <Download className="size-4" />
           </IconButton>
           {mayProduce && (
@@ -92,14 +105,24 @@ export function Records() {
           loading={state.status === "reading"}
           chosen={search.record}
           onOpen={opened}
-          empty={<NoRecords project={project} topic={topic} live={live} filtered={filtered} status={state.status} />}
+          empty={
+            <NoRecords
+              project={project}
+              topic={topic}
+              live={live}
+              filtered={filtered}
+              status={state.status}
+            />
+          }
         />
         {!live && state.status === "idle" && state.remaining !== null && state.remaining > 0 && (
           <div className="flex items-center justify-center gap-3 border-t p-3">
             <Button small onClick={() => reader.resume()}>
               Read on
             </Button>
-            <span className="text-[12.5px] text-faint tabular-nums">{formatCount(state.remaining)} offsets follow</span>
+            <span className="text-[12.5px] text-faint tabular-nums">
+              {formatCount(state.remaining)} offsets follow
+            </span>
           </div>
         )}
       </Panel>
@@ -114,8 +137,22 @@ export function Records() {
         />
       )}
       <Suspense fallback={null}>
-        {open === "produce" && <ProduceDialog project={project} topic={topic} onClose={() => setOpen(null)} onSent={live ? undefined : reread} />}
-        {open === "upload" && <UploadDialog project={project} topic={topic} onClose={() => setOpen(null)} onSent={live ? undefined : reread} />}
+        {open === "produce" && (
+          <ProduceDialog
+            project={project}
+            topic={topic}
+            onClose={() => setOpen(null)}
+            onSent={live ? undefined : reread}
+          />
+        )}
+        {open === "upload" && (
+          <UploadDialog
+            project={project}
+            topic={topic}
+            onClose={() => setOpen(null)}
+            onSent={live ? undefined : reread}
+          />
+        )}
       </Suspense>
     </>
   );
@@ -124,7 +161,10 @@ export function Records() {
 /** A reader for what the address says; another one when that changes, but not for the record that is open. */
 function useReader(project: string, topic: string, search: RecordsSearch, again: number): RecordReader {
   const wanted = JSON.stringify({ ...search, record: undefined });
-  const reader = useMemo(() => new RecordReader({ project, topic }, JSON.parse(wanted)), [project, topic, wanted, again]);
+  const reader = useMemo(
+    () => new RecordReader({ project, topic }, JSON.parse(wanted)),
+    [project, topic, wanted, again],
+  );
   useEffect(() => {
     reader.start();
     return () => reader.stop();
@@ -136,8 +176,16 @@ function StatusLine({ reader, filtered, live }: { reader: RecordReader; filtered
   const state = useSyncExternalStore(reader.subscribe, reader.getState);
   const { status, scanned, matched, remaining } = state;
   const total = scanned + (remaining ?? 0);
-  const counts = filtered ? `${formatCount(matched)} of ${formatCount(scanned)} records match` : `${formatCount(scanned)} records read`;
-  const said = { reading: "Reading", idle: "", live: "Live", paused: "Paused", failed: live ? "Connecting again" : "" }[status];
+  const counts = filtered
+    ? `${formatCount(matched)} of ${formatCount(scanned)} records match`
+    : `${formatCount(scanned)} records read`;
+  const said = {
+    reading: "Reading",
+    idle: "",
+    live: "Live",
+    paused: "Paused",
+    failed: live ? "Connecting again" : "",
+  }[status];
   return (
     <div className="flex h-9 items-center gap-3 border-b px-3 text-[12.5px] text-faint tabular-nums">
       {said && (
@@ -149,14 +197,24 @@ function StatusLine({ reader, filtered, live }: { reader: RecordReader; filtered
       <span className="truncate">{counts}</span>
       {filtered && !live && status === "reading" && (
         <>
-          <progress aria-label="Searched" max={1} value={total > 0 ? scanned / total : 0} className="h-1.5 w-28 accent-(--accent)" />
+          <progress
+            aria-label="Searched"
+            max={1}
+            value={total > 0 ? scanned / total : 0}
+            className="h-1.5 w-28 accent-(--accent)"
+          />
           <Button small variant="ghost" icon={<ListX className="size-4" />} onClick={() => reader.pause()}>
             Stop
           </Button>
         </>
       )}
       {state.gaps.length > 0 && (
-        <span className="truncate text-warn" title={state.gaps.map((gap) => `partition ${gap.partition}: ${gap.from} to ${gap.to}, ${gap.reason}`).join("\n")}>
+        <span
+          className="truncate text-warn"
+          title={state.gaps
+            .map((gap) => `partition ${gap.partition}: ${gap.from} to ${gap.to}, ${gap.reason}`)
+            .join("\n")}
+        >
           {state.gaps.length} {state.gaps.length === 1 ? "gap" : "gaps"}: {state.gaps[0]!.reason}
         </span>
       )}
@@ -174,12 +232,27 @@ interface NoRecordsProps {
 
 function NoRecords({ project, topic, live, filtered, status }: NoRecordsProps) {
   if (status === "failed") return null;
-  if (filtered) return <Empty icon={<ListX className="size-5" />} title="Nothing matches so far">Change the filter, or start the search earlier.</Empty>;
+  if (filtered)
+    return (
+      <Empty icon={<ListX className="size-5" />} title="Nothing matches so far">
+        Change the filter, or start the search earlier.
+      </Empty>
+    );
   const url = `${window.location.origin}${topicPath({ project, topic })}/records`;
   return (
-    <Empty icon={live ? <Radio className="size-5" /> : <Plus className="size-5" />} title={live ? "Waiting for records" : "No records here"}>
-      <p className="mb-4">{live ? "Each record shows here as soon as it is committed. Send one:" : "Produce one here, or with an API key:"}</p>
-      <CallSnippet call={{ method: "POST", url, body: '{"records":[{"key":"c1","value":{"id":17}}]}' }} className="text-left" />
+    <Empty
+      icon={live ? <Radio className="size-5" /> : <Plus className="size-5" />}
+      title={live ? "Waiting for records" : "No records here"}
+    >
+      <p className="mb-4">
+        {live
+          ? "Each record shows here as soon as it is committed. Send one:"
+          : "Produce one here, or with an API key:"}
+      </p>
+      <CallSnippet
+        call={{ method: "POST", url, body: '{"records":[{"key":"c1","value":{"id":17}}]}' }}
+        className="text-left"
+      />
     </Empty>
   );
 }

@@ -54,7 +54,12 @@ export function SearchBar({ search, onChange, children }: SearchBarProps) {
           value={from}
           onChange={(event) => {
             const next = event.target.value as From;
-            onChange({ from: next === "tail" ? undefined : next, ...(next === "offset" ? { partition: search.partition ?? 0, offset: search.offset ?? 0, live: undefined } : {}) });
+            onChange({
+              from: next === "tail" ? undefined : next,
+              ...(next === "offset"
+                ? { partition: search.partition ?? 0, offset: search.offset ?? 0, live: undefined }
+                : {}),
+            });
           }}
         >
           {FROMS.map(([value, name]) => (
@@ -64,7 +69,11 @@ export function SearchBar({ search, onChange, children }: SearchBarProps) {
           ))}
         </Select>
         <StartInput search={search} onChange={onChange} />
-        <Button icon={<SlidersHorizontal className="size-4" />} aria-expanded={open} onClick={() => setOpen(!open)}>
+        <Button
+          icon={<SlidersHorizontal className="size-4" />}
+          aria-expanded={open}
+          onClick={() => setOpen(!open)}
+        >
           Filter{active > 0 ? ` (${active})` : ""}
         </Button>
         <div className="ml-auto flex flex-wrap items-center gap-2">{children}</div>
@@ -78,11 +87,25 @@ type PartProps = Omit<SearchBarProps, "children">;
 
 function StartInput({ search, onChange }: PartProps) {
   if (search.from === "offset") {
-    return <Settled label="Offset" type="number" value={String(search.offset ?? 0)} onSettle={(text) => onChange({ offset: Number(text) })} />;
+    return (
+      <Settled
+        label="Offset"
+        type="number"
+        value={String(search.offset ?? 0)}
+        onSettle={(text) => onChange({ offset: Number(text) })}
+      />
+    );
   }
   if (search.from === "time") {
     const local = search.at ? toLocalInput(search.at) : "";
-    return <Settled label="Time" type="datetime-local" value={local} onSettle={(text) => onChange({ at: text ? new Date(text).toISOString() : undefined })} />;
+    return (
+      <Settled
+        label="Time"
+        type="datetime-local"
+        value={local}
+        onSettle={(text) => onChange({ at: text ? new Date(text).toISOString() : undefined })}
+      />
+    );
   }
   if (search.from === "earliest") return null;
   return (
@@ -135,7 +158,13 @@ function FilterForm({ search, onChange }: PartProps) {
     const part = (text: string | undefined) => text || undefined;
     // A search looks through everything, unless a start was chosen.
     const from = search.from ?? (search.n === undefined && !search.live ? "earliest" : undefined);
-    onChange({ key: part(draft.key), header: part(draft.header), text: part(draft.text), path: part(draft.path), from });
+    onChange({
+      key: part(draft.key),
+      header: part(draft.header),
+      text: part(draft.text),
+      path: part(draft.path),
+      from,
+    });
   };
   const clear = () => {
     setDraft({});
@@ -148,7 +177,10 @@ function FilterForm({ search, onChange }: PartProps) {
     spellCheck: false,
   });
   return (
-    <form onSubmit={apply} className="grid items-start gap-3 border-b bg-page p-3 sm:grid-cols-2 xl:grid-cols-[1fr_1fr_1fr_1.4fr_auto]">
+    <form
+      onSubmit={apply}
+      className="grid items-start gap-3 border-b bg-page p-3 sm:grid-cols-2 xl:grid-cols-[1fr_1fr_1fr_1.4fr_auto]"
+    >
       <Field label="Key contains">
         <Input {...input("key")} />
       </Field>
@@ -158,7 +190,11 @@ function FilterForm({ search, onChange }: PartProps) {
       <Field label="Text anywhere" help="in key, value or headers">
         <Input {...input("text")} />
       </Field>
-      <Field label="JSON path" help="$.customer.id == 17, $.items[*].price > 9.5, $.name ~= part" error={wrong}>
+      <Field
+        label="JSON path"
+        help="$.customer.id == 17, $.items[*].price > 9.5, $.name ~= part"
+        error={wrong}
+      >
         <Input className="font-mono text-[12.5px]" {...input("path")} />
       </Field>
       <div className="flex gap-2 xl:pt-[23px]">

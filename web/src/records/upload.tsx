@@ -21,7 +21,8 @@ export default function UploadDialog({ project, topic, onClose, onSent }: Upload
   const abort = useRef(new AbortController());
   const uploadId = useRef("");
   const upload = useMutation({
-    mutationFn: (chosen: File) => uploadLines({ project, topic }, chosen, uploadId.current, abort.current.signal, setProgress),
+    mutationFn: (chosen: File) =>
+      uploadLines({ project, topic }, chosen, uploadId.current, abort.current.signal, setProgress),
     onSettled: onSent,
   });
   const close = () => {
@@ -35,13 +36,24 @@ export default function UploadDialog({ project, topic, onClose, onSent }: Upload
   ) : (
     <>
       <Button onClick={close}>Cancel</Button>
-      <Button variant="primary" busy={upload.isPending} disabled={!file} onClick={() => file && upload.mutate(file)}>
+      <Button
+        variant="primary"
+        busy={upload.isPending}
+        disabled={!file}
+        onClick={() => file && upload.mutate(file)}
+      >
         Upload
       </Button>
     </>
   );
   return (
-    <Dialog title={`Upload to ${topic}`} description="A file with one record a line, as JSON." open onClose={close} footer={footer}>
+    <Dialog
+      title={`Upload to ${topic}`}
+      description="A file with one record a line, as JSON."
+      open
+      onClose={close}
+      footer={footer}
+    >
       <div className="flex flex-col gap-4">
         <Field label="File">
           <Input
@@ -60,10 +72,15 @@ export default function UploadDialog({ project, topic, onClose, onSent }: Upload
         {!file && <CodeBlock text={'{"key":"c1","value":{"id":17}}\n{"key":"c2","value_text":"plain"}'} />}
         {file && (
           <div>
-            <progress aria-label="Uploaded" className="h-2 w-full accent-(--accent)" max={file.size || 1} value={progress?.sentBytes ?? 0} />
+            <progress
+              aria-label="Uploaded"
+              className="h-2 w-full accent-(--accent)"
+              max={file.size || 1}
+              value={progress?.sentBytes ?? 0}
+            />
             <p role="status" className="mt-1 text-[13px] text-soft tabular-nums">
-              {formatBytes(progress?.sentBytes ?? 0)} of {formatBytes(file.size)}, {formatCount(progress?.accepted ?? 0)} accepted,{" "}
-              {formatCount(progress?.rejected ?? 0)} refused
+              {formatBytes(progress?.sentBytes ?? 0)} of {formatBytes(file.size)},{" "}
+              {formatCount(progress?.accepted ?? 0)} accepted, {formatCount(progress?.rejected ?? 0)} refused
             </p>
           </div>
         )}
@@ -71,12 +88,15 @@ export default function UploadDialog({ project, topic, onClose, onSent }: Upload
           <ul className="max-h-48 overflow-y-auto rounded-lg border text-[13px]" tabIndex={0}>
             {progress.refusals.map(({ line, problem }) => (
               <li key={line} className="border-b px-3 py-1.5 last:border-b-0">
-                <span className="font-medium tabular-nums">Line {line}</span> <span className="text-soft">{problem.detail}</span>
+                <span className="font-medium tabular-nums">Line {line}</span>{" "}
+                <span className="text-soft">{problem.detail}</span>
               </li>
             ))}
           </ul>
         )}
-        {upload.isError && !abort.current.signal.aborted && <ProblemNote error={upload.error} onRetry={() => file && upload.mutate(file)} />}
+        {upload.isError && !abort.current.signal.aborted && (
+          <ProblemNote error={upload.error} onRetry={() => file && upload.mutate(file)} />
+        )}
       </div>
     </Dialog>
   );

@@ -26,11 +26,17 @@ export function ValueView({ value }: { value: Field }) {
   if (value.kind === "none") {
     return (
       <p>
-        <Badge tone="warn">tombstone</Badge> <span className="text-soft">null: in a compacted topic it deletes its key.</span>
+        <Badge tone="warn">tombstone</Badge>{" "}
+        <span className="text-soft">null: in a compacted topic it deletes its key.</span>
       </p>
     );
   }
-  const text = view === "Hex" ? hexLines(fieldBytes(value)).join("\n") : view === "Text" && tree ? printJson(tree) : value.text;
+  const text =
+    view === "Hex"
+      ? hexLines(fieldBytes(value)).join("\n")
+      : view === "Text" && tree
+        ? printJson(tree)
+        : value.text;
   return (
     <div className="rounded-lg border">
       <div className="flex items-center gap-1 border-b p-1" role="group" aria-label="Show as">
@@ -49,7 +55,12 @@ export function ValueView({ value }: { value: Field }) {
         <CopyButton text={view === "Tree" ? value.text : text} label="Copy value" />
       </div>
       {view === "Tree" && tree ? (
-        <div className="max-h-[50dvh] overflow-auto p-3" tabIndex={0} role="region" aria-label="Value as a tree">
+        <div
+          className="max-h-[50dvh] overflow-auto p-3"
+          tabIndex={0}
+          role="region"
+          aria-label="Value as a tree"
+        >
           <JsonTree node={tree} />
         </div>
       ) : (
@@ -64,7 +75,10 @@ function LongText({ text, wrap }: { text: string; wrap: boolean }) {
   const cut = !all && text.length > DRAWN_MAX;
   return (
     <>
-      <pre tabIndex={0} className={`max-h-[50dvh] overflow-auto p-3 font-mono text-[12px] leading-relaxed ${wrap ? "break-all whitespace-pre-wrap" : ""}`}>
+      <pre
+        tabIndex={0}
+        className={`max-h-[50dvh] overflow-auto p-3 font-mono text-[12px] leading-relaxed ${wrap ? "break-all whitespace-pre-wrap" : ""}`}
+      >
         {cut ? text.slice(0, DRAWN_MAX) : text}
       </pre>
       {cut && (

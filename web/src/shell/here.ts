@@ -21,12 +21,15 @@ export function useHere(): Here {
     if (projectId) rememberProject(projectId);
   }, [projectId]);
   if (!me) return { me, project: undefined, organization: undefined };
-  const inOrganization = organizationId ? me.projects.filter((one) => one.organization === organizationId) : me.projects;
+  const inOrganization = organizationId
+    ? me.projects.filter((one) => one.organization === organizationId)
+    : me.projects;
   const project = projectId
     ? me.projects.find((one) => one.id === projectId)
     : (inOrganization.find((one) => one.id === lastProject()) ?? inOrganization[0]);
   const wanted = organizationId ?? project?.organization;
-  const organization = me.organizations.find((one) => one.id === wanted) ?? (wanted ? undefined : me.organizations[0]);
+  const organization =
+    me.organizations.find((one) => one.id === wanted) ?? (wanted ? undefined : me.organizations[0]);
   return { me, project, organization };
 }
 

@@ -24,13 +24,18 @@ export function Home() {
               title={organization ? "Make a first project" : "You are in no project yet"}
               action={
                 organization && (
-                  <Link to="/o/$organization/projects" params={{ organization: organization.id }} className={buttonClass("primary")}>
+                  <Link
+                    to="/o/$organization/projects"
+                    params={{ organization: organization.id }}
+                    className={buttonClass("primary")}
+                  >
                     Projects of {organization.name}
                   </Link>
                 )
               }
             >
-              {!organization && "Ask an owner or admin of your organization to invite you or to make a project."}
+              {!organization &&
+                "Ask an owner or admin of your organization to invite you or to make a project."}
             </Empty>
           </Page>
         );

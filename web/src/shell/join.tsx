@@ -22,7 +22,12 @@ export function Join() {
   const [password, setPassword] = useState("");
   const accept = useMutation({
     mutationFn: () =>
-      ok(management.POST("/invitations/{token}/accept", { params: { path: { token } }, body: password ? { password } : null })),
+      ok(
+        management.POST("/invitations/{token}/accept", {
+          params: { path: { token } },
+          body: password ? { password } : null,
+        }),
+      ),
   });
   const submit = (event: FormEvent) => {
     event.preventDefault();
@@ -44,10 +49,21 @@ export function Join() {
     <DoorPage title="Accept an invitation">
       <form onSubmit={submit} className="flex flex-col gap-4">
         <Field label="Invitation" help="The text that you were given.">
-          <Input value={token} onChange={(event) => setToken(event.target.value)} required autoComplete="off" spellCheck={false} />
+          <Input
+            value={token}
+            onChange={(event) => setToken(event.target.value)}
+            required
+            autoComplete="off"
+            spellCheck={false}
+          />
         </Field>
         <Field label="Password" help="For an address that is new here: choose one. Otherwise leave it empty.">
-          <Input type="password" autoComplete="new-password" value={password} onChange={(event) => setPassword(event.target.value)} />
+          <Input
+            type="password"
+            autoComplete="new-password"
+            value={password}
+            onChange={(event) => setPassword(event.target.value)}
+          />
         </Field>
         {accept.isError && <ProblemNote error={accept.error} />}
         <Button type="submit" variant="primary" busy={accept.isPending}>

@@ -1,5 +1,16 @@
 import type { LinkProps } from "@tanstack/react-router";
-import { Activity, Boxes, Folders, Gauge, KeyRound, type LucideIcon, Network, ScrollText, Users, Workflow } from "lucide-react";
+import {
+  Activity,
+  Boxes,
+  Folders,
+  Gauge,
+  KeyRound,
+  type LucideIcon,
+  Network,
+  ScrollText,
+  Users,
+  Workflow,
+} from "lucide-react";
 import { isAtLeast } from "../lib/access";
 import type { Here } from "./here";
 

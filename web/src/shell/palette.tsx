@@ -105,7 +105,12 @@ function useEntries(): Entry[] {
   return useMemo(() => {
     const icon = "size-4 shrink-0 text-faint";
     const pages = placesOf(here).flatMap(({ places, name: note }) =>
-      places.map(({ name, icon: Icon, link }) => ({ name, note, link, icon: <Icon className={icon} aria-hidden /> })),
+      places.map(({ name, icon: Icon, link }) => ({
+        name,
+        note,
+        link,
+        icon: <Icon className={icon} aria-hidden />,
+      })),
     );
     const projects = (me?.projects ?? []).map(({ id, name }) => ({
       name,
@@ -119,7 +124,12 @@ function useEntries(): Entry[] {
       icon: <Boxes className={icon} aria-hidden />,
       link: { to: "/p/$project/topics/$topic", params: { project: project!.id, topic: name } } as LinkProps,
     }));
-    const profile = { name: "Profile", note: "You", icon: <CircleUser className={icon} aria-hidden />, link: { to: "/profile" } as LinkProps };
+    const profile = {
+      name: "Profile",
+      note: "You",
+      icon: <CircleUser className={icon} aria-hidden />,
+      link: { to: "/profile" } as LinkProps,
+    };
     return [...pages, ...projects, ...topicEntries, profile];
     // `here` is made anew each time; what it is made of is not.
   }, [me, project, topics]);

@@ -25,7 +25,10 @@ export function Shell() {
   const search = () => setSearching(true);
   return (
     <div className="flex h-dvh flex-col lg:flex-row">
-      <a href="#main" className="sr-only z-50 rounded-md bg-panel px-3 py-2 focus:not-sr-only focus:absolute focus:top-2 focus:left-2">
+      <a
+        href="#main"
+        className="sr-only z-50 rounded-md bg-panel px-3 py-2 focus:not-sr-only focus:absolute focus:top-2 focus:left-2"
+      >
         Skip to content
       </a>
       <aside className="hidden w-60 shrink-0 border-r bg-panel lg:block">
@@ -40,7 +43,10 @@ export function Shell() {
           </Dialog.Trigger>
           <Dialog.Portal>
             <Dialog.Overlay className="fixed inset-0 z-40 bg-black/40" />
-            <Dialog.Content aria-describedby={undefined} className="fixed inset-y-0 left-0 z-50 w-64 border-r bg-panel">
+            <Dialog.Content
+              aria-describedby={undefined}
+              className="fixed inset-y-0 left-0 z-50 w-64 border-r bg-panel"
+            >
               <Dialog.Title className="sr-only">Menu</Dialog.Title>
               <Sidebar onSearch={search} />
             </Dialog.Content>

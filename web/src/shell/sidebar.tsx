@@ -9,7 +9,8 @@ import { useHere } from "./here";
 import { Logo } from "./logo";
 import { placesOf } from "./navigation";
 
-const ROW = "flex w-full items-center gap-2.5 rounded-md px-2.5 py-1.5 text-left text-soft hover:bg-sunken hover:text-ink";
+const ROW =
+  "flex w-full items-center gap-2.5 rounded-md px-2.5 py-1.5 text-left text-soft hover:bg-sunken hover:text-ink";
 
 export function Sidebar({ onSearch }: { onSearch: () => void }) {
   const here = useHere();
@@ -36,7 +37,10 @@ export function Sidebar({ onSearch }: { onSearch: () => void }) {
                     {...link}
                     className={ROW}
                     activeOptions={{ exact: exact ?? false, includeSearch: false }}
-                    activeProps={{ className: "!bg-accent-wash !text-accent-ink font-medium", "aria-current": "page" }}
+                    activeProps={{
+                      className: "!bg-accent-wash !text-accent-ink font-medium",
+                      "aria-current": "page",
+                    }}
                   >
                     <Icon className="size-4 shrink-0" aria-hidden />
                     {name}
@@ -56,10 +60,15 @@ function Switcher() {
   const { me, project, organization } = useHere();
   const navigate = useNavigate();
   const trigger = (
-    <button type="button" className="flex min-h-12 w-full items-center gap-2 rounded-lg border bg-page px-2.5 py-1.5 text-left hover:bg-sunken">
+    <button
+      type="button"
+      className="flex min-h-12 w-full items-center gap-2 rounded-lg border bg-page px-2.5 py-1.5 text-left hover:bg-sunken"
+    >
       <span className="min-w-0 flex-1">
         <span className="block truncate font-medium">{project?.name ?? organization?.name ?? "…"}</span>
-        <span className="block truncate text-[12px] text-faint">{project ? organization?.name : "Organization"}</span>
+        <span className="block truncate text-[12px] text-faint">
+          {project ? organization?.name : "Organization"}
+        </span>
       </span>
       <ChevronsUpDown className="size-4 shrink-0 text-faint" aria-hidden />
       <span className="sr-only">Switch project</span>
@@ -77,7 +86,12 @@ function Switcher() {
             .map((candidate) => (
               <MenuItem
                 key={candidate.id}
-                icon={<Check className={`size-4 ${candidate.id === project?.id ? "" : "invisible"}`} aria-hidden />}
+                icon={
+                  <Check
+                    className={`size-4 ${candidate.id === project?.id ? "" : "invisible"}`}
+                    aria-hidden
+                  />
+                }
                 onSelect={() => void navigate({ to: "/p/$project", params: { project: candidate.id } })}
               >
                 {candidate.name}
@@ -85,7 +99,9 @@ function Switcher() {
             ))}
           <MenuItem
             icon={<span className="size-4" />}
-            onSelect={() => void navigate({ to: "/o/$organization/projects", params: { organization: one.id } })}
+            onSelect={() =>
+              void navigate({ to: "/o/$organization/projects", params: { organization: one.id } })
+            }
           >
             <span className="text-soft">All projects</span>
           </MenuItem>

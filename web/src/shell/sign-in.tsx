@@ -50,10 +50,24 @@ export function SignIn() {
     <DoorPage title="Sign in">
       <form onSubmit={submit} className="flex flex-col gap-4">
         <Field label="Email">
-          <Input type="text" inputMode="email" autoComplete="username" required autoFocus value={email} onChange={(event) => setEmail(event.target.value)} />
+          <Input
+            type="text"
+            inputMode="email"
+            autoComplete="username"
+            required
+            autoFocus
+            value={email}
+            onChange={(event) => setEmail(event.target.value)}
+          />
         </Field>
         <Field label="Password">
-          <Input type="password" autoComplete="current-password" required value={password} onChange={(event) => setPassword(event.target.value)} />
+          <Input
+            type="password"
+            autoComplete="current-password"
+            required
+            value={password}
+            onChange={(event) => setPassword(event.target.value)}
+          />
         </Field>
         {enter.isError && <ProblemNote error={enter.error} />}
         <Button type="submit" variant="primary" busy={enter.isPending} className="w-full">
@@ -71,7 +85,9 @@ function SingleSignOn({ target }: { target: string }) {
   const href = `/v1/sessions/oidc/${encodeURIComponent(issuer)}/start?redirect=${encodeURIComponent(target)}`;
   return (
     <details className="mt-5 border-t pt-4">
-      <summary className="w-fit cursor-pointer text-[13px] text-soft hover:text-ink">Use an identity provider</summary>
+      <summary className="w-fit cursor-pointer text-[13px] text-soft hover:text-ink">
+        Use an identity provider
+      </summary>
       <div className="mt-3 flex items-end gap-2">
         <Field label="Provider" help="The name your operator gave it." className="flex-1">
           <Input value={issuer} onChange={(event) => setIssuer(event.target.value)} autoComplete="off" />

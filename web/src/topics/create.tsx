@@ -28,7 +28,8 @@ export function CreateTopic({ project, onClose }: { project: string; onClose: ()
     ...(Object.values(config).some((value) => value !== undefined) ? { config } : {}),
   };
   const create = useMutation({
-    mutationFn: () => ok(streaming(project).PUT("/topics/{topic}", { params: { path: { topic: name } }, body: spec })),
+    mutationFn: () =>
+      ok(streaming(project).PUT("/topics/{topic}", { params: { path: { topic: name } }, body: spec })),
     onSuccess: () => {
       void queries.invalidateQueries({ queryKey: ["topics", project] });
       toast(`Topic ${name} is there.`);
@@ -46,7 +47,13 @@ export function CreateTopic({ project, onClose }: { project: string; onClose: ()
   const footer = (
     <>
       <Button onClick={onClose}>Cancel</Button>
-      <Button type="submit" form="create-topic" variant="primary" busy={create.isPending} disabled={!NAME.test(name) || wrongNumber}>
+      <Button
+        type="submit"
+        form="create-topic"
+        variant="primary"
+        busy={create.isPending}
+        disabled={!NAME.test(name) || wrongNumber}
+      >
         Create topic
       </Button>
     </>
@@ -55,15 +62,45 @@ export function CreateTopic({ project, onClose }: { project: string; onClose: ()
   return (
     <Dialog title="Create topic" open onClose={onClose} wide footer={footer}>
       <form id="create-topic" onSubmit={submit} className="flex flex-col gap-4">
-        <Field label="Name" help="Letters, digits, dot, dash and underscore." error={wrongName ? "Up to 249 of letters, digits, . _ - and not beginning with __." : null}>
-          <Input value={name} onChange={(event) => setName(event.target.value)} autoFocus autoComplete="off" spellCheck={false} required />
+        <Field
+          label="Name"
+          help="Letters, digits, dot, dash and underscore."
+          error={wrongName ? "Up to 249 of letters, digits, . _ - and not beginning with __." : null}
+        >
+          <Input
+            value={name}
+            onChange={(event) => setName(event.target.value)}
+            autoFocus
+            autoComplete="off"
+            spellCheck={false}
+            required
+          />
         </Field>
         <div className="grid gap-4 sm:grid-cols-2">
-          <Field label="Partitions" help="Records of one key stay in order within a partition. They can only become more.">
-            <Input type="number" min={1} required value={partitions} onChange={(event) => setPartitions(event.target.value)} />
+          <Field
+            label="Partitions"
+            help="Records of one key stay in order within a partition. They can only become more."
+          >
+            <Input
+              type="number"
+              min={1}
+              required
+              value={partitions}
+              onChange={(event) => setPartitions(event.target.value)}
+            />
           </Field>
-          <Field label="Replicas" help="Copies of each partition on different brokers. Empty: the cluster's default.">
-            <Input type="number" min={1} max={9} placeholder="default" value={replicas} onChange={(event) => setReplicas(event.target.value)} />
+          <Field
+            label="Replicas"
+            help="Copies of each partition on different brokers. Empty: the cluster's default."
+          >
+            <Input
+              type="number"
+              min={1}
+              max={9}
+              placeholder="default"
+              value={replicas}
+              onChange={(event) => setReplicas(event.target.value)}
+            />
           </Field>
         </div>
         <Field label="Description" help="For the people who find it here.">
@@ -72,7 +109,10 @@ export function CreateTopic({ project, onClose }: { project: string; onClose: ()
         <div className="grid gap-4 sm:grid-cols-2">
           {CHOICES.map(({ name: setting, label, help, choices }) => (
             <Field key={setting} label={label} help={help}>
-              <Select value={config[setting] ?? ""} onChange={(event) => set({ [setting]: event.target.value || undefined })}>
+              <Select
+                value={config[setting] ?? ""}
+                onChange={(event) => set({ [setting]: event.target.value || undefined })}
+              >
                 <option value="">Default ({choices[0]![1].toLowerCase()})</option>
                 {choices.map(([value, text]) => (
                   <option key={value} value={value}>
@@ -83,14 +123,26 @@ export function CreateTopic({ project, onClose }: { project: string; onClose: ()
             </Field>
           ))}
           {NUMBERS.slice(0, 2).map((setting) => (
-            <NumberInput key={setting.name} setting={setting} withDefault value={config[setting.name]} onChange={(value) => set({ [setting.name]: value })} />
+            <NumberInput
+              key={setting.name}
+              setting={setting}
+              withDefault
+              value={config[setting.name]}
+              onChange={(value) => set({ [setting.name]: value })}
+            />
           ))}
         </div>
         <details>
           <summary className="w-fit cursor-pointer text-[13px] text-soft">More settings</summary>
           <div className="mt-3 grid gap-4 sm:grid-cols-2">
             {NUMBERS.slice(2).map((setting) => (
-              <NumberInput key={setting.name} setting={setting} withDefault value={config[setting.name]} onChange={(value) => set({ [setting.name]: value })} />
+              <NumberInput
+                key={setting.name}
+                setting={setting}
+                withDefault
+                value={config[setting.name]}
+                onChange={(value) => set({ [setting.name]: value })}
+              />
             ))}
           </div>
         </details>

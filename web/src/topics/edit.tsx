@@ -25,7 +25,9 @@ export function EditTopic({ project, topic, etag, onClose }: EditTopicProps) {
   const [config, setConfig] = useState<TopicConfig>(topic.config);
   const queries = useQueryClient();
   const changed = Object.fromEntries(
-    Object.entries(config).filter(([name, value]) => (topic.config[name as keyof TopicConfig] ?? null) !== value),
+    Object.entries(config).filter(
+      ([name, value]) => (topic.config[name as keyof TopicConfig] ?? null) !== value,
+    ),
   ) as TopicConfig;
   const change = {
     ...(Number(partitions) !== topic.partitions ? { partitions: Number(partitions) } : {}),
@@ -35,7 +37,12 @@ export function EditTopic({ project, topic, etag, onClose }: EditTopicProps) {
   const reread = () => queries.invalidateQueries({ queryKey: ["topic", project, topic.name] });
   const save = useMutation({
     mutationFn: () =>
-      ok(streaming(project).PATCH("/topics/{topic}", { params: { path: { topic: topic.name }, header: { "If-Match": etag } }, body: change })),
+      ok(
+        streaming(project).PATCH("/topics/{topic}", {
+          params: { path: { topic: topic.name }, header: { "If-Match": etag } },
+          body: change,
+        }),
+      ),
     onSuccess: () => {
       void reread();
       void queries.invalidateQueries({ queryKey: ["partitions", project, topic.name] });
@@ -52,7 +59,13 @@ export function EditTopic({ project, topic, etag, onClose }: EditTopicProps) {
   const footer = (
     <>
       <Button onClick={onClose}>Cancel</Button>
-      <Button type="submit" form="edit-topic" variant="primary" busy={save.isPending} disabled={wrong || Object.keys(change).length === 0}>
+      <Button
+        type="submit"
+        form="edit-topic"
+        variant="primary"
+        busy={save.isPending}
+        disabled={wrong || Object.keys(change).length === 0}
+      >
         Save
       </Button>
     </>
@@ -64,11 +77,19 @@ export function EditTopic({ project, topic, etag, onClose }: EditTopicProps) {
           <Input value={description} onChange={(event) => setDescription(event.target.value)} />
         </Field>
         <Field label="Partitions" help="They can only become more; keys may then go to other partitions.">
-          <Input type="number" min={topic.partitions} value={partitions} onChange={(event) => setPartitions(event.target.value)} />
+          <Input
+            type="number"
+            min={topic.partitions}
+            value={partitions}
+            onChange={(event) => setPartitions(event.target.value)}
+          />
         </Field>
         {CHOICES.map(({ name, label, help, choices }) => (
           <Field key={name} label={label} help={help}>
-            <Select value={config[name]} onChange={(event) => setConfig((old) => ({ ...old, [name]: event.target.value }))}>
+            <Select
+              value={config[name]}
+              onChange={(event) => setConfig((old) => ({ ...old, [name]: event.target.value }))}
+            >
               {choices.map(([value, text]) => (
                 <option key={value} value={value}>
                   {text}
@@ -78,12 +99,21 @@ export function EditTopic({ project, topic, etag, onClose }: EditTopicProps) {
           </Field>
         ))}
         {NUMBERS.map((setting) => (
-          <NumberInput key={setting.name} setting={setting} value={config[setting.name] ?? null} onChange={(value) => setConfig((old) => ({ ...old, [setting.name]: value }))} />
+          <NumberInput
+            key={setting.name}
+            setting={setting}
+            value={config[setting.name] ?? null}
+            onChange={(value) => setConfig((old) => ({ ...old, [setting.name]: value }))}
+          />
         ))}
         {save.isError && (
           <div className="flex flex-col gap-2 sm:col-span-2">
             <ProblemNote error={save.error} />
-            {stale && <p className="text-[13px] text-soft">Somebody changed the topic meanwhile. Close this, look again, and repeat your change.</p>}
+            {stale && (
+              <p className="text-[13px] text-soft">
+                Somebody changed the topic meanwhile. Close this, look again, and repeat your change.
+              </p>
+            )}
           </div>
         )}
       </form>

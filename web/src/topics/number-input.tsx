@@ -21,7 +21,7 @@ const UNITS: Record<NumberSetting["unit"], Unit[]> = {
 /** A number with its unit, or none, or the default. */
 export function NumberInput({ setting, value, onChange, withDefault }: NumberInputProps) {
   const units = UNITS[setting.unit];
-  const [unit, setUnit] = useState(() => (value ? bestUnit(value, units) : units.at(-2) ?? units[0]!));
+  const [unit, setUnit] = useState(() => (value ? bestUnit(value, units) : (units.at(-2) ?? units[0]!)));
   const [text, setText] = useState(() => (value ? String(value / unit.factor) : ""));
   const mode = value === undefined ? "default" : value === null ? "none" : unit.name;
   const put = (nextText: string, nextUnit: Unit) => {
@@ -32,15 +32,29 @@ export function NumberInput({ setting, value, onChange, withDefault }: NumberInp
   const choose = (next: string) => {
     if (next === "default") return onChange(undefined);
     if (next === "none") return onChange(null);
-    put(text, units.find((one) => one.name === next)!);
+    put(
+      text,
+      units.find((one) => one.name === next)!,
+    );
   };
   const typed = mode !== "default" && mode !== "none";
   const wrong = typed && !(Number.isSafeInteger(value) && value! > 0);
   return (
-    <Field label={setting.label} help={setting.help} error={wrong ? "A whole number above zero is needed." : null}>
+    <Field
+      label={setting.label}
+      help={setting.help}
+      error={wrong ? "A whole number above zero is needed." : null}
+    >
       <div className="flex gap-2">
         {typed && (
-          <Input type="number" min={1} step="any" className="!w-24 tabular-nums" value={text} onChange={(event) => put(event.target.value, unit)} />
+          <Input
+            type="number"
+            min={1}
+            step="any"
+            className="!w-24 tabular-nums"
+            value={text}
+            onChange={(event) => put(event.target.value, unit)}
+          />
         )}
         <SelectAlone labelled={typed} label={`Unit of ${setting.label}`} value={mode} onChange={choose}>
           {withDefault && <option value="default">Default</option>}
@@ -66,7 +80,12 @@ interface SelectAloneProps {
 function SelectAlone({ labelled, label, value, onChange, children }: SelectAloneProps) {
   const own = labelled ? { id: undefined, "aria-label": label } : {};
   return (
-    <Select {...own} className="!w-auto flex-1" value={value} onChange={(event) => onChange(event.target.value)}>
+    <Select
+      {...own}
+      className="!w-auto flex-1"
+      value={value}
+      onChange={(event) => onChange(event.target.value)}
+    >
       {children}
     </Select>
   );

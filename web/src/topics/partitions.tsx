@@ -18,7 +18,8 @@ import { toast } from "../ui/toast";
 type Partition = Schemas["PartitionInfo"];
 
 const isShort = (partition: Partition) => partition.in_sync.length < partition.replicas.length;
-const sum = (partitions: Partition[], of: (partition: Partition) => number) => partitions.reduce((total, one) => total + of(one), 0);
+const sum = (partitions: Partition[], of: (partition: Partition) => number) =>
+  partitions.reduce((total, one) => total + of(one), 0);
 
 export function Partitions() {
   const { project, topic } = useParams({ from: "/app/p/$project/topics/$topic/partitions" });
@@ -31,15 +32,32 @@ export function Partitions() {
       {(all) => (
         <>
           <div className="mb-4 grid grid-cols-2 gap-3 lg:grid-cols-4">
-            <Stat name="Records" value={formatCount(sum(all, (one) => one.high_watermark - one.log_start))} note="between the ends of the log" />
+            <Stat
+              name="Records"
+              value={formatCount(sum(all, (one) => one.high_watermark - one.log_start))}
+              note="between the ends of the log"
+            />
             <Stat name="On disk" value={formatBytes(sum(all, (one) => one.hot_bytes))} />
             <Stat name="In the object store" value={formatBytes(sum(all, (one) => one.cold_bytes))} />
-            <Stat name="Short of replicas" value={formatCount(all.filter(isShort).length)} note={`${all.filter((one) => one.leader == null).length} without a leader`} />
+            <Stat
+              name="Short of replicas"
+              value={formatCount(all.filter(isShort).length)}
+              note={`${all.filter((one) => one.leader == null).length} without a leader`}
+            />
           </div>
           <Panel flush>
-            <DataTable label="Partitions" rows={all} columns={columns} rowId={(one) => String(one.partition)} minWidth={860} sort={{ id: "partition", desc: false }} />
+            <DataTable
+              label="Partitions"
+              rows={all}
+              columns={columns}
+              rowId={(one) => String(one.partition)}
+              minWidth={860}
+              sort={{ id: "partition", desc: false }}
+            />
           </Panel>
-          {trimmed && <Trim project={project} topic={topic} partition={trimmed} onClose={() => setTrimmed(null)} />}
+          {trimmed && (
+            <Trim project={project} topic={topic} partition={trimmed} onClose={() => setTrimmed(null)} />
+          )}
         </>
       )}
     </Loaded>
@@ -47,7 +65,12 @@ export function Partitions() {
 }
 
 function columnsOf(onTrim: ((partition: Partition) => void) | undefined): Column<Partition>[] {
-  const number = (id: string, header: string, of: (one: Partition) => number, format = formatCount): Column<Partition> => ({
+  const number = (
+    id: string,
+    header: string,
+    of: (one: Partition) => number,
+    format = formatCount,
+  ): Column<Partition> => ({
     id,
     header,
     width: "minmax(5.5rem, 1fr)",
@@ -56,7 +79,14 @@ function columnsOf(onTrim: ((partition: Partition) => void) | undefined): Column
     cell: (one) => format(of(one)),
   });
   return [
-    { id: "partition", header: "Partition", width: "5rem", align: "right", sortBy: (one) => one.partition, cell: (one) => one.partition },
+    {
+      id: "partition",
+      header: "Partition",
+      width: "5rem",
+      align: "right",
+      sortBy: (one) => one.partition,
+      cell: (one) => one.partition,
+    },
     {
       id: "leader",
       header: "Leader",
@@ -88,7 +118,11 @@ function columnsOf(onTrim: ((partition: Partition) => void) | undefined): Column
       width: "2.5rem",
       cell: (one) =>
         onTrim && (
-          <IconButton label={`Trim partition ${one.partition}`} onClick={() => onTrim(one)} disabled={one.high_watermark === one.log_start}>
+          <IconButton
+            label={`Trim partition ${one.partition}`}
+            onClick={() => onTrim(one)}
+            disabled={one.high_watermark === one.log_start}
+          >
             <Scissors className="size-4" />
           </IconButton>
         ),
@@ -96,14 +130,33 @@ function columnsOf(onTrim: ((partition: Partition) => void) | undefined): Column
   ];
 }
 
-function Trim({ project, topic, partition, onClose }: { project: string; topic: string; partition: Partition; onClose: () => void }) {
+function Trim({
+  project,
+  topic,
+  partition,
+  onClose,
+}: {
+  project: string;
+  topic: string;
+  partition: Partition;
+  onClose: () => void;
+}) {
   const [text, setText] = useState("");
   const queries = useQueryClient();
   const before = Number(text);
-  const valid = text !== "" && Number.isInteger(before) && before > partition.log_start && before <= partition.high_watermark;
+  const valid =
+    text !== "" &&
+    Number.isInteger(before) &&
+    before > partition.log_start &&
+    before <= partition.high_watermark;
   const trim = useMutation({
     mutationFn: () =>
-      ok(streaming(project).POST("/topics/{topic}/trim", { params: { path: { topic } }, body: { partition: partition.partition, before_offset: before } })),
+      ok(
+        streaming(project).POST("/topics/{topic}/trim", {
+          params: { path: { topic } },
+          body: { partition: partition.partition, before_offset: before },
+        }),
+      ),
     onSuccess: (answer) => {
       toast(`Partition ${answer.partition} now begins at offset ${formatCount(answer.log_start)}.`);
       void queries.invalidateQueries({ queryKey: ["partitions", project, topic] });
@@ -123,10 +176,26 @@ function Trim({ project, topic, partition, onClose }: { project: string; topic: 
     </>
   );
   return (
-    <Dialog title={`Trim partition ${partition.partition}`} description="All records before an offset are deleted. This cannot be undone." open onClose={onClose} footer={footer}>
+    <Dialog
+      title={`Trim partition ${partition.partition}`}
+      description="All records before an offset are deleted. This cannot be undone."
+      open
+      onClose={onClose}
+      footer={footer}
+    >
       <form id="trim" onSubmit={submit} className="flex flex-col gap-4">
-        <Field label="Delete records before offset" help={`From ${partition.log_start + 1} to ${partition.high_watermark}; at ${partition.high_watermark} nothing is left.`}>
-          <Input type="number" value={text} min={partition.log_start + 1} max={partition.high_watermark} onChange={(event) => setText(event.target.value)} autoFocus />
+        <Field
+          label="Delete records before offset"
+          help={`From ${partition.log_start + 1} to ${partition.high_watermark}; at ${partition.high_watermark} nothing is left.`}
+        >
+          <Input
+            type="number"
+            value={text}
+            min={partition.log_start + 1}
+            max={partition.high_watermark}
+            onChange={(event) => setText(event.target.value)}
+            autoFocus
+          />
         </Field>
         {trim.isError && <ProblemNote error={trim.error} />}
       </form>

@@ -1,7 +1,6 @@
 import type { Schemas } from "../api/client";
 
 export type TopicConfig = Schemas["TopicConfig"];
-export type SettingName = keyof TopicConfig;
 
 interface Described {
   label: string;
@@ -10,13 +9,21 @@ interface Described {
 
 /** How each setting that is a number is typed, named and explained. */
 export interface NumberSetting extends Described {
-  name: "retention_ms" | "retention_bytes" | "local_retention_ms" | "local_retention_bytes" | "delete_retention_ms" | "segment_bytes" | "max_record_bytes" | "min_insync_replicas";
+  name:
+    | "retention_ms"
+    | "retention_bytes"
+    | "local_retention_ms"
+    | "local_retention_bytes"
+    | "delete_retention_ms"
+    | "segment_bytes"
+    | "max_record_bytes"
+    | "min_insync_replicas";
   unit: "time" | "bytes" | "count";
   /** What null means; without it there must be a number. */
   none?: string;
 }
 
-export interface ChoiceSetting extends Described {
+interface ChoiceSetting extends Described {
   name: "cleanup_policy" | "compression";
   choices: [value: string, name: string][];
 }
@@ -44,12 +51,56 @@ export const CHOICES: ChoiceSetting[] = [
 ];
 
 export const NUMBERS: NumberSetting[] = [
-  { name: "retention_ms", unit: "time", none: "For ever", label: "Keep records for", help: "After this age records go." },
-  { name: "retention_bytes", unit: "bytes", none: "Without limit", label: "Keep bytes of a partition", help: "Above this size the oldest records of a partition go." },
-  { name: "local_retention_ms", unit: "time", none: "As long as they are kept", label: "On disk for", help: "What is in the object store leaves the broker's disk after this age." },
-  { name: "local_retention_bytes", unit: "bytes", none: "Without limit", label: "Bytes on disk of a partition", help: "What is in the object store leaves the disk above this size." },
-  { name: "delete_retention_ms", unit: "time", label: "Keep tombstones for", help: "How long a compacted topic tells of deleted keys." },
-  { name: "segment_bytes", unit: "bytes", label: "Segment size", help: "Retention and offload work on whole segments of this size." },
-  { name: "max_record_bytes", unit: "bytes", label: "Largest record", help: "Key, value and headers together; 8 MiB at most." },
-  { name: "min_insync_replicas", unit: "count", label: "Copies before an acknowledgement", help: "So many replicas must have a record before it is acknowledged." },
+  {
+    name: "retention_ms",
+    unit: "time",
+    none: "For ever",
+    label: "Keep records for",
+    help: "After this age records go.",
+  },
+  {
+    name: "retention_bytes",
+    unit: "bytes",
+    none: "Without limit",
+    label: "Keep bytes of a partition",
+    help: "Above this size the oldest records of a partition go.",
+  },
+  {
+    name: "local_retention_ms",
+    unit: "time",
+    none: "As long as they are kept",
+    label: "On disk for",
+    help: "What is in the object store leaves the broker's disk after this age.",
+  },
+  {
+    name: "local_retention_bytes",
+    unit: "bytes",
+    none: "Without limit",
+    label: "Bytes on disk of a partition",
+    help: "What is in the object store leaves the disk above this size.",
+  },
+  {
+    name: "delete_retention_ms",
+    unit: "time",
+    label: "Keep tombstones for",
+    help: "How long a compacted topic tells of deleted keys.",
+  },
+  {
+    name: "segment_bytes",
+    unit: "bytes",
+    label: "Segment size",
+    help: "Retention and offload work on whole segments of this size.",
+  },
+  {
+    name: "max_record_bytes",
+    unit: "bytes",
+    label: "Largest record",
+    help: "Key, value and headers together; 8 MiB at most.",
+  },
+  {
+    name: "min_insync_replicas",
+    unit: "count",
+    label: "Copies before an acknowledgement",
+    help: "So many replicas must have a record before it is acknowledged.",
+  },
 ];

@@ -29,7 +29,11 @@ export function TopicSettings() {
   const navigate = useNavigate();
   const queries = useQueryClient();
   const remove = async () => {
-    await ok(streaming(project).DELETE("/topics/{topic}", { params: { path: { topic }, header: { "If-Match": query.data?.etag } } }));
+    await ok(
+      streaming(project).DELETE("/topics/{topic}", {
+        params: { path: { topic }, header: { "If-Match": query.data?.etag } },
+      }),
+    );
     queries.removeQueries({ queryKey: ["topic", project, topic] });
     void queries.invalidateQueries({ queryKey: ["topics", project] });
     toast(`Topic ${topic} is deleted.`);
@@ -53,32 +57,65 @@ export function TopicSettings() {
           >
             <dl>
               {CHOICES.map((setting) => (
-                <Setting key={setting.name} {...setting} value={setting.choices.find(([value]) => value === data.config[setting.name])?.[1] ?? ""} source={data.config_sources[setting.name]} />
+                <Setting
+                  key={setting.name}
+                  {...setting}
+                  value={setting.choices.find(([value]) => value === data.config[setting.name])?.[1] ?? ""}
+                  source={data.config_sources[setting.name]}
+                />
               ))}
               {NUMBERS.map((setting) => (
-                <Setting key={setting.name} {...setting} value={shown(setting, data.config[setting.name])} exact={data.config[setting.name]} source={data.config_sources[setting.name]} />
+                <Setting
+                  key={setting.name}
+                  {...setting}
+                  value={shown(setting, data.config[setting.name])}
+                  exact={data.config[setting.name]}
+                  source={data.config_sources[setting.name]}
+                />
               ))}
             </dl>
           </Panel>
           <Panel title="About" flush>
             <dl>
-              <Setting label="Replicas" name="replication_factor" help="Copies of each partition." value={String(data.replication_factor)} />
+              <Setting
+                label="Replicas"
+                name="replication_factor"
+                help="Copies of each partition."
+                value={String(data.replication_factor)}
+              />
               <Setting label="Created" name="created_at" help="" value={formatMinute(data.created_at)} />
-              <Setting label="Topic id" name="topic_id" help="Stays the topic's own; a later topic of this name has another." value={data.topic_id} copy />
+              <Setting
+                label="Topic id"
+                name="topic_id"
+                help="Stays the topic's own; a later topic of this name has another."
+                value={data.topic_id}
+                copy
+              />
             </dl>
           </Panel>
           {mayChange && (
-            <Panel title="Delete this topic" help="Its records go from disk and object store, for everybody, for good.">
+            <Panel
+              title="Delete this topic"
+              help="Its records go from disk and object store, for everybody, for good."
+            >
               <Button variant="danger" icon={<Trash2 className="size-4" />} onClick={() => setOpen("delete")}>
                 Delete topic
               </Button>
             </Panel>
           )}
-          {open === "edit" && <EditTopic project={project} topic={data} etag={etag} onClose={() => setOpen(null)} />}
+          {open === "edit" && (
+            <EditTopic project={project} topic={data} etag={etag} onClose={() => setOpen(null)} />
+          )}
           {open === "delete" && (
-            <Confirm title={`Delete ${topic}?`} action="Delete topic" typed={topic} onConfirm={remove} onClose={() => setOpen(null)}>
-              {data.partitions} partitions with {formatBytes(data.hot_bytes + data.cold_bytes)} are deleted, and readers of them fail. This
-              cannot be undone.
+            <Confirm
+              title={`Delete ${topic}?`}
+              action="Delete topic"
+              typed={topic}
+              onConfirm={remove}
+              onClose={() => setOpen(null)}
+            >
+              {data.partitions} partitions with {formatBytes(data.hot_bytes + data.cold_bytes)} are deleted,
+              and readers of them fail. This cannot be undone.
             </Confirm>
           )}
         </div>
@@ -101,10 +138,14 @@ function Setting({ label, name, help, value, exact, source, copy }: SettingProps
   return (
     <div className="grid items-baseline gap-x-6 gap-y-0.5 border-b px-4 py-2.5 last:border-b-0 sm:grid-cols-[minmax(0,1fr)_minmax(0,14rem)_5rem]">
       <dt className="min-w-0">
-        <span className="font-medium">{label}</span> <code className="ml-1 font-mono text-[12px] text-faint">{name}</code>
+        <span className="font-medium">{label}</span>{" "}
+        <code className="ml-1 font-mono text-[12px] text-faint">{name}</code>
         {help && <p className="text-[12.5px] text-faint">{help}</p>}
       </dt>
-      <dd className="flex min-w-0 items-center gap-1 break-all tabular-nums" title={exact == null ? undefined : String(exact)}>
+      <dd
+        className="flex min-w-0 items-center gap-1 break-all tabular-nums"
+        title={exact == null ? undefined : String(exact)}
+      >
         {value}
         {copy && <CopyButton text={value} label={`Copy ${label.toLowerCase()}`} />}
       </dd>

@@ -46,11 +46,20 @@ function Estimate({ project, topic }: { project: string; topic: string }) {
     nothing: "nothing bounds it",
     compaction: "depends on its keys",
   }[estimate.by];
-  const level = estimate.levelBytes === null ? (estimate.by === "nothing" ? "Grows without end" : "Compacted") : formatBytes(estimate.levelBytes);
+  const level =
+    estimate.levelBytes === null
+      ? estimate.by === "nothing"
+        ? "Grows without end"
+        : "Compacted"
+      : formatBytes(estimate.levelBytes);
   const note = estimate.levelInMs === null ? by : `${by}, in ${formatDuration(estimate.levelInMs)}`;
   return (
     <div className="grid w-full max-w-2xl grid-cols-2 gap-3 sm:w-auto sm:min-w-96">
-      <Stat name="Written in the last hour" value={`${formatBytes(bytesPerSecond)}/s`} note="payload, on average" />
+      <Stat
+        name="Written in the last hour"
+        value={`${formatBytes(bytesPerSecond)}/s`}
+        note="payload, on average"
+      />
       <Stat name="Retention levels off at" value={level} note={note} />
     </div>
   );

@@ -23,7 +23,10 @@ export function Topics() {
   const mayChange = useMay("developer");
   const wanted = useDeferredValue(q.toLowerCase());
   const found = useMemo(
-    () => (topics.data ?? []).filter((topic) => `${topic.name}\n${topic.description}`.toLowerCase().includes(wanted)),
+    () =>
+      (topics.data ?? []).filter((topic) =>
+        `${topic.name}\n${topic.description}`.toLowerCase().includes(wanted),
+      ),
     [topics.data, wanted],
   );
   const columns = useColumns(project);
@@ -33,7 +36,7 @@ export function Topics() {
     </Button>
   );
   return (
-    <Page title="Topics" actions={create}>
+    <Page title="Topics" actions={topics.data?.length !== 0 && create}>
       <Loaded query={topics}>
         {(all) =>
           all.length === 0 ? (
@@ -50,7 +53,10 @@ export function Topics() {
                   className="max-w-sm"
                   value={q}
                   onChange={(event) =>
-                    void navigate({ search: (old) => ({ ...old, q: event.target.value || undefined }), replace: true })
+                    void navigate({
+                      search: (old) => ({ ...old, q: event.target.value || undefined }),
+                      replace: true,
+                    })
                   }
                 />
                 <span className="text-[13px] text-faint tabular-nums" role="status">
@@ -66,7 +72,10 @@ export function Topics() {
                 minWidth={820}
                 sort={{ id: sort, desc }}
                 onSort={(next) =>
-                  void navigate({ search: (old) => ({ ...old, sort: next.id, desc: next.desc || undefined }), replace: true })
+                  void navigate({
+                    search: (old) => ({ ...old, sort: next.id, desc: next.desc || undefined }),
+                    replace: true,
+                  })
                 }
                 empty={<p className="px-4 py-10 text-center text-faint">No topic matches this search.</p>}
               />
@@ -98,9 +107,30 @@ function useColumns(project: string): Column<Topic>[] {
           </Link>
         ),
       },
-      { id: "partitions", header: "Partitions", width: "6rem", align: "right", sortBy: (topic) => topic.partitions, cell: (topic) => formatCount(topic.partitions) },
-      { id: "hot_bytes", header: "On disk", width: "6.5rem", align: "right", sortBy: (topic) => topic.hot_bytes, cell: (topic) => formatBytes(topic.hot_bytes) },
-      { id: "cold_bytes", header: "In the store", width: "6.5rem", align: "right", sortBy: (topic) => topic.cold_bytes, cell: (topic) => formatBytes(topic.cold_bytes) },
+      {
+        id: "partitions",
+        header: "Partitions",
+        width: "6rem",
+        align: "right",
+        sortBy: (topic) => topic.partitions,
+        cell: (topic) => formatCount(topic.partitions),
+      },
+      {
+        id: "hot_bytes",
+        header: "On disk",
+        width: "6.5rem",
+        align: "right",
+        sortBy: (topic) => topic.hot_bytes,
+        cell: (topic) => formatBytes(topic.hot_bytes),
+      },
+      {
+        id: "cold_bytes",
+        header: "In the store",
+        width: "6.5rem",
+        align: "right",
+        sortBy: (topic) => topic.cold_bytes,
+        cell: (topic) => formatBytes(topic.cold_bytes),
+      },
       {
         id: "retention",
         header: "Keeps",
@@ -114,7 +144,13 @@ function useColumns(project: string): Column<Topic>[] {
             formatDuration(config.retention_ms)
           ),
       },
-      { id: "created_at", header: "Created", width: "10.5rem", sortBy: (topic) => topic.created_at, cell: (topic) => <span className="tabular-nums text-soft">{formatMinute(topic.created_at)}</span> },
+      {
+        id: "created_at",
+        header: "Created",
+        width: "10.5rem",
+        sortBy: (topic) => topic.created_at,
+        cell: (topic) => <span className="tabular-nums text-soft">{formatMinute(topic.created_at)}</span>,
+      },
     ],
     [project],
   );
@@ -124,8 +160,13 @@ function NoTopics({ project, action }: { project: string; action: React.ReactNod
   const base = `${window.location.origin}${projectPath(project)}`;
   return (
     <Empty icon={<Boxes className="size-5" />} title="No topics yet" action={action}>
-      <p className="mb-4">A topic is a log of records that many can write and read. Make one here, or with an API key:</p>
-      <CallSnippet call={{ method: "PUT", url: `${base}/topics/orders`, body: '{"partitions":3}' }} className="text-left" />
+      <p className="mb-4">
+        A topic is a log of records that many can write and read. Make one here, or with an API key:
+      </p>
+      <CallSnippet
+        call={{ method: "PUT", url: `${base}/topics/orders`, body: '{"partitions":3}' }}
+        className="text-left"
+      />
     </Empty>
   );
 }

@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from "react";
 import uPlot from "uplot";
+import { formatTime } from "../lib/format";
 import "uplot/dist/uPlot.min.css";
 
 export interface Line {
@@ -13,13 +14,15 @@ interface ChartProps {
   times: number[];
   lines: Line[];
   format: (value: number) => string;
+  /** Steps of its scale are round in KiB, not in thousands. */
+  inBytes?: boolean;
   height?: number;
 }
 
 const css = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 /** Lines over time. The newest values stand beside it as text, so that it needs no pointer and no sight. */
-export default function Chart({ label, times, lines, format, height = 180 }: ChartProps) {
+export default function Chart({ label, times, lines, format, inBytes = false, height = 180 }: ChartProps) {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot>(null);
   const formatter = useRef(format);
@@ -36,7 +39,11 @@ export default function Chart({ label, times, lines, format, height = 180 }: Cha
   useEffect(() => {
     const element = box.current;
     if (!element) return;
-    plot.current = new uPlot(options(names.split("\n"), element.clientWidth, height, formatter), [[]], element);
+    plot.current = new uPlot(
+      options(names.split("\n"), element.clientWidth, height, formatter, inBytes),
+      [[]],
+      element,
+    );
     const observer = new ResizeObserver(() => plot.current?.setSize({ width: element.clientWidth, height }));
     observer.observe(element);
     return () => {
@@ -44,11 +51,11 @@ export default function Chart({ label, times, lines, format, height = 180 }: Cha
       plot.current?.destroy();
       plot.current = null;
     };
-  }, [names, height, theme]);
+  }, [names, height, theme, inBytes]);
 
   useEffect(() => {
     plot.current?.setData([times.map((time) => time / 1_000), ...lines.map((line) => line.values)]);
-  }, [times, lines, names, height, theme]);
+  }, [times, lines, names, height, theme, inBytes]);
 
   return (
     <figure className="min-w-0">
@@ -56,7 +63,11 @@ export default function Chart({ label, times, lines, format, height = 180 }: Cha
         <span className="sr-only">{label}: </span>
         {lines.map((line, index) => (
           <span key={line.name} className="inline-flex items-center gap-1.5">
-            <span className="h-0.5 w-3 rounded" style={{ background: `var(--chart-${index + 1})` }} aria-hidden />
+            <span
+              className="h-0.5 w-3 rounded"
+              style={{ background: `var(--chart-${index + 1})` }}
+              aria-hidden
+            />
             {line.name}
             <span className="font-medium text-ink tabular-nums">{format(line.values.at(-1) ?? 0)}</span>
           </span>
@@ -67,18 +78,54 @@ export default function Chart({ label, times, lines, format, height = 180 }: Cha
   );
 }
 
-function options(names: string[], width: number, height: number, format: { current: (value: number) => string }): uPlot.Options {
-  const axis = { stroke: css("--faint"), grid: { stroke: css("--line"), width: 1 }, ticks: { show: false }, font: "11px Inter" };
+const SECONDS_SHOWN_MIN = 60;
+
+/** All times that there are, and a minute at least. */
+function shownTimes(plot: uPlot): [number, number] {
+  const [first = 0, last = first] = [plot.data[0][0], plot.data[0].at(-1)];
+  return [Math.min(first, last - SECONDS_SHOWN_MIN), last];
+}
+
+const DAY_SECONDS = 86_400;
+
+/** Days where days are shown, else hours and minutes, with seconds where there are but a few minutes. */
+function timeLabels(plot: uPlot, ticks: number[]): string[] {
+  const span = (plot.scales.x?.max ?? 0) - (plot.scales.x?.min ?? 0);
+  const [from, to] = span > 2 * DAY_SECONDS ? [5, 10] : span > 600 ? [11, 16] : [11, 19];
+  return ticks.map((tick) => formatTime(tick * 1_000).slice(from, to));
+}
+
+/** 1, 2, 4 and so on up to an exbibyte. */
+const BINARY_STEPS = Array.from({ length: 60 }, (_, power) => 2 ** power);
+
+function options(
+  names: string[],
+  width: number,
+  height: number,
+  format: { current: (value: number) => string },
+  inBytes: boolean,
+): uPlot.Options {
+  const axis = {
+    stroke: css("--faint"),
+    grid: { stroke: css("--line"), width: 1 },
+    ticks: { show: false },
+    font: "11px Inter",
+  };
   return {
     width,
     height,
     padding: [8, 8, 0, 0],
     legend: { show: false },
-    cursor: { y: false, points: { size: 6 } },
-    scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.15 : 1] } },
+    cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
+    scales: { x: { range: shownTimes }, y: { range: (_, __, max) => [0, max > 0 ? max * 1.15 : 1] } },
     axes: [
-      { ...axis, size: 26, space: 70, values: "{HH}:{mm}" as never },
-      { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => format.current(tick)) },
+      { ...axis, size: 26, space: 70, values: timeLabels },
+      {
+        ...axis,
+        size: 68,
+        incrs: inBytes ? BINARY_STEPS : undefined,
+        values: (_, ticks) => ticks.map((tick) => format.current(tick)),
+      },
     ],
     series: [
       {},
@@ -87,7 +134,8 @@ function options(names: string[], width: number, height: number, format: { curre
         stroke: css(`--chart-${index + 1}`),
         fill: index === 0 ? `${css("--chart-1")}18` : undefined,
         width: 1.5,
-        points: { show: false },
+        // One value alone makes no line.
+        points: { show: (plot: uPlot) => plot.data[0].length < 3, size: 5 },
       })),
     ],
   };

@@ -44,8 +44,19 @@ export function Confirm({ title, children, action, typed, onConfirm, onClose }: 
       >
         <div className="text-soft">{children}</div>
         {typed !== undefined && (
-          <Field label={<>Type <code className="font-mono">{typed}</code> to confirm</>}>
-            <Input value={text} onChange={(event) => setText(event.target.value)} autoComplete="off" spellCheck={false} />
+          <Field
+            label={
+              <>
+                Type <code className="font-mono">{typed}</code> to confirm
+              </>
+            }
+          >
+            <Input
+              value={text}
+              onChange={(event) => setText(event.target.value)}
+              autoComplete="off"
+              spellCheck={false}
+            />
           </Field>
         )}
         {run.isError && <ProblemNote error={run.error} />}

@@ -45,10 +45,6 @@ export function Input({ className, ...rest }: ComponentProps<"input">) {
   return <input {...useFieldProps()} className={cx(INPUT, "h-8", className)} {...rest} />;
 }
 
-export function TextArea({ className, ...rest }: ComponentProps<"textarea">) {
-  return <textarea {...useFieldProps()} className={cx(INPUT, "py-1.5 font-mono text-[12.5px]", className)} {...rest} />;
-}
-
 export function Select({ className, ...rest }: ComponentProps<"select">) {
   return <select {...useFieldProps()} className={cx(INPUT, "h-8 pr-1", className)} {...rest} />;
 }

@@ -2,7 +2,15 @@ import { DropdownMenu } from "radix-ui";
 import type { ReactNode } from "react";
 import { cx } from "./classes";
 
-export function Menu({ trigger, children, side }: { trigger: ReactNode; children: ReactNode; side?: "top" | "bottom" }) {
+export function Menu({
+  trigger,
+  children,
+  side,
+}: {
+  trigger: ReactNode;
+  children: ReactNode;
+  side?: "top" | "bottom";
+}) {
   return (
     <DropdownMenu.Root modal={false}>
       <DropdownMenu.Trigger asChild>{trigger}</DropdownMenu.Trigger>
@@ -44,7 +52,9 @@ export function MenuItem({ icon, danger, onSelect, children }: MenuItemProps) {
 }
 
 export function MenuLabel({ children }: { children: ReactNode }) {
-  return <DropdownMenu.Label className="px-2 pt-2 pb-1 text-[12px] text-faint">{children}</DropdownMenu.Label>;
+  return (
+    <DropdownMenu.Label className="px-2 pt-2 pb-1 text-[12px] text-faint">{children}</DropdownMenu.Label>
+  );
 }
 
 export const MenuSeparator = () => <DropdownMenu.Separator className="my-1 border-t" />;

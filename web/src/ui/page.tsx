@@ -7,15 +7,13 @@ interface PageProps {
   name?: string;
   lead?: ReactNode;
   actions?: ReactNode;
-  /** Fills the window and lets its content scroll. */
-  fill?: boolean;
   children: ReactNode;
 }
 
-export function Page({ title, name, lead, actions, fill, children }: PageProps) {
+export function Page({ title, name, lead, actions, children }: PageProps) {
   const text = name ?? (typeof title === "string" ? title : "");
   return (
-    <div className={cx("mx-auto w-full max-w-[1440px] px-4 py-5 sm:px-6", fill && "flex h-full min-h-0 flex-col")}>
+    <div className="mx-auto w-full max-w-[1440px] px-4 py-5 sm:px-6">
       <title>{text ? `${text} - Headwater` : "Headwater"}</title>
       <div className="mb-5 flex flex-wrap items-start gap-x-4 gap-y-3">
         <div className="min-w-0 flex-1 basis-64">
@@ -77,7 +75,9 @@ interface EmptyProps {
 export function Empty({ icon, title, children, action }: EmptyProps) {
   return (
     <div className="mx-auto flex max-w-2xl flex-col items-center px-4 py-12 text-center">
-      <div className="mb-3 flex size-11 items-center justify-center rounded-full bg-accent-wash text-accent-ink">{icon}</div>
+      <div className="mb-3 flex size-11 items-center justify-center rounded-full bg-accent-wash text-accent-ink">
+        {icon}
+      </div>
       <p className="text-base font-semibold">{title}</p>
       {action && <div className="mt-4">{action}</div>}
       {children && <div className="mt-3 w-full text-soft">{children}</div>}
@@ -97,7 +97,12 @@ const TONES: Record<Tone, string> = {
 
 export function Badge({ tone = "plain", children }: { tone?: Tone; children: ReactNode }) {
   return (
-    <span className={cx("inline-flex items-center rounded px-1.5 py-px text-[12px] font-medium whitespace-nowrap", TONES[tone])}>
+    <span
+      className={cx(
+        "inline-flex items-center rounded px-1.5 py-px text-[12px] font-medium whitespace-nowrap",
+        TONES[tone],
+      )}
+    >
       {children}
     </span>
   );

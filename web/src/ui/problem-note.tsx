@@ -20,7 +20,10 @@ export function ProblemNote({ error, onRetry, className }: ProblemNoteProps) {
   const problem = asProblem(error);
   if (problem.code === "not_implemented") return <NotBuilt className={className} />;
   return (
-    <div role="alert" className={cx("rounded-lg border border-bad/40 bg-bad-wash p-3 text-[13px]", className)}>
+    <div
+      role="alert"
+      className={cx("rounded-lg border border-bad/40 bg-bad-wash p-3 text-[13px]", className)}
+    >
       <div className="flex gap-2.5">
         <CircleAlert className="mt-0.5 size-4 shrink-0 text-bad" aria-hidden />
         <div className="min-w-0 flex-1">
@@ -53,12 +56,16 @@ export function ProblemNote({ error, onRetry, className }: ProblemNoteProps) {
 
 function NotBuilt({ className }: { className?: string }) {
   return (
-    <div role="status" className={cx("flex gap-2.5 rounded-lg border bg-warn-wash p-3 text-[13px]", className)}>
+    <div
+      role="status"
+      className={cx("flex gap-2.5 rounded-lg border bg-warn-wash p-3 text-[13px]", className)}
+    >
       <Construction className="mt-0.5 size-4 shrink-0 text-warn" aria-hidden />
       <div>
         <p className="font-medium text-warn">This service does not have it yet</p>
         <p className="mt-0.5">
-          It answered 501, not_implemented. The console shows this page in full as soon as the service answers.
+          It answered 501, not_implemented. The console shows this page in full as soon as the service
+          answers.
         </p>
       </div>
     </div>

@@ -5,7 +5,11 @@ export function Skeleton({ rows = 1, className }: { rows?: number; className?: s
   return (
     <div role="status" aria-label="Loading" className={cx("flex flex-col gap-3", className)}>
       {Array.from({ length: rows }, (_, row) => (
-        <div key={row} className="h-5 animate-pulse rounded bg-sunken" style={{ width: `${100 - (row % 3) * 14}%` }} />
+        <div
+          key={row}
+          className="h-5 animate-pulse rounded bg-sunken"
+          style={{ width: `${100 - (row % 3) * 14}%` }}
+        />
       ))}
     </div>
   );

@@ -60,14 +60,12 @@ export function DataTable<Row extends object>(props: DataTableProps<Row>) {
 
   const definitions = useMemo(
     () =>
-      columns.map(
-        (column): ColumnDef<typeof features, Row> => ({
-          id: column.id,
-          accessorFn: column.sortBy ?? (() => ""),
-          enableSorting: column.sortBy !== undefined,
-          sortFn: "auto",
-        }),
-      ),
+      columns.map((column): ColumnDef<typeof features, Row> => ({
+        id: column.id,
+        accessorFn: column.sortBy ?? (() => ""),
+        enableSorting: column.sortBy !== undefined,
+        sortFn: "auto",
+      })),
     [columns],
   );
   const sorting: SortingState = sort ? [sort] : [];
@@ -84,7 +82,14 @@ export function DataTable<Row extends object>(props: DataTableProps<Row>) {
   const template = { gridTemplateColumns: columns.map((column) => column.width).join(" "), minWidth };
 
   return (
-    <div ref={scroller} className="overflow-auto" style={{ maxHeight }} tabIndex={0} role="region" aria-label={label}>
+    <div
+      ref={scroller}
+      className="overflow-auto"
+      style={{ maxHeight }}
+      tabIndex={0}
+      role="region"
+      aria-label={label}
+    >
       <div role="table" aria-label={label} aria-rowcount={sorted.length + 1} style={{ minWidth }}>
         <div role="rowgroup" className="sticky top-0 z-10 border-b bg-panel">
           <div role="row" className="grid items-center gap-6 px-4" style={template}>
@@ -142,10 +147,18 @@ function HeaderCell<Row>({ column, sort, onSort }: HeaderCellProps<Row>) {
   }
   const Arrow = mine && sort.desc ? ArrowDown : ArrowUp;
   return (
-    <div role="columnheader" aria-sort={mine ? (sort.desc ? "descending" : "ascending") : "none"} className={base}>
+    <div
+      role="columnheader"
+      aria-sort={mine ? (sort.desc ? "descending" : "ascending") : "none"}
+      className={base}
+    >
       <button
         type="button"
-        className={cx("inline-flex items-center gap-1 rounded hover:text-ink", right && "flex-row-reverse", mine && "text-ink")}
+        className={cx(
+          "inline-flex items-center gap-1 rounded hover:text-ink",
+          right && "flex-row-reverse",
+          mine && "text-ink",
+        )}
         onClick={() => onSort({ id: column.id, desc: mine ? !sort.desc : false })}
       >
         {column.header}
