@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::{StreamExt, stream};
 use headwater_broker::{Acks, Broker, BrokerId, CoordinateError, Node, PartitionId, ProduceError};
 use headwater_groups::{
     Action, Call, Config, Description, GroupError, GroupId, Kind, Mark, Owned, Reply, Start,
