@@ -59,6 +59,12 @@ for topic in schemathesis schemathesis-2; do
         "$base/topics/$topic/records"
 done
 
+for path in groups/schemathesis groups/schemathesis/members/schemathesis; do
+    body='{"topics":["schemathesis","schemathesis-2"]}'
+    [[ $path == */members/* ]] && body='{"lease_ms":300000}'
+    curl --silent --fail --output /dev/null -X PUT -H "authorization: Bearer $key" -d "$body" "$base/$path"
+done
+
 curl --silent --fail "http://127.0.0.1:$port/openapi/streaming.json" >"$work/streaming.json"
 # One worker: Python's parser is not safe from two threads in the versions that Debian has.
 # Tails never end, so a request that starts one has no whole answer to check; the service tests

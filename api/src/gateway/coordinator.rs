@@ -26,8 +26,13 @@ impl Gateway {
         let log = match (self.catalog.group_log(), &action) {
             (Some(log), _) => log,
             (None, Action::Ensure { .. }) => self.make_group_log().await?,
-            // Nobody has made a group yet.
-            (None, _) => return Err(refused(GroupError::NoGroup)),
+            (None, _) => {
+                // Somebody may have made the first group a moment ago, at another gateway.
+                let dead_topics = self.catch_up().await.map_err(unavailable)?;
+                self.catalog.leave_dead(dead_topics);
+                let log = self.catalog.group_log();
+                log.ok_or_else(|| refused(GroupError::NoGroup))?
+            }
         };
         let key = format!("{}/{}", group.project, group.name);
         let partition = partition_for_key(key.as_bytes(), log.partitions());

@@ -163,7 +163,7 @@ impl Fleet {
         for (partition, offset) in processed.iter() {
             let next = next.entry(*partition).or_default();
             assert!(
-                offset <= next,
+                *offset <= *next,
                 "{partition}/{offset} is processed before {next}"
             );
             *next = (*next).max(offset + 1);
