@@ -8,6 +8,7 @@ SHELL := bash
 CARGO ?= cargo
 ARGS ?=
 SECONDS_EACH ?= 60
+CONSOLE = $(shell find web/src web/public web/scripts web/index.html web/package.json web/*.ts openapi -type f -not -path '*/generated/*')
 export HEADWATER_FLIGHTS ?= $(CURDIR)/target/testdata/flights-200k.json
 
 step = @printf '\n==> %s\n' "$(1)"
@@ -21,12 +22,31 @@ help: ## Show this
 	@printf '\nVariables: ARGS="--listen 127.0.0.1:9000" for run and bench, SECONDS_EACH=60 for fuzz.\n'
 
 .PHONY: run
-run: ## Build it and start a whole service on 127.0.0.1:8080, data in ./headwater-data
+run: console-if-possible ## Build it and start a whole service on 127.0.0.1:8080, data in ./headwater-data
 	$(CARGO) build --release --locked --bin headwater
 	exec target/release/headwater dev $(ARGS)
 
+.PHONY: console
+console: web/dist/site/index.html ## Build the web console, which the next build of the service takes in (needs Node)
+
+web/dist/site/index.html: web/node_modules/.package-lock.json $(CONSOLE)
+	$(call step,the web console)
+	@cd web && npm run --silent build
+
+web/node_modules/.package-lock.json: web/package-lock.json
+	@cd web && npm ci --no-progress --loglevel=error
+
+# Without Node the service runs all the same, and its first page says how to get the console.
+.PHONY: console-if-possible
+console-if-possible:
+	@if ! command -v npm >/dev/null; then \
+		printf '\nNo npm here: the service is built without its web console.\nTo have it, install Node 20.19 or newer and run this again.\n\n'; \
+	elif ! $(MAKE) --no-print-directory console; then \
+		printf '\nThe web console cannot be built (see above): the service is built without it, or with an older one.\n\n'; \
+	fi
+
 .PHONY: test
-test: setup check deny lint-openapi testdata object-stores test-rust test-properties test-sdks ## All checks and tests, as CI runs them
+test: setup console check deny lint-openapi testdata object-stores test-rust test-properties test-sdks test-console test-docker ## All checks and tests, as CI runs them
 	$(call step,everything passed)
 
 .PHONY: setup
@@ -68,6 +88,20 @@ test-properties: ## schemathesis: generated requests against the OpenAPI documen
 	$(call step,schemathesis: requests made from the OpenAPI document)
 	$(CARGO) build --locked --bin headwater
 	@api/tests/schemathesis.sh
+
+.PHONY: test-console
+test-console: console ## The web console: units, and the real binary in a real Chromium
+	$(call step,console: units)
+	cd web && npm test --silent
+	$(CARGO) build --locked --bin headwater
+	$(call step,console: in Chromium)
+	cd web && HEADWATER_BIN=$${CARGO_TARGET_DIR:-$(CURDIR)/target}/debug/headwater npm run --silent test:browser
+
+.PHONY: test-docker
+test-docker: ## The image, the compose files and their services (run without Docker), alerts and dashboards
+	$(call step,docker: lints; the services of the compose files)
+	$(CARGO) build --locked --bin headwater
+	@.ci/docker target/debug/headwater
 
 .PHONY: lint-openapi
 lint-openapi: ## Spectral and Redocly over the OpenAPI documents: every example and error is there

@@ -10,6 +10,7 @@ const PAGES: [&str; 4] = [
     "FetchPartitionResponse",
     "FetchTopicResponse",
     "TailResponse",
+    "LeaseResponse",
     "PollResponse",
 ];
 

@@ -217,6 +217,27 @@ pub const GROUPS_AT_ONCE: usize = 16;
 pub const GROUP_AGES_AT_ONCE: usize = 16;
 /// Bytes of those batches.
 pub const GROUP_AGE_BYTES: usize = 4 << 20;
+/// How often a worker that waits asks again when another one waits for records.
+pub const LEASE_PAUSE: Duration = Duration::from_millis(100);
+/// How long a worker waits for records before it asks again what else there may be. Nobody else is asked
+/// for them meanwhile, for about as long.
+pub const OFFER_WAIT: Duration = Duration::from_millis(900);
+/// Bytes of records that are read to tell a coordinator of them.
+pub const OFFER_BYTES: usize = 4 << 20;
+/// Records of a lease: default, ceiling.
+pub const LEASE_RECORDS: (usize, usize) = (100, 1_000);
+/// Leases that one call settles.
+pub const SETTLE_LEASES_MAX: usize = 1_000;
+/// A settlement's body, in bytes: as many leases, with reasons.
+pub const SETTLE_BODY_BYTES_MAX: usize = 1 << 20;
+/// The longest delay of a nack, in milliseconds: a day.
+pub const NACK_DELAY_MS_MAX: u32 = 86_400_000;
+/// How often a record is tried, where a group does not say, and the most.
+pub const GROUP_ATTEMPTS: (u32, u32) = (5, 1_000);
+/// Dead letters that are written in one go, and of these at once.
+pub const DEAD_LETTERS_MAX: usize = 100;
+/// See [`DEAD_LETTERS_MAX`].
+pub const DEAD_LETTERS_AT_ONCE: usize = 8;
 /// A poll's body, in bytes: two cursors of a member that owns all that a group can have.
 pub const POLL_BODY_BYTES_MAX: usize = 4 << 20;
 /// Largest offset that JSON carries without loss.

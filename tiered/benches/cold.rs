@@ -1,24 +1,24 @@
 //! A cold sequential read beside plain ranged GETs of the same bytes by the same client, with the
 //! same ranges and the same number under way, in turns.
 //!
-//! `cargo bench -p headwater-tiered -- [URL] [MiB]`; the URL is that of a store, `s3://` with `AWS_*` set,
+//! `cargo bench -p headwater-tiered --bench cold -- [URL] [MiB]`; the URL is that of a store, `s3://` with `AWS_*` set,
 //! or a directory that is made for it if there is none.
 
 #![allow(missing_docs, reason = "a bench is run, not linked to")]
 #![allow(clippy::print_stdout, reason = "what it prints is its purpose")]
 #![allow(clippy::unwrap_used, reason = "a bench that fails stops")]
 
+mod made;
+
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use headwater_record::{BatchBuilder, BatchView, Compression, Headers, NewRecord, Producer};
+use headwater_record::BatchView;
 use headwater_tiered::{
-    ColdReader, ColdReaderOptions, Descriptor, Named, SegmentKey, SegmentRef, Store, StoreOptions,
-    TopicId,
+    ColdReader, ColdReaderOptions, SegmentKey, SegmentRef, Store, StoreOptions,
 };
 
-const SEGMENT_BYTES: usize = 64 << 20;
 const ROUNDS: usize = 5;
 /// What one read of a consumer asks for.
 const READ_BYTES: usize = 1 << 20;
@@ -27,18 +27,10 @@ const RANGES_IN_FLIGHT: usize = 4;
 
 #[tokio::main]
 async fn main() {
-    let arguments: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|word| word != "--bench")
-        .collect();
     let dir = tempfile::tempdir().unwrap();
-    let url = arguments
-        .first()
-        .cloned()
-        .unwrap_or_else(|| format!("file://{}/store", dir.path().display()));
-    let mib: usize = arguments.get(1).map_or(512, |mib| mib.parse().unwrap());
+    let (url, bytes) = made::arguments(dir.path());
     let store = Store::open(&url, StoreOptions::default()).unwrap();
-    let segments = upload(&store, mib << 20).await;
+    let segments = upload(&store, bytes).await;
     let bytes: u64 = segments.iter().map(|segment| segment.data_bytes).sum();
     println!("{url}: {} segments, {} MiB", segments.len(), bytes >> 20);
 
@@ -64,8 +56,7 @@ async fn main() {
             rate(warm)
         );
     }
-    ratios.sort_by(f64::total_cmp);
-    println!("median ratio {:.2}", ratios[ROUNDS / 2]);
+    println!("median ratio {:.2}", made::median(ratios));
     store
         .delete(segments.into_iter().map(|segment| segment.key).collect())
         .await
@@ -130,61 +121,11 @@ async fn read(reader: &ColdReader, segments: &[SegmentRef]) -> f64 {
 }
 
 async fn upload(store: &Store, bytes: usize) -> Vec<SegmentRef> {
-    let value: Vec<u8> = (0..1024u32)
-        .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
-        .collect();
-    let mut segments: Vec<SegmentRef> = Vec::new();
-    let mut offset = 0;
-    for _ in 0..bytes.div_ceil(SEGMENT_BYTES) {
-        let base_offset = offset;
-        let mut data = BytesMut::with_capacity(SEGMENT_BYTES + (1 << 20));
-        while data.len() < SEGMENT_BYTES {
-            let mut builder = BatchBuilder::with_capacity(110 << 10);
-            for _ in 0..100 {
-                builder.push(&NewRecord {
-                    key: None,
-                    value: Some(&value),
-                    json: false,
-                    timestamp_ms: offset as i64,
-                    server_timestamp: false,
-                    headers: Headers::NONE,
-                });
-            }
-            let mut batch = builder.finish(Producer::NONE, Compression::None);
-            batch.set_base_offset(offset);
-            batch.set_leader_epoch(1);
-            data.extend_from_slice(batch.as_bytes());
-            offset += 100;
-        }
-        let descriptor = descriptor(base_offset, offset);
+    let mut segments = Vec::new();
+    for (descriptor, data) in made::segments(bytes) {
         let key = SegmentKey::fresh(&descriptor);
-        let chunks = stream::iter([Ok::<Bytes, std::io::Error>(data.freeze())]);
+        let chunks = stream::iter([Ok::<Bytes, std::io::Error>(data)]);
         segments.push(store.upload(&key, &descriptor, chunks, None).await.unwrap());
     }
     segments
-}
-
-fn descriptor(base_offset: u64, end_offset: u64) -> Descriptor {
-    let named = |name: &str| Named {
-        id: name.to_owned(),
-        name: name.to_owned(),
-    };
-    Descriptor {
-        organization: named("bench"),
-        project: named("bench"),
-        topic: named("bench"),
-        topic_id: TopicId([1; 16]),
-        partitions: 1,
-        replication_factor: 3,
-        settings: "{}".to_owned(),
-        settings_version: 1,
-        partition: 0,
-        base_offset,
-        end_offset,
-        leader_epoch: 1,
-        epochs: Vec::new(),
-        written_at_ms: 0,
-        compacted: false,
-        broker_id: "bench".to_owned(),
-    }
 }

@@ -2,9 +2,10 @@
 //!
 //! [`Store`] is a bucket, a directory or memory, opened by URL. [`Store::upload`] checks a segment's
 //! batches while it sends them and answers with a [`SegmentRef`], the row that the metadata keeps;
-//! [`Store::verify`] compares an object with its row. A broker's one [`ColdReader`] reads batches
-//! through a bounded cache. [`Store::compact`] makes objects anew without what later records supersede,
-//! and [`ColdReader::find_key`] finds the last record of a key. [`format`] draws the object.
+//! [`Store::verify`] compares an object with its row, [`Store::verify_written`] does so right after it
+//! was written. A broker's one [`ColdReader`] reads batches through a bounded cache.
+//! [`Store::compact`] makes objects anew without what later records supersede, and
+//! [`ColdReader::find_key`] finds the last record of a key. [`format`] draws the object.
 //!
 //! Every call ends in bounded time, and nothing is kept that is not bounded in bytes. Errors say
 //! what the caller can do; none of them holds a credential.

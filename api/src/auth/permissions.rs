@@ -178,7 +178,8 @@ permissions! {
     JoinGroup                "joinGroup"                DEVELOPER     Wait  Group(Consume);
     PollGroup                "pollGroup"                DEVELOPER     Wait  Group(Consume);
     LeaveGroup               "leaveGroup"               DEVELOPER     Wait  Group(Consume);
-    UseGroups                "useGroups"                VIEWER        Wait  Group(Consume);
+    LeaseRecords             "leaseRecords"             DEVELOPER     Wait  Group(Consume);
+    SettleRecords            "settleRecords"            DEVELOPER     Wait  Group(Consume);
 
     CreateSession            "createSession"            ANYONE        Wait  Any;
     RefreshSession           "refreshSession"           ANYONE        Wait  Any;

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 pub const FINDINGS: u8 = 1;
 /// Nobody reads what is printed.
 pub const OUTPUT: u8 = 1;
+/// The node cannot serve, or does not answer.
+pub const NOT_READY: u8 = 1;
 /// Bad usage or configuration.
 pub const USAGE: u8 = 2;
 /// The data directory is in use, of a newer version, or damaged.
@@ -24,7 +26,7 @@ pub const OBJECT_STORE: u8 = 7;
 pub const HELP: &str = "\
 Exit codes:
   0  clean stop
-  1  a client verb failed, or the service refused it; `bucket verify` has findings
+  1  a client verb failed, or the service refused it; `bucket verify` has findings; `ready` has bad news
   2  bad usage or configuration
   3  the data directory is in use, of a newer version, or damaged
   4  the metadata database cannot be opened

@@ -6,6 +6,7 @@ mod cluster;
 mod exit;
 mod node;
 mod oidc;
+mod ready;
 mod settings;
 mod tenant;
 
@@ -39,6 +40,8 @@ enum Command {
     Dev(settings::DevArgs),
     /// Start a node
     Serve(Box<settings::ServeArgs>),
+    /// Say by the exit code whether a node can serve
+    Ready(ready::Args),
     /// Manage tenants on the metadata database
     #[command(subcommand)]
     Admin(admin::Verb),
@@ -66,6 +69,7 @@ pub fn main() -> ExitCode {
             Ok(settings) => node::run(settings),
             Err(error) => exit::usage(&error),
         },
+        Command::Ready(args) => on_runtime(ready::run(args)),
         Command::Admin(verb) => on_runtime(admin::run(verb)),
         Command::Bucket(verb) => on_runtime(bucket::run(verb)),
         Command::Client(verb) => on_runtime(client::run(verb)),

@@ -192,6 +192,7 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
         pages: Budget::new(PAGE_BYTES_MAX),
         draining,
         broker_id: settings.broker_id.unwrap_or(0),
+        letters: crate::gateway::Writing::default(),
         usage_node: settings.broker_id.map_or_else(some_usage_node, i64::from),
     });
     let signing_key = gateway.authority.signing_key();
@@ -207,9 +208,9 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
     let (stop_metering, stopped) = oneshot::channel();
     let metering = tokio::spawn(gateway.clone().write_usage(stopped));
     let app = App {
+        metrics: Metrics::new(gateway.clone(), node.clone()),
         gateway,
         node: node.clone(),
-        metrics: Metrics::new(),
     };
     announce(address, credentials.as_ref());
     tracing::info!(address = %address, data_dir = %settings.data_dir.display(), "listening");

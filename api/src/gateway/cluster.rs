@@ -61,6 +61,16 @@ pub struct BrokerLoad {
     pub hot_bytes: Option<u64>,
 }
 
+/// How the partitions of the cluster are.
+pub struct PartitionHealth {
+    /// Of which a copy is not in sync.
+    pub under_replicated: u64,
+    /// That nobody leads.
+    pub offline: u64,
+    /// Of which copies move.
+    pub moving: u64,
+}
+
 /// What the snapshot says of all partitions.
 #[derive(Default)]
 struct Counts {
@@ -216,6 +226,16 @@ impl Gateway {
             write_down(change, intent, &organization.id, target).await?;
         }
         Ok(())
+    }
+
+    /// How the partitions are, as this node's metadata says.
+    pub fn partition_health(&self) -> PartitionHealth {
+        let counts = self.count_partitions();
+        PartitionHealth {
+            under_replicated: counts.under_replicated,
+            offline: counts.offline,
+            moving: counts.moves.len() as u64,
+        }
     }
 
     fn count_partitions(&self) -> Counts {

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 use headwater_broker::{CoordinateError, PartitionId, TopicId};
-use headwater_groups::{
-    Action, Call, GroupError, GroupId, Reply, Summary, limits::PAGE_MAX,
-};
+use headwater_groups::{Action, Call, GroupError, GroupId, Reply, Summary, limits::PAGE_MAX};
 use headwater_record::partition_for_key;
 
 use super::{Gateway, changes::unavailable, no_leader, placing::Room};
@@ -142,7 +140,8 @@ impl Gateway {
 }
 
 /// Whether a call may be done a second time while its caller waits: it changes nothing, or finds what it
-/// has done. A commit counts once; who has joined joins again; who has left is not there. A deletion
+/// has done. A commit and a settlement count once; who has joined joins again; who has left is not there.
+/// A lease whose answer was lost ends by its time. A deletion
 /// would answer that there is nothing, and a reset set back what was done since.
 fn may_repeat(call: &Call) -> bool {
     match call {
@@ -157,6 +156,11 @@ fn may_repeat(call: &Call) -> bool {
                 | Action::Renew { .. }
                 | Action::Commit { .. }
                 | Action::Positions
+                | Action::Lease { .. }
+                | Action::Offer(_)
+                | Action::Settle(_)
+                | Action::DeadLetters { .. }
+                | Action::DeadLettered(_)
                 | Action::Reset { dry_run: true, .. }
         ),
     }

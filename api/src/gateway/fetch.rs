@@ -227,11 +227,9 @@ impl Gateway {
                 continue;
             }
             let (parts, damaged) = readable(fetched, readings);
-            let before = readings.to_vec();
-            let full = convert(page, &topic.name, readings, &parts, limits)
-                .map_err(|problem| (problem, None))?;
-            // Compaction may have left no record of what was read.
-            let moved = readings != before;
+            let Converted { is_full, has_moved } =
+                convert(page, &topic.name, readings, &parts, limits)
+                    .map_err(|problem| (problem, None))?;
             // The good partitions are read to their ends first, then the damage is told.
             if page.record_count == 0
                 && let Some(damaged) = damaged
@@ -240,7 +238,7 @@ impl Gateway {
             }
             let mut ends = parts.iter().zip(readings.iter());
             let more = ends.any(|(part, reading)| reading.offset < part.high_watermark);
-            if full || !more || damaged.is_some() || !moved {
+            if is_full || !more || damaged.is_some() || !has_moved {
                 return Ok(parts);
             }
         }
@@ -349,16 +347,22 @@ fn readable(
     (parts.collect(), damaged)
 }
 
-/// Writes the records of all parts, first a fair share of each, then what room is left. Answers
-/// whether the page is full.
+/// What became of a page, and of the offsets.
+struct Converted {
+    is_full: bool,
+    /// An offset goes on, if only over what compaction left no record of.
+    has_moved: bool,
+}
+
+/// Writes the records of all parts, first a fair share of each, then what room is left.
 fn convert(
     page: &mut FetchPage,
     topic: &str,
     readings: &mut [Reading],
     parts: &[Fetched],
     limits: &ReadLimits,
-) -> Result<bool, Problem> {
-    let mut full = false;
+) -> Result<Converted, Problem> {
+    let (mut is_full, mut has_moved) = (false, false);
     let bytes: usize = parts
         .iter()
         .flat_map(|part| &part.batches)
@@ -383,16 +387,18 @@ fn convert(
                 .records_max
                 .saturating_sub(page.record_count)
                 .min(share);
-            if room > 0 && !write_batches(page, topic, part, reading, room, limits)? {
-                full = true;
+            let before = reading.offset;
+            is_full = room > 0 && !write_batches(page, topic, part, reading, room, limits)?;
+            has_moved |= reading.offset != before;
+            if is_full {
                 break;
             }
         }
     }
     // A last look for the sixteenth of a page that is left would read more than it gives.
-    Ok(full
-        || page.record_count >= limits.records_max
-        || page.records.len() >= limits.bytes_max / 16 * 15)
+    is_full |=
+        page.record_count >= limits.records_max || page.records.len() >= limits.bytes_max / 16 * 15;
+    Ok(Converted { is_full, has_moved })
 }
 
 /// Writes at most `room` records from where the reading is, and moves it; `false` once the page is full.

@@ -81,6 +81,8 @@ pub struct Gateway {
     pub at_large: AtLarge,
     /// Memory for request bodies.
     pub budget: Budget,
+    /// Whose dead letters are being written.
+    pub letters: groups::Writing,
     /// Memory for pages of records that are being sent.
     pub pages: Budget,
     /// Turns true when the service stops: tails say goodbye, new work is refused.

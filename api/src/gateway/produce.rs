@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use headwater_broker::{Acks, ProduceError, Produced, idempotent_producer};
+use headwater_groups::{GroupId, Token};
 use headwater_record::{BatchView, JsonRecord, JsonScratch, ParseError, Producer};
 use sha2::{Digest, Sha256};
 
@@ -46,6 +47,22 @@ impl IdempotencyKey {
     /// The key of the `run`th run of a bulk load that has this key.
     pub fn run(self, run: u64) -> Self {
         Self::hash(&[b"bulk", &self.0.to_be_bytes(), &run.to_be_bytes()])
+    }
+
+    /// The key of a record that a group gave up: of this death alone.
+    pub(super) fn of_dead_letter(group: &GroupId, token: &Token) -> Self {
+        let (partition, offset) = (token.partition.partition, token.offset);
+        Self::hash(&[
+            b"dead letter\0",
+            group.project.as_bytes(),
+            b"\0",
+            group.name.as_bytes(),
+            b"\0",
+            &token.partition.topic.0,
+            &partition.to_be_bytes(),
+            &offset.to_be_bytes(),
+            &token.lease.to_be_bytes(),
+        ])
     }
 
     fn hash(parts: &[&[u8]]) -> Self {

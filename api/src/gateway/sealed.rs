@@ -18,6 +18,8 @@ pub(super) enum Purpose {
     Topic = 1,
     /// What a poll of a group delivered.
     Group = 2,
+    /// A lease of a record.
+    Lease = 3,
 }
 
 /// The text of some content. Who opens it must name what it is bound to.

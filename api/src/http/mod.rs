@@ -19,7 +19,6 @@ mod service;
 mod tail;
 mod topics;
 mod trim;
-mod unbuilt;
 
 pub mod openapi;
 

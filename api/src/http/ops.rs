@@ -70,7 +70,7 @@ pub async fn readyz(State(app): State<App>) -> Response {
 pub async fn metrics(State(app): State<App>) -> Result<Response, Problem> {
     let text = app
         .metrics
-        .text(&app.gateway, app.node.as_deref())
+        .text()
         .map_err(|error| Problem::internal("metrics cannot be written", error))?;
     let mut response = text.into_response();
     response.headers_mut().insert(

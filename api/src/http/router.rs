@@ -19,7 +19,7 @@ use super::{
     observe::Metrics,
     openapi, ops, produce, raw,
     service::remember_route,
-    tail, topics, trim, unbuilt,
+    tail, topics, trim,
 };
 use crate::{
     gateway::Gateway,
@@ -69,6 +69,8 @@ pub fn streaming() -> OpenApiRouter<App> {
             groups::members::leave_group
         ))
         .routes(routes!(groups::members::poll_group))
+        .routes(routes!(groups::shared::lease_records))
+        .routes(routes!(groups::shared::settle_records))
         .routes(routes!(
             groups::offsets::list_group_offsets,
             groups::offsets::reset_group_offsets
@@ -80,9 +82,8 @@ pub fn router(app: App, with_metrics: bool) -> Router {
     let (streaming, _) = streaming().split_for_parts();
     let (management, _) = management().split_for_parts();
     let management = management.route_layer(axum::middleware::from_fn(bounded_reads));
-    let project = streaming.merge(unbuilt::project_routes());
     Router::new()
-        .nest("/v1/projects/{project}", project)
+        .nest("/v1/projects/{project}", streaming)
         .nest("/v1", management)
         .merge(root_routes())
         .route("/", get(ops::root))

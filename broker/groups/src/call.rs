@@ -3,6 +3,7 @@
 use headwater_log::PartitionId;
 
 use crate::config::{Config, GroupId, Kind};
+use crate::shared::types::{DeadLetter, Leases, Offer, Outcome, Settlement, Token, Work};
 
 /// One call to a coordinator.
 #[derive(Debug, Clone)]
@@ -31,7 +32,7 @@ pub enum Action {
         /// [`Start::Latest`](crate::Start::Latest).
         offsets: Vec<(PartitionId, u64)>,
     },
-    /// Deletes a group that has no members; [`Reply::Deleted`].
+    /// Deletes a group that has no members, and no records with workers; [`Reply::Deleted`].
     Delete,
     /// [`Reply::Described`].
     Describe,
@@ -84,11 +85,32 @@ pub enum Action {
     Reset {
         /// Where to.
         offsets: Vec<(PartitionId, u64)>,
-        /// Also while there are members: what they commit of before counts no more.
+        /// Also while there are members, or records with workers: what they say of before counts no
+        /// more.
         force: bool,
         /// Only says what would be.
         dry_run: bool,
     },
+    /// Leases records of a shared group, and asks for what it does not know yet; [`Reply::Leased`].
+    Lease {
+        /// How many, at most [`CALL_RECORDS_MAX`](crate::limits::CALL_RECORDS_MAX); 0 is good for
+        /// what is wanted alone.
+        records_max: usize,
+        /// The lease; none: the group's.
+        lease_ms: Option<u32>,
+    },
+    /// Tells a shared group which records there are; [`Reply::Offered`]. Of at most
+    /// [`OFFER_RECORDS_MAX`](crate::limits::OFFER_RECORDS_MAX) records.
+    Offer(Vec<Offer>),
+    /// Says what became of leases; [`Reply::Settled`].
+    Settle(Settlement),
+    /// Asks for records that are to be written to the dead-letter topic; [`Reply::DeadLetters`].
+    DeadLetters {
+        /// How many, at most [`CALL_RECORDS_MAX`](crate::limits::CALL_RECORDS_MAX).
+        max: usize,
+    },
+    /// Settles dead letters that are written; [`Reply::DeadLettered`].
+    DeadLettered(Vec<Token>),
 }
 
 /// A partition's part of a cursor: everything below `next_offset` is done with, by the owner of this
@@ -153,6 +175,17 @@ pub enum Reply {
     Positions(Vec<Position>),
     /// To [`Action::Reset`].
     Reset(Vec<Moved>),
+    /// To [`Action::Lease`].
+    Leased(Leases),
+    /// To [`Action::Offer`].
+    Offered,
+    /// To [`Action::Settle`]: what came of each lease, in the order ack, nack, extend, reject,
+    /// release.
+    Settled(Vec<Outcome>),
+    /// To [`Action::DeadLetters`]: until they are confirmed they are told again.
+    DeadLetters(Vec<DeadLetter>),
+    /// To [`Action::DeadLettered`].
+    DeadLettered,
 }
 
 /// What a poll is told.
@@ -201,7 +234,7 @@ pub enum Ensured {
 /// How a group is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// It has no members.
+    /// It has no members, or no worker has a record of it.
     Empty,
     /// Every partition is where it is to be.
     Stable,
@@ -231,12 +264,14 @@ pub struct Description {
     pub config: Config,
     /// How it is.
     pub state: State,
-    /// Grows with each change of members and of who owns what.
+    /// Grows with each change of members and of who owns what, or with each lease of records.
     pub epoch: u64,
     /// In the order of their names.
     pub members: Vec<MemberDescription>,
     /// In the order of partitions.
     pub positions: Vec<Position>,
+    /// Of a shared group.
+    pub work: Option<Work>,
 }
 
 /// A member of a group.
@@ -259,8 +294,11 @@ pub struct MemberDescription {
 pub struct Position {
     /// The partition.
     pub partition: PartitionId,
-    /// Where it goes on; none: at the oldest record, as nothing was committed.
+    /// Where it goes on; none: at the oldest record, as nothing was committed. In a shared group all
+    /// below is settled.
     pub committed: Option<u64>,
+    /// How many offsets above that a shared group has settled.
+    pub settled_above: u64,
 }
 
 /// A position that is moved.

@@ -10,6 +10,7 @@ use crate::error::{CorruptEvent, GroupError};
 use crate::event::{Change, Event};
 use crate::group::{Group, Handled};
 use crate::limits::{EXPIRED_GROUPS_MAX, GROUPS_MAX, PAGE_MAX};
+use crate::shared::Place;
 use crate::topics::Topics;
 
 /// All groups of one partition of the internal log.
@@ -21,7 +22,7 @@ use crate::topics::Topics;
 #[derive(Debug, Clone, Default)]
 pub struct Coordinator {
     groups: BTreeMap<Arc<GroupId>, Group>,
-    /// When the next lease of each group ends: the one structure over all of them.
+    /// When the next lease or delay of each group ends: the one structure over all of them.
     due: BTreeSet<(i64, Arc<GroupId>)>,
     epoch_floor: u64,
     /// Of all groups.
@@ -47,6 +48,7 @@ enum Next {
     Floor,
     FirstGroup,
     GroupAfter(GroupId),
+    Piece(GroupId, Place),
 }
 
 impl Coordinator {
@@ -160,7 +162,7 @@ impl Coordinator {
         if let (true, Some(config)) = (change.whole, &change.config)
             && !self.groups.contains_key(&id)
         {
-            let group = Group::new(config.clone());
+            let group = Group::new(config.clone(), 0);
             self.groups.insert(Arc::new(id.clone()), group);
         }
         let Some(group) = self.groups.get_mut(&id) else {
@@ -193,21 +195,27 @@ impl Coordinator {
         self.due.first().map(|(due_ms, _)| *due_ms)
     }
 
-    /// The events by which members go whose leases are over. It looks at
-    /// [`EXPIRED_GROUPS_MAX`] groups: ask [`Coordinator::due_ms`] again once they are applied.
+    /// The events by which members go whose leases are over, and records are given up; none if they
+    /// are only to be leased again. It looks at [`EXPIRED_GROUPS_MAX`] groups: ask
+    /// [`Coordinator::due_ms`] again once they are applied.
     pub fn expire(&mut self, now_ms: i64) -> Vec<Event> {
         self.now_ms = now_ms;
         let over = self.due.iter().take_while(|(due_ms, _)| *due_ms <= now_ms);
-        let groups = &mut self.groups;
-        let events = over.take(EXPIRED_GROUPS_MAX).filter_map(|(_, id)| {
-            let change = groups.get_mut(id)?.expire(now_ms)?;
-            Some(Event::Changed(GroupId::clone(id), change))
-        });
-        events.collect()
+        let over: Vec<_> = over.take(EXPIRED_GROUPS_MAX).cloned().collect();
+        let mut events = Vec::new();
+        for (due_ms, id) in over {
+            let change = self
+                .groups
+                .get_mut(&id)
+                .and_then(|group| group.expire(now_ms));
+            events.extend(change.map(|change| Event::Changed(GroupId::clone(&id), change)));
+            self.reschedule(&id, Some(due_ms));
+        }
+        events
     }
 
-    /// The next event of a snapshot: first the floor, then each group as a whole. Other events may
-    /// be appended in between. A log that holds the first event of a snapshot and all that follow it,
+    /// The next event of a snapshot: first the floor, then each group as a whole, a shared one in
+    /// pieces. Other events may be appended in between. A log that holds the first event of a snapshot and all that follow it,
     /// the whole snapshot among them, makes the same state; what is before may be trimmed.
     pub fn snapshot_next(&self, cursor: SnapshotCursor) -> Option<(Event, SnapshotCursor)> {
         let after = match &cursor.0 {
@@ -217,11 +225,23 @@ impl Coordinator {
             }
             Next::FirstGroup => Bound::Unbounded,
             Next::GroupAfter(id) => Bound::Excluded(id),
+            Next::Piece(id, place) => {
+                let group = self.groups.get(id);
+                if let Some((change, place)) = group.and_then(|group| group.piece(*place)) {
+                    let event = Event::Changed(id.clone(), change);
+                    return Some((event, SnapshotCursor(Next::Piece(id.clone(), place))));
+                }
+                Bound::Excluded(id)
+            }
         };
         let behind = (after, Bound::Unbounded);
         let (id, group) = self.groups.range::<GroupId, _>(behind).next()?;
         let id = GroupId::clone(id);
-        let cursor = SnapshotCursor(Next::GroupAfter(id.clone()));
-        Some((Event::Changed(id, group.whole()), cursor))
+        let (change, place) = group.whole();
+        let next = match place {
+            Some(place) => Next::Piece(id.clone(), place),
+            None => Next::GroupAfter(id.clone()),
+        };
+        Some((Event::Changed(id, change), SnapshotCursor(next)))
     }
 }

@@ -11,7 +11,7 @@ pub enum GroupError {
     NoGroup,
     /// The group is of another kind, which has no such call, or cannot become of this one (409).
     OtherKind,
-    /// The group has members (409).
+    /// The group has members, or records with workers (409).
     MembersActive,
     /// Another instance has taken the member's name (409).
     MemberFenced,
@@ -48,7 +48,7 @@ impl fmt::Display for GroupError {
         match self {
             Self::NoGroup => f.write_str("there is no such group"),
             Self::OtherKind => f.write_str("the group is of another kind"),
-            Self::MembersActive => f.write_str("the group has members"),
+            Self::MembersActive => f.write_str("the group has members, or records with workers"),
             Self::MemberFenced => f.write_str("another instance has taken the member's name"),
             Self::MemberGone => f.write_str("the member's lease ended, or it left"),
             Self::NoTopic(topic) => write!(f, "the topic {topic} is deleted"),

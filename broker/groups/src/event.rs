@@ -6,6 +6,7 @@
 use crate::config::{Config, GroupId};
 use crate::error::CorruptEvent;
 use crate::partitioned::Rows;
+use crate::shared::Step;
 use crate::wire;
 
 /// One record of the internal log.
@@ -23,7 +24,8 @@ pub enum Event {
 /// What of a group is another, or all of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// It is all that there is of the group: nothing of before remains.
+    /// It makes the group if it is not there. It is all that there is of a partitioned group: nothing
+    /// of before remains. Of a shared one, pieces follow.
     pub(crate) whole: bool,
     /// There if it is another, and in a whole group.
     pub(crate) config: Option<Config>,
@@ -34,11 +36,19 @@ pub struct Change {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum BodyChange {
     Partitioned(Rows),
+    Shared(Vec<Step>),
+}
+
+impl BodyChange {
+    /// `None` of none.
+    pub(crate) fn of_steps(steps: Vec<Step>) -> Option<Self> {
+        (!steps.is_empty()).then_some(Self::Shared(steps))
+    }
 }
 
 impl Event {
-    /// The record's key: the group. A record that is a whole group, a deleted one or the floor stands
-    /// for all that come before it under its key.
+    /// The record's key: the group. A record that is a whole partitioned group, a deleted one or the
+    /// floor stands for all that come before it under its key; a shared group takes several.
     pub fn key(&self) -> Vec<u8> {
         wire::key(match self {
             Self::EpochFloor(_) => None,

@@ -2,11 +2,13 @@
 
 use headwater_log::{PartitionId, TopicId};
 
+use crate::body::Body;
 use crate::call::{Action, Description, Ensured, Position, Reply, Summary};
-use crate::config::{Config, GroupId, Kind};
+use crate::config::{Config, GroupId};
 use crate::error::GroupError;
 use crate::event::{BodyChange, Change, Event};
-use crate::partitioned::{Partitioned, Rows};
+use crate::limits::PARTITIONS_MAX;
+use crate::shared::Place;
 use crate::topics::Topics;
 
 /// One group.
@@ -14,12 +16,6 @@ use crate::topics::Topics;
 pub(crate) struct Group {
     config: Config,
     body: Body,
-}
-
-/// What a group of its kind has.
-#[derive(Debug, Clone, PartialEq)]
-enum Body {
-    Partitioned(Partitioned),
 }
 
 /// What a call comes with, whatever it asks.
@@ -33,11 +29,9 @@ pub(crate) struct Surroundings<'a> {
 pub(crate) type Handled = Result<(Vec<Event>, Reply), GroupError>;
 
 impl Group {
-    /// A group as a whole change has it.
-    pub(crate) fn new(config: Config) -> Self {
-        let body = match config.kind {
-            Kind::Partitioned => Body::Partitioned(Partitioned::default()),
-        };
+    /// An empty group, whose epochs begin at `epoch`.
+    pub(crate) fn new(config: Config, epoch: u64) -> Self {
+        let body = Body::new(config.kind, epoch);
         Self { config, body }
     }
 
@@ -51,20 +45,26 @@ impl Group {
         topics: &dyn Topics,
     ) -> Handled {
         config.check()?;
-        none_is_deleted(&config.topics, topics)?;
+        check_offsets(&config, offsets)?;
+        none_is_deleted(config.all_topics(), topics)?;
+        let mut group = Self::new(config.clone(), epoch);
         let around = Surroundings {
             now_ms,
             config: &config,
             topics,
         };
-        let mut group = Self::new(config.clone());
-        let Body::Partitioned(body) = &mut group.body;
-        *body = Partitioned::new(epoch);
-        if let Some(rows) = body.configure(&around, offsets)? {
-            body.apply(&rows, false, now_ms);
+        let begun = group.body.configure(&around, offsets)?;
+        if let Some(begun) = &begun {
+            group.body.apply(begun, false, now_ms);
+        }
+        let mut change = group.whole().0;
+        if let (BodyChange::Shared(steps), Some(BodyChange::Shared(begun))) =
+            (&mut change.body, begun)
+        {
+            steps.extend(begun);
         }
         let reply = Reply::Ensured(Ensured::Created, group.describe(id));
-        Ok((changed(id, Some(group.whole())), reply))
+        Ok((changed(id, Some(change)), reply))
     }
 
     /// What a call would change, and its answer.
@@ -80,52 +80,38 @@ impl Group {
             config: &self.config,
             topics,
         };
-        let Body::Partitioned(body) = &mut self.body;
-        let (rows, reply) = match action {
+        let (change, reply) = match action {
             Action::Ensure { config, offsets } => {
                 return self.ensure(id, now_ms, config, &offsets, topics);
             }
             Action::Delete => {
-                if body.member_count() > 0 {
+                if self.body.is_active() {
                     return Err(GroupError::MembersActive);
                 }
-                let events = vec![Event::EpochFloor(body.epoch()), Event::Deleted(id.clone())];
-                return Ok((events, Reply::Deleted));
+                let floor = Event::EpochFloor(self.body.epoch());
+                return Ok((vec![floor, Event::Deleted(id.clone())], Reply::Deleted));
             }
             Action::Describe => {
-                let change = body.sync(&around).map(Change::of_rows);
+                let change = self.body.sync(&around);
                 let description = self.with(change.as_ref(), |after| after.describe(id));
-                return Ok((changed(id, change), Reply::Described(description)));
+                (change, Reply::Described(description))
             }
             Action::Positions => {
-                let change = body.sync(&around).map(Change::of_rows);
+                let change = self.body.sync(&around);
                 let positions = self.with(change.as_ref(), Self::positions);
-                return Ok((changed(id, change), Reply::Positions(positions)));
+                (change, Reply::Positions(positions))
             }
-            Action::Join {
-                member,
-                instance,
-                lease_ms,
-            } => body.join(&around, &member, instance.as_deref(), lease_ms),
-            Action::Leave { member, epoch } => body.leave(&around, &member, epoch),
-            Action::Poll {
-                member,
-                epoch,
-                commit,
-            } => body.poll(&around, &member, epoch, &commit),
-            Action::Renew { member, epoch } => body.renew(&around, &member, epoch),
-            Action::Commit {
-                member,
-                epoch,
-                commit,
-            } => body.commit(&around, &member, epoch, &commit),
             Action::Reset {
                 offsets,
                 force,
                 dry_run,
-            } => body.reset(&around, &offsets, force, dry_run),
-        }?;
-        Ok((changed(id, rows.map(Change::of_rows)), reply))
+            } => {
+                let (change, moved) = self.body.reset(&around, &offsets, force)?;
+                (change.filter(|_| !dry_run), Reply::Reset(moved))
+            }
+            action => self.body.work_on(&around, action)?,
+        };
+        Ok((changed(id, change.map(Change::of_body)), reply))
     }
 
     fn ensure(
@@ -137,124 +123,129 @@ impl Group {
         topics: &dyn Topics,
     ) -> Handled {
         config.check()?;
-        if config.kind != self.config.kind {
+        if !config.kind.is_as(&self.config.kind) {
             return Err(GroupError::OtherKind);
         }
-        let mut new = config.topics.clone();
-        new.retain(|topic| !self.config.topics.contains(topic));
-        none_is_deleted(&new, topics)?;
+        check_offsets(&config, offsets)?;
+        let had: Vec<TopicId> = self.config.all_topics().collect();
+        let new = config.all_topics().filter(|topic| !had.contains(topic));
+        none_is_deleted(new, topics)?;
         let around = Surroundings {
             now_ms,
             config: &config,
             topics,
         };
-        let Body::Partitioned(body) = &mut self.body;
-        let rows = body.configure(&around, offsets)?;
+        let body = self.body.configure(&around, offsets)?;
         let is_same = config == self.config;
-        let change = match (rows, is_same) {
+        let change = match (body, is_same) {
             (None, true) => None,
-            (rows, _) => Some(Change {
+            (body, _) => Some(Change {
                 whole: false,
                 config: (!is_same).then_some(config),
-                body: BodyChange::Partitioned(rows.unwrap_or_else(|| body.no_rows())),
+                body: body.unwrap_or_else(|| self.body.no_change()),
             }),
         };
         let ensured = match is_same {
             true => Ensured::Unchanged,
             false => Ensured::Changed,
         };
-        let description = self.with(change.as_ref(), |after| after.describe(id));
+        let mut after = None;
+        if let Some(change) = &change {
+            // It is not of members, whose leases would begin.
+            after.insert(self.clone()).apply(change.clone(), 0);
+        }
+        let description = after.as_ref().unwrap_or(self).describe(id);
         Ok((changed(id, change), Reply::Ensured(ensured, description)))
     }
 
     /// Looks at the group as it will be with a change that is not applied yet.
-    fn with<T>(&self, change: Option<&Change>, look: impl FnOnce(&Self) -> T) -> T {
+    fn with<T>(&self, change: Option<&BodyChange>, look: impl FnOnce(&Self) -> T) -> T {
         let Some(change) = change else {
             return look(self);
         };
         let mut after = self.clone();
         // No such change is of members, whose leases would begin.
-        after.apply(change.clone(), 0);
+        after.body.apply(change, false, 0);
         look(&after)
     }
 
     /// Makes it what the change says.
     pub(crate) fn apply(&mut self, change: Change, now_ms: i64) {
         if let Some(config) = change.config {
+            self.body.follow(&config);
             self.config = config;
         }
-        let Body::Partitioned(body) = &mut self.body;
-        let BodyChange::Partitioned(rows) = change.body;
-        body.apply(&rows, change.whole, now_ms);
+        self.body.apply(&change.body, change.whole, now_ms);
     }
 
-    /// All that there is of it.
-    pub(crate) fn whole(&self) -> Change {
-        let Body::Partitioned(body) = &self.body;
-        Change {
+    /// The first change of a snapshot, and where the next one begins if there are more.
+    pub(crate) fn whole(&self) -> (Change, Option<Place>) {
+        let (body, next) = self.body.whole();
+        let change = Change {
             whole: true,
             config: Some(self.config.clone()),
-            body: BodyChange::Partitioned(body.rows()),
-        }
+            body,
+        };
+        (change, next)
+    }
+
+    /// A further change of a snapshot, and where the next one begins.
+    pub(crate) fn piece(&self, place: Place) -> Option<(Change, Place)> {
+        let (body, next) = self.body.piece(place)?;
+        Some((Change::of_body(body), next))
     }
 
     fn positions(&self) -> Vec<Position> {
-        let Body::Partitioned(body) = &self.body;
-        body.positions()
+        self.body.positions()
     }
 
     fn describe(&self, id: &GroupId) -> Description {
-        let Body::Partitioned(body) = &self.body;
         Description {
             id: id.clone(),
             config: self.config.clone(),
-            state: body.state(),
-            epoch: body.epoch(),
-            members: body.members(),
+            state: self.body.state(),
+            epoch: self.body.epoch(),
+            members: self.body.members(),
             positions: self.positions(),
+            work: self.body.work(),
         }
     }
 
     pub(crate) fn member_count(&self) -> usize {
-        let Body::Partitioned(body) = &self.body;
-        body.member_count()
+        self.body.member_count()
     }
 
     pub(crate) fn summary(&self, id: &GroupId) -> Summary {
-        let Body::Partitioned(body) = &self.body;
         Summary {
             name: id.name.clone(),
             kind: self.config.kind,
-            state: body.state(),
-            members: body.member_count(),
+            state: self.body.state(),
+            members: self.body.member_count(),
         }
     }
 
     /// When [`Group::expire`] next has something to do.
     pub(crate) fn due_ms(&self) -> Option<i64> {
-        let Body::Partitioned(body) = &self.body;
-        body.due_ms()
+        self.body.due_ms()
     }
 
-    /// What the end of leases would change.
+    /// What the end of leases and delays would change.
     pub(crate) fn expire(&mut self, now_ms: i64) -> Option<Change> {
-        let Body::Partitioned(body) = &mut self.body;
-        body.expire(now_ms).map(Change::of_rows)
+        self.body.expire(now_ms).map(Change::of_body)
     }
 
     /// Begins all leases again.
     pub(crate) fn resume(&mut self, now_ms: i64) {
-        let Body::Partitioned(body) = &mut self.body;
-        body.resume(now_ms);
+        self.body.resume(now_ms);
     }
 }
 
 impl Change {
-    fn of_rows(rows: Rows) -> Self {
+    fn of_body(body: BodyChange) -> Self {
         Self {
             whole: false,
             config: None,
-            body: BodyChange::Partitioned(rows),
+            body,
         }
     }
 }
@@ -264,8 +255,20 @@ fn changed(id: &GroupId, change: Option<Change>) -> Vec<Event> {
     event.into_iter().collect()
 }
 
-/// Whether none of these, that a group is to begin to read, is deleted.
-fn none_is_deleted(of: &[TopicId], topics: &dyn Topics) -> Result<(), GroupError> {
-    let gone = of.iter().find(|topic| topics.partitions(**topic).is_none());
-    gone.map_or(Ok(()), |topic| Err(GroupError::NoTopic(*topic)))
+/// Whether the partitions that are named can be of the group.
+fn check_offsets(config: &Config, offsets: &[(PartitionId, u64)]) -> Result<(), GroupError> {
+    let is_strange = |id: &PartitionId| {
+        !config.topics.contains(&id.topic) || id.partition as usize >= PARTITIONS_MAX
+    };
+    let strange = offsets.iter().find(|(id, _)| is_strange(id));
+    strange.map_or(Ok(()), |(id, _)| Err(GroupError::NoPartition(*id)))
+}
+
+/// Whether none of these, that a group is to begin to read or write, is deleted.
+fn none_is_deleted(
+    mut of: impl Iterator<Item = TopicId>,
+    topics: &dyn Topics,
+) -> Result<(), GroupError> {
+    let gone = of.find(|topic| topics.partitions(*topic).is_none());
+    gone.map_or(Ok(()), |topic| Err(GroupError::NoTopic(topic)))
 }

@@ -5,9 +5,11 @@
 //! [`Reply`] come out. Only [`Coordinator::apply`] changes what a group is; a leader that takes over
 //! applies the same events from the log. The README says what the caller must do around it.
 //!
-//! [`shared`] is a group whose workers lease single records; no coordinator holds one yet.
+//! Groups are of two kinds: in a partitioned one each partition has one member that reads it, in a
+//! shared one any number of workers lease single records, as of a queue.
 #![deny(unsafe_code)]
 
+mod body;
 mod call;
 mod config;
 mod coordinator;
@@ -16,7 +18,7 @@ mod event;
 mod group;
 pub mod limits;
 mod partitioned;
-pub mod shared;
+mod shared;
 mod topics;
 mod wire;
 
@@ -24,9 +26,12 @@ pub use call::{
     Action, Call, Description, Ensured, Mark, MemberDescription, Moved, Owned, Polled, Position,
     Reply, State, Summary,
 };
-pub use config::{Config, GroupId, Kind, Start};
+pub use config::{Config, GroupId, Kind, Rules, Start};
 pub use coordinator::{Coordinator, SnapshotCursor};
 pub use error::{CorruptEvent, GroupError};
 pub use event::{Change, Event};
 pub use headwater_log::{PartitionId, TopicId};
+pub use shared::types::{
+    Cause, DeadLetter, Leased, Leases, Nack, Offer, Outcome, Reject, Settlement, Token, Want, Work,
+};
 pub use topics::Topics;

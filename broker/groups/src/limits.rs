@@ -18,3 +18,18 @@ pub const PAGE_MAX: usize = 1_000;
 pub const EXPIRED_GROUPS_MAX: usize = 100;
 /// An event with all that a group of these limits has, as a record's value.
 pub const EVENT_BYTES_MAX: usize = 5 << 20;
+/// Records that a shared group knows and has not settled, over all its partitions.
+pub const WINDOW_RECORDS_MAX: usize = 50_000;
+/// Records of one lease, leases of one [`Settlement`](crate::Settlement), records that one
+/// [`expire`](crate::Coordinator::expire) gives up of a group.
+pub const CALL_RECORDS_MAX: usize = 1_000;
+/// Records of one [`Offer`](crate::Action::Offer) call.
+pub const OFFER_RECORDS_MAX: usize = 10_000;
+/// Rows of one piece of a shared group's snapshot.
+pub(crate) const PIECE_ROWS_MAX: usize = 5_000;
+/// The most attempts that a record may be given.
+pub const ATTEMPTS_MAX: u32 = 1_000;
+/// The delay of a nack: a day.
+pub const DELAY_MS_MAX: u32 = 86_400_000;
+/// The reason that is kept with a dead letter; the rest is cut off.
+pub const REASON_BYTES_MAX: usize = 256;

@@ -70,7 +70,8 @@ impl Node {
             let Some(cold) = partition.known_cold() else {
                 continue;
             };
-            let Some(kept_ms) = self.tombstones_kept_ms(term) else {
+            let topic = self.placement.topic(term.id.topic);
+            let Some(kept_ms) = topic.and_then(|topic| topic.settings.tombstones_kept_ms) else {
                 continue;
             };
             let now_ms = self.clock.now_ms();
@@ -98,11 +99,13 @@ impl Node {
     /// One step of a pass; whether there is another one.
     async fn go_on(&self, tier: &Tier, pass: &mut Pass) -> Result<bool, String> {
         let (term, partition) = (pass.term, &pass.partition);
-        let (Some(kept_ms), Some(description), Some(placement)) = (
-            self.tombstones_kept_ms(term),
+        let (Some(description), Some(topic)) = (
             self.placement.describe(term.id.topic),
             self.placement.topic(term.id.topic),
         ) else {
+            return Ok(false);
+        };
+        let Some(kept_ms) = topic.settings.tombstones_kept_ms else {
             return Ok(false);
         };
         if partition.leads_in() != Some(term.epoch) {
@@ -111,7 +114,7 @@ impl Node {
         let rows = tier.manifest().segments(term.id, pass.next, LOOKED_AT);
         let mut rows = rows.await.map_err(|error| error.to_string())?;
         rows.retain(|row| row.base_offset < pass.end);
-        rows.truncate(group(&rows, placement.settings.segment_bytes));
+        rows.truncate(group(&rows, topic.settings.segment_bytes));
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
             let (log, end) = (partition.log.clone(), pass.end);
             let dropped = blocking(move || log.drop_local(end).map(drop)).await;
@@ -134,11 +137,13 @@ impl Node {
         }
         let descriptor = descriptor(partition, term, &description, self.id, now_ms, offsets);
         match tier.compact(term, &descriptor, &rows, &compaction).await? {
-            Compacted::Done(segment) => {
-                let before: u64 = rows.iter().map(|row| row.data_bytes).sum();
-                let (count, left) = (rows.len() as u64, segment.data_bytes);
+            Compacted::Done {
+                replaced_bytes,
+                left_bytes,
+            } => {
+                let count = rows.len() as u64;
                 update(partition, term, |cold| {
-                    cold.was_compacted(count, before, left)
+                    cold.was_compacted(count, replaced_bytes, left_bytes);
                 });
                 Ok(true)
             }
@@ -148,11 +153,6 @@ impl Node {
                 Ok(false)
             }
         }
-    }
-
-    fn tombstones_kept_ms(&self, term: Term) -> Option<u64> {
-        let topic = self.placement.topic(term.id.topic)?;
-        topic.settings.tombstones_kept_ms
     }
 }
 
@@ -190,7 +190,11 @@ async fn look_for_pass(
 }
 
 /// Intents from before this term are given up; false if the term is over.
-async fn give_up_intents(tier: &Tier, partition: &Partition, term: Term) -> Result<bool, String> {
+pub(super) async fn give_up_intents(
+    tier: &Tier,
+    partition: &Partition,
+    term: Term,
+) -> Result<bool, String> {
     let is_done = |cold: Cold| cold.first_step() != Step::Abandon;
     if partition.known_cold().is_some_and(is_done) {
         return Ok(true);

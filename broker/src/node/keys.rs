@@ -3,13 +3,17 @@
 use std::{ops::Range, sync::Arc};
 
 use headwater_log::{PartitionId, ReadError};
-use headwater_record::BatchView;
+use headwater_record::{BatchView, DecodeError};
 use headwater_tiered::LatestKeys;
 use lru::LruCache;
 use parking_lot::Mutex;
 
 use super::{Node, fetch::no_store};
-use crate::{error::FetchError, manifest::Term, partition::Partition};
+use crate::{
+    error::FetchError,
+    manifest::Term,
+    partition::{INFLATED_BYTES_MAX, Partition},
+};
 
 /// Memory for the keys of one partition, in bytes. What has more is walked through for each question.
 const KEYS_BYTES_MAX: usize = 16 << 20;
@@ -18,8 +22,6 @@ const PARTITIONS_MAX: std::num::NonZeroUsize =
     std::num::NonZeroUsize::new(8).expect("it is not zero");
 /// Read at once.
 const READ_BYTES: usize = 1 << 20;
-/// What one stored batch may inflate to, in bytes.
-const INFLATED_BYTES_MAX: usize = 64 << 20;
 
 /// Keys of partitions that were asked about, each up to the offset where the last question found its
 /// end: nothing is done for keys while records are appended.
@@ -72,7 +74,7 @@ impl Node {
 }
 
 /// The last record of the key at these offsets, which are all on the disk. What was not known before is
-/// noted.
+/// noted, as long as there is room; what was not noted is looked through.
 async fn last_on_disk(
     partition: &Partition,
     keys: &mut LatestKeys,
@@ -80,29 +82,35 @@ async fn last_on_disk(
     offsets: Range<u64>,
 ) -> Result<Option<u64>, ReadError> {
     let mut from = keys.end_offset().max(offsets.start);
-    let mut found = keys.get(key);
-    let mut scratch = Vec::new();
+    let mut behind_noted = None;
     while from < offsets.end {
         for batch in partition.read(from, offsets.end, READ_BYTES).await? {
             let (view, _) = BatchView::parse(&batch).map_err(undecodable)?;
-            if !keys.is_full() {
-                let noted = keys.note_batch(&view, offsets.start);
-                noted.map_err(|error| ReadError::Io(error.to_string()))?;
-            }
-            scratch.clear();
-            let records = view.records(&mut scratch, INFLATED_BYTES_MAX);
-            for record in records.map_err(undecodable)? {
-                let record = record.map_err(undecodable)?;
-                if record.key == Some(key) {
-                    found = Some(record.offset);
-                }
+            let noted = match keys.is_full() {
+                true => Ok(false),
+                false => keys.note_batch(&view, offsets.start),
+            };
+            if !noted.map_err(|error| ReadError::Io(error.to_string()))? {
+                let last = last_in_batch(&view, key).map_err(undecodable)?;
+                behind_noted = last.or(behind_noted);
             }
             from = view.next_offset();
         }
     }
-    Ok(found)
+    Ok(behind_noted.or_else(|| keys.get(key)))
 }
 
-fn undecodable(error: headwater_record::DecodeError) -> ReadError {
+fn last_in_batch(batch: &BatchView<'_>, key: &[u8]) -> Result<Option<u64>, DecodeError> {
+    let (mut scratch, mut last) = (Vec::new(), None);
+    for record in batch.records(&mut scratch, INFLATED_BYTES_MAX)? {
+        let record = record?;
+        if record.key == Some(key) {
+            last = Some(record.offset);
+        }
+    }
+    Ok(last)
+}
+
+fn undecodable(error: DecodeError) -> ReadError {
     ReadError::Io(format!("a stored batch cannot be decoded: {error}"))
 }

@@ -1,6 +1,7 @@
 //! The way of segments into the object store and out of it again: one task for all partitions.
 
 use std::{
+    pin::pin,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -9,17 +10,18 @@ use futures_util::{StreamExt, stream};
 use headwater_log::PartitionId;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::{Node, compact::Compactor};
+use super::{
+    Node,
+    compact::{Compactor, give_up_intents},
+};
 use crate::{
     cold::Cold,
     manifest::{ColdSummary, Term},
     partition::Partition,
     placement::RegistryError,
-    tier::{Offload, Offloaded, Tier},
+    tier::{Offload, Offloaded, Tier, UPLOADS_AT_ONCE},
 };
 
-/// Segments on their way at once.
-const UPLOADS_AT_ONCE: usize = 2;
 /// Segments that are hardly written to are sealed so long after their first append.
 const SEALED_AFTER_MS: i64 = 60 * 60 * 1000;
 /// Partitions that are asked about in one question.
@@ -106,8 +108,8 @@ impl Node {
     }
 
     /// Uploads and compacts until there is nothing to do, or the time is over: retention must go on while
-    /// records come faster than they are uploaded. Each partition uploads one segment in its turn, and
-    /// after each turn some are compacted.
+    /// records come faster than they are uploaded. Each partition uploads some segments in its turn, at
+    /// least one, and after all turns some are compacted.
     async fn work_for(&self, time: Duration, tier: &Tier, compactor: &mut Compactor) {
         let until = Instant::now() + time;
         let mut waiting = self.all_led();
@@ -122,7 +124,7 @@ impl Node {
         tier.note_backlog(backlog_bytes);
         loop {
             let turns = stream::iter(waiting).map(|(partition, term)| async move {
-                let went_on = self.upload_one(tier, &partition, term).await;
+                let went_on = self.upload_some(tier, &partition, term, until).await;
                 went_on.then_some((partition, term))
             });
             let went_on = turns.buffer_unordered(UPLOADS_AT_ONCE);
@@ -137,8 +139,14 @@ impl Node {
         }
     }
 
-    /// Uploads a partition's next segment; whether there may be another one.
-    async fn upload_one(&self, tier: &Tier, partition: &Arc<Partition>, term: Term) -> bool {
+    /// Uploads a partition's next segments; whether there may be more.
+    async fn upload_some(
+        &self,
+        tier: &Tier,
+        partition: &Arc<Partition>,
+        term: Term,
+        until: Instant,
+    ) -> bool {
         let known = partition.known_cold();
         let Some(known) = known.filter(|cold| cold.epoch == term.epoch) else {
             return false;
@@ -146,6 +154,16 @@ impl Node {
         let Some(description) = self.placement.describe(term.id.topic) else {
             return false;
         };
+        let failed = |why: &str| {
+            tracing::warn!(partition = %term.id, why, "segments are uploaded later");
+            *partition.cold.lock() = None;
+            false
+        };
+        match give_up_intents(tier, partition, term).await {
+            Ok(true) => {}
+            Ok(false) => return false,
+            Err(why) => return failed(&why),
+        }
         let offload = Offload {
             partition,
             term,
@@ -154,23 +172,24 @@ impl Node {
             now_ms: self.clock.now_ms(),
             from: known.next_offset(partition.log.local_start()),
             below: partition.high_watermark(),
-            first_step: known.first_step(),
+            until,
         };
-        match tier.offload(&offload).await {
-            Offloaded::Live(segment) => {
-                let (base, end) = (segment.base_offset, segment.end_offset);
-                let bytes = segment.data_bytes;
-                update(partition, term, |cold| cold.went_live(base, end, bytes));
-                tracing::debug!(partition = %term.id, key = segment.key, "a segment is in the store");
-                true
-            }
-            Offloaded::Nothing | Offloaded::Fenced => false,
-            Offloaded::Failed(why) => {
-                tracing::warn!(partition = %term.id, why, "a segment is uploaded later");
-                *partition.cold.lock() = None;
-                false
+        let mut went_on = false;
+        let mut offloaded = pin!(tier.offload(&offload));
+        while let Some(one) = offloaded.next().await {
+            match one {
+                Offloaded::Live(segment) => {
+                    let (base, end) = (segment.base_offset, segment.end_offset);
+                    let bytes = segment.data_bytes;
+                    update(partition, term, |cold| cold.went_live(base, end, bytes));
+                    tracing::debug!(partition = %term.id, key = segment.key, "a segment is in the store");
+                    went_on = true;
+                }
+                Offloaded::Fenced => return failed("this broker leads no more"),
+                Offloaded::Failed(why) => return failed(&why),
             }
         }
+        went_on
     }
 
     /// Deletes objects that nothing refers to: one broker does it for all.

@@ -37,64 +37,19 @@ impl Node {
         let producer = batches
             .first()
             .map_or(Producer::NONE, |first| first.batch.producer());
+        // Without a producer id, which says which request it is, there is no window to expire.
+        let mut now_ms = 0;
         if producer.id >= 0 {
-            let produced = self.produce_once(&placement, producer, batches, acks, placed);
-            return produced.await;
+            let refused = |error| vec![Err(error); batches.len()];
+            match self.reused(&placement, producer, &batches).await {
+                Ok(false) => now_ms = self.clock.now_ms(),
+                Ok(true) => return refused(ProduceError::ProducerReused),
+                Err(error) => return refused(error),
+            }
         }
         let mut pending = Vec::with_capacity(batches.len());
         for PartitionBatch { partition, batch } in batches {
             let outcome = self.writable(topic, partition).await;
-            pending.push(outcome.and_then(|partition| {
-                // Without a producer there is no window to expire.
-                let pending = partition.append(batch, placement.settings.segment_bytes, 0)?;
-                self.appended(&partition);
-                Ok((partition, pending))
-            }));
-        }
-        if pending.iter().all(Result::is_ok) {
-            placed();
-        }
-        let mut produced = Vec::with_capacity(pending.len());
-        for pending in pending {
-            produced.push(match pending {
-                Ok((partition, pending)) => {
-                    acknowledge(&partition, &pending, acks)
-                        .await
-                        .map(|()| Produced {
-                            base_offset: pending.base_offset,
-                            duplicate: false,
-                            original: None,
-                        })
-                }
-                Err(error) => Err(error),
-            });
-        }
-        produced
-    }
-
-    /// A produce whose producer id says which request it is: what the log has is not appended again.
-    async fn produce_once(
-        &self,
-        placement: &TopicPlacement,
-        producer: Producer,
-        batches: Vec<PartitionBatch>,
-        acks: Acks,
-        placed: &mut (dyn FnMut() + Send),
-    ) -> Vec<Result<Produced, ProduceError>> {
-        let refused = |error: ProduceError| vec![Err(error); batches.len()];
-        match self.reused(placement, producer, &batches).await {
-            Ok(false) => {}
-            Ok(true) => return refused(ProduceError::ProducerReused),
-            Err(error) => return refused(error),
-        }
-        let now_ms = self.clock.now_ms();
-        let mut pending = Vec::with_capacity(batches.len());
-        for PartitionBatch {
-            partition: number,
-            batch,
-        } in batches
-        {
-            let outcome = self.writable(placement.id, number).await;
             pending.push(outcome.and_then(|partition| {
                 let pending = partition.append(batch, placement.settings.segment_bytes, now_ms)?;
                 self.appended(&partition);
@@ -210,8 +165,8 @@ async fn acknowledge(
         .unwrap_or(Err(ProduceError::Unknown))
 }
 
-/// Answers an idempotent append: a duplicate waits for the original to be committed, like the
-/// original, and is answered with it.
+/// Answers an append: a duplicate waits for the original to be committed, like the original, and is
+/// answered with it.
 async fn settle(
     partition: &Partition,
     pending: Pending,

@@ -43,8 +43,8 @@ use waiters::Waiters;
 
 /// Bytes that a runtime thread may copy from the system's memory at once.
 const INLINE_READ_BYTES_MAX: usize = 2 << 20;
-/// Batches that one produce request may inflate to when it is compared with an earlier one, bytes.
-const COMPARE_BYTES_MAX: usize = 64 << 20;
+/// What stored batches may inflate to where their records are looked at, in bytes.
+pub(crate) const INFLATED_BYTES_MAX: usize = 64 << 20;
 /// A wait that is begun anew.
 const LONG: Duration = Duration::from_secs(3600);
 /// As a readable end: nothing may be read.
@@ -455,7 +455,7 @@ impl Partition {
         };
         let equal = BatchView::parse(&original).and_then(|(first, _)| {
             let (second, _) = BatchView::parse(repeated.as_bytes())?;
-            records_equal(&first, &second, COMPARE_BYTES_MAX)
+            records_equal(&first, &second, INFLATED_BYTES_MAX)
         });
         match equal {
             Ok(true) => Ok(Comparison::Same(original)),

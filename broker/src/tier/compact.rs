@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use headwater_log::PartitionId;
 use headwater_tiered::{Compaction, Descriptor, LatestKeys, SegmentKey, SegmentRef};
 
-use super::{Tier, plan::is_clean};
+use super::{Tier, offload::text, plan::is_clean};
 use crate::{
     manifest::{Place, Term, Written},
     placement::RegistryError,
@@ -17,8 +17,13 @@ const ROWS: usize = 1_000;
 /// What became of it.
 #[derive(Debug)]
 pub(crate) enum Compacted {
-    /// The segment that is live now, in the place of the others.
-    Done(SegmentRef),
+    /// One segment is live now in the place of the others.
+    Done {
+        /// Bytes of batches that were replaced.
+        replaced_bytes: u64,
+        /// What is left of them.
+        left_bytes: u64,
+    },
     /// This broker does not lead any more, or others are live.
     Overtaken,
 }
@@ -57,7 +62,7 @@ impl Tier {
         for segment in segments.iter().filter(|segment| !is_clean(segment)) {
             let from = segment.clean_below.max(segment.base_offset);
             let noted = self.store.note_keys(segment, from, latest).await;
-            if !noted.map_err(|error| error.to_string())? {
+            if !noted.map_err(text)? {
                 return Ok(Some(latest.end_offset()));
             }
         }
@@ -74,7 +79,7 @@ impl Tier {
         compaction: &Compaction<'_>,
     ) -> Result<bool, String> {
         let changes = self.store.would_change(segment, compaction).await;
-        changes.map_err(|error| error.to_string())
+        changes.map_err(text)
     }
 
     /// Writes one segment of what `sources` still have, and has it take their place.
@@ -93,7 +98,7 @@ impl Tier {
         let intended = self
             .manifest
             .intend(term, key.to_string(), offsets, Place::Instead);
-        if intended.await.map_err(|error| error.to_string())? != Written::Done {
+        if intended.await.map_err(text)? != Written::Done {
             return Ok(Compacted::Overtaken);
         }
         let segment = match self.write(&key, descriptor, sources, compaction).await {
@@ -103,15 +108,20 @@ impl Tier {
                 return Err(why);
             }
         };
+        let left_bytes = segment.data_bytes;
         let replaced = sources.iter().map(|source| source.key.clone()).collect();
-        let replaced = self.manifest.replace(term, replaced, segment.clone());
-        if replaced.await.map_err(|error| error.to_string())? != Written::Done {
+        let replaced = self.manifest.replace(term, replaced, segment);
+        if replaced.await.map_err(text)? != Written::Done {
             return Ok(Compacted::Overtaken);
         }
         self.windows.forget(term.id);
-        let before: u64 = sources.iter().map(|source| source.data_bytes).sum();
-        self.compacted_bytes.fetch_add(before, Ordering::Relaxed);
-        Ok(Compacted::Done(segment))
+        let replaced_bytes = sources.iter().map(|source| source.data_bytes).sum();
+        self.compacted_bytes
+            .fetch_add(replaced_bytes, Ordering::Relaxed);
+        Ok(Compacted::Done {
+            replaced_bytes,
+            left_bytes,
+        })
     }
 
     /// Writes the object, and reads it back.
@@ -127,9 +137,9 @@ impl Tier {
             .store
             .compact(key, descriptor, sources, compaction, bandwidth)
             .await;
-        let segment = written.map_err(|error| error.to_string())?;
-        let verified = self.store.verify(&segment).await;
-        verified.map_err(|error| error.to_string())?;
+        let segment = written.map_err(text)?;
+        let verified = self.store.verify_written(&segment).await;
+        verified.map_err(text)?;
         Ok(segment)
     }
 }

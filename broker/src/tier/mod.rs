@@ -27,6 +27,8 @@ use windows::Windows;
 
 /// Reads of the store at once; more wait for their turn.
 const READS_MAX: usize = 64;
+/// Segments on their way into the store at once, over all partitions.
+pub(crate) const UPLOADS_AT_ONCE: usize = 2;
 
 /// How a broker uses the object store.
 #[derive(Debug, Clone)]
@@ -49,6 +51,7 @@ pub struct Tier {
     windows: Windows,
     bandwidth: Option<Bandwidth>,
     reads: Semaphore,
+    uploads: Semaphore,
     object_delete_delay: Duration,
     is_claimed: AtomicBool,
     uploaded_bytes: AtomicU64,
@@ -86,6 +89,7 @@ impl Tier {
             windows: Windows::default(),
             bandwidth: options.upload_bytes_per_second.map(Bandwidth::new),
             reads: Semaphore::new(READS_MAX),
+            uploads: Semaphore::new(UPLOADS_AT_ONCE),
             object_delete_delay: options.object_delete_delay,
             is_claimed: AtomicBool::new(false),
             uploaded_bytes: AtomicU64::new(0),

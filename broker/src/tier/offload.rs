@@ -1,4 +1,4 @@
-//! Uploading one segment: an intent, the object, a look at what was stored, and the row goes live.
+//! Uploading segments: of each an intent, the object, a look at what was stored, and the row goes live.
 
 use std::{
     io,
@@ -7,11 +7,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt, stream};
 use headwater_log::{ReadError, SealedSegment};
 use headwater_tiered::{Descriptor, Named, SegmentKey, SegmentRef, TopicId, UploadError};
+use tokio::{sync::watch, time::Instant};
 
-use super::Tier;
+use super::{Tier, UPLOADS_AT_ONCE};
 use crate::{
     cold::{Next, Step},
     manifest::{Place, Term, Written},
@@ -19,6 +20,8 @@ use crate::{
     placement::{BrokerId, TopicDescription},
 };
 
+/// Segments of one partition before others have their turn.
+const SEGMENTS_A_TURN: usize = 8;
 /// Read from the disk at once.
 const CHUNK_BYTES: usize = 1 << 20;
 
@@ -33,8 +36,8 @@ pub(crate) struct Offload<'a> {
     pub from: u64,
     /// Nothing from here on: it is not committed.
     pub below: u64,
-    /// What the segment's way begins with.
-    pub first_step: Step,
+    /// No further segment is begun after that, but one is in any case.
+    pub until: Instant,
 }
 
 /// What became of it.
@@ -42,9 +45,7 @@ pub(crate) struct Offload<'a> {
 pub(crate) enum Offloaded {
     /// A segment is live.
     Live(SegmentRef),
-    /// There is nothing sealed and committed to upload.
-    Nothing,
-    /// This broker does not lead any more.
+    /// This broker does not lead any more, or the intent was given up.
     Fenced,
     /// It is to be tried again after another look at what is live: why.
     Failed(String),
@@ -60,13 +61,46 @@ struct Way {
 }
 
 impl Tier {
-    /// Uploads the next segment of a partition.
-    pub(crate) async fn offload(&self, offload: &Offload<'_>) -> Offloaded {
-        let sealed = match open(offload).await {
-            Ok(Some(sealed)) if sealed.end_offset() <= offload.below => sealed,
-            Ok(_) => return Offloaded::Nothing,
-            Err(why) => return Offloaded::Failed(why),
-        };
+    /// Uploads the next segments of a partition, some at once; they go live in their order. Behind one
+    /// that does not none does: whoever hears of it drops the rest, and gives up what was intended.
+    pub(crate) fn offload<'a>(
+        &'a self,
+        offload: &'a Offload<'a>,
+    ) -> impl Stream<Item = Offloaded> + 'a {
+        let sealed = stream::unfold(offload.from, move |from| async move {
+            if from > offload.from && Instant::now() >= offload.until {
+                return None;
+            }
+            match open(offload, from).await {
+                Ok(Some(sealed)) if sealed.end_offset() <= offload.below => {
+                    let end = sealed.end_offset();
+                    Some((Ok(sealed), end))
+                }
+                Ok(_) => None,
+                Err(why) => Some((Err(why), from)),
+            }
+        });
+        let live_to = Arc::new(watch::Sender::new(offload.from));
+        let ways = sealed.take(SEGMENTS_A_TURN).map(move |sealed| {
+            let live_to = live_to.clone();
+            async move {
+                match sealed {
+                    Ok(sealed) => self.bring(offload, sealed, &live_to).await,
+                    Err(why) => Offloaded::Failed(why),
+                }
+            }
+        });
+        // One more, which waits: for its turn, or for the one before it to go live.
+        ways.buffered(UPLOADS_AT_ONCE + 1)
+    }
+
+    /// Takes a segment all its way. `live_to` is where those before it end that are live.
+    async fn bring(
+        &self,
+        offload: &Offload<'_>,
+        sealed: SealedSegment,
+        live_to: &watch::Sender<u64>,
+    ) -> Offloaded {
         let offsets = sealed.base_offset()..sealed.end_offset();
         let descriptor = descriptor(
             offload.partition,
@@ -74,7 +108,7 @@ impl Tier {
             offload.description,
             offload.broker,
             offload.now_ms,
-            offsets,
+            offsets.clone(),
         );
         let mut way = Way {
             key: SegmentKey::fresh(&descriptor),
@@ -82,8 +116,15 @@ impl Tier {
             sealed: Arc::new(sealed),
             stored: None,
         };
-        let mut step = offload.first_step;
+        let mut turn = self.uploads.acquire().await.ok();
+        let mut step = Step::Intend;
         loop {
+            if step == Step::Publish {
+                turn.take();
+                let mut live_to = live_to.subscribe();
+                let is_next = live_to.wait_for(|end| *end >= offsets.start).await;
+                is_next.expect("the sender is borrowed");
+            }
             let answer = self.take(step, offload.term, &mut way).await;
             if answer.is_err() && matches!(step, Step::Put | Step::Verify) {
                 self.failed_uploads.fetch_add(1, Ordering::Relaxed);
@@ -91,6 +132,7 @@ impl Tier {
             match (step.after(answer.as_ref().ok().copied()), answer) {
                 (Next::Step(next), _) => step = next,
                 (Next::Live, _) => {
+                    live_to.send_replace(offsets.end);
                     let segment = way.stored().clone();
                     self.uploaded_bytes
                         .fetch_add(segment.data_bytes, Ordering::Relaxed);
@@ -115,7 +157,7 @@ impl Tier {
             }
             Step::Put => self.put(way).await.map(|()| Written::Done),
             Step::Verify => {
-                let verified = self.store.verify(way.stored()).await;
+                let verified = self.store.verify_written(way.stored()).await;
                 verified.map(|()| Written::Done).map_err(text)
             }
             Step::Publish => {
@@ -152,8 +194,8 @@ impl Way {
     }
 }
 
-async fn open(offload: &Offload<'_>) -> Result<Option<SealedSegment>, String> {
-    let (log, from) = (offload.partition.log.clone(), offload.from);
+async fn open(offload: &Offload<'_>, from: u64) -> Result<Option<SealedSegment>, String> {
+    let log = offload.partition.log.clone();
     let opened = tokio::task::spawn_blocking(move || log.open_sealed(from)).await;
     match opened.map_err(text)? {
         Ok(sealed) => Ok(sealed),
@@ -163,7 +205,7 @@ async fn open(offload: &Offload<'_>) -> Result<Option<SealedSegment>, String> {
     }
 }
 
-fn text(error: impl std::fmt::Display) -> String {
+pub(super) fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 

@@ -37,12 +37,7 @@ impl Tier {
                 )));
             }
             match self.reader.read(&window[at..], offset, bytes_max).await {
-                // The rows may be from before another object took its place.
-                Err(ReadError::Store(error))
-                    if error.kind() == StoreErrorKind::NotFound && !is_last =>
-                {
-                    self.windows.forget(id);
-                }
+                Err(error) if is_outdated(&error) && !is_last => self.windows.forget(id),
                 answer => return answer.map_err(|error| read_failed(id, error)),
             }
         }
@@ -85,10 +80,19 @@ impl Tier {
         below: u64,
     ) -> Result<Option<u64>, FetchError> {
         let _turn = self.reads.acquire().await.map_err(unavailable)?;
-        let segments = self.all_segments(id).await.map_err(unavailable)?;
-        let found = self.reader.find_key(&segments, key, below).await;
-        let found = found.map_err(|error| read_failed(id, error))?;
-        Ok(found.filter(|offset| *offset >= log_start))
+        for is_last in [false, true] {
+            let offsets = log_start..below;
+            let segments = self.windows.between(self.manifest(), id, offsets).await;
+            let segments = segments.map_err(unavailable)?;
+            match self.reader.find_key(&segments, key, below).await {
+                Err(error) if is_outdated(&error) && !is_last => self.windows.forget(id),
+                found => {
+                    let found = found.map_err(|error| read_failed(id, error))?;
+                    return Ok(found.filter(|offset| *offset >= log_start));
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// The first offset from `log_start` on whose record is at `timestamp_ms` or later, if it is in the
@@ -111,6 +115,11 @@ impl Tier {
         let found = found.map_err(|error| read_failed(id, error))?;
         Ok(found.map(|offset| offset.max(log_start)))
     }
+}
+
+/// Whether rows in memory may be from before another object took this one's place.
+fn is_outdated(error: &ReadError) -> bool {
+    matches!(error, ReadError::Store(error) if error.kind() == StoreErrorKind::NotFound)
 }
 
 fn unavailable(error: impl std::fmt::Display) -> FetchError {

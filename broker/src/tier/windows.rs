@@ -1,6 +1,6 @@
 //! Rows of segments in memory: what is read of a partition is mostly near what was read before.
 
-use std::{num::NonZeroUsize, sync::Arc};
+use std::{num::NonZeroUsize, ops::Range, sync::Arc};
 
 use headwater_log::PartitionId;
 use headwater_tiered::SegmentRef;
@@ -11,7 +11,7 @@ use crate::{manifest::Manifest, placement::RegistryError};
 
 /// Rows that are read at once.
 const ROWS: usize = 64;
-/// Runs of rows in memory, some 20 KiB each.
+/// Runs of rows in memory, some 20 KiB each, twice that at most.
 const WINDOWS_MAX: NonZeroUsize = NonZeroUsize::new(2_048).expect("it is not zero");
 /// Of one partition, for readers at different places.
 const OF_ONE_MAX: usize = 8;
@@ -41,14 +41,47 @@ impl Windows {
         }
         let window: Window = manifest.segments(id, offset, ROWS).await?.into();
         if !window.is_empty() {
-            let mut all = self.0.lock();
-            let of_one = all.get_or_insert_mut(id, Vec::new);
-            if of_one.len() >= OF_ONE_MAX {
-                of_one.remove(0);
-            }
-            of_one.push(window.clone());
+            self.keep(id, &window);
         }
         Ok((window, 0))
+    }
+
+    /// The segments of a partition that have offsets in this range.
+    pub async fn between(
+        &self,
+        manifest: &dyn Manifest,
+        id: PartitionId,
+        offsets: Range<u64>,
+    ) -> Result<Vec<SegmentRef>, RegistryError> {
+        let (mut all, mut from) = (Vec::<SegmentRef>::new(), offsets.start);
+        while from < offsets.end {
+            let (window, at) = self.at(manifest, id, from).await?;
+            let before_end = |segment: &&SegmentRef| segment.base_offset < offsets.end;
+            all.extend(window[at..].iter().take_while(before_end).cloned());
+            match window.last() {
+                Some(last) => from = last.end_offset,
+                None => break,
+            }
+        }
+        Ok(all)
+    }
+
+    /// Keeps a window, as one with that which it goes on from if that had no more rows then.
+    fn keep(&self, id: PartitionId, window: &Window) {
+        let mut all = self.0.lock();
+        let of_one = all.get_or_insert_mut(id, Vec::new);
+        let ends_here = |before: &Window| {
+            let last = before.last().map(|last| last.end_offset);
+            before.len() < ROWS && last == window.first().map(|first| first.base_offset)
+        };
+        let kept = match of_one.iter().position(ends_here) {
+            Some(at) => [&*of_one.remove(at), window].concat().into(),
+            None => window.clone(),
+        };
+        if of_one.len() >= OF_ONE_MAX {
+            of_one.remove(0);
+        }
+        of_one.push(kept);
     }
 
     fn known(&self, id: PartitionId, offset: u64) -> Option<(Window, usize)> {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use headwater_broker::{Broker, CoordinateError, Network, PartitionId, TopicId};
 use headwater_groups::{
-    Action, Call, Config, GroupError, GroupId, Kind, Mark, Polled, Reply, Start,
+    Action, Call, Config, GroupError, GroupId, Kind, Mark, Nack, Offer, Polled, Reject, Reply,
+    Rules, Settlement, Start,
 };
 
 use crate::{
@@ -161,6 +162,79 @@ async fn every_call_and_its_answer_arrive() {
         })
         .await;
     assert_eq!(world.act(Action::Delete).await, Reply::Deleted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_call_about_leases_and_its_answer_arrive() {
+    let world = World::new().await;
+    let rules = Rules {
+        max_attempts: 1,
+        dead_letters: Some(TopicId([2; 16])),
+    };
+    let Action::Ensure {
+        mut config,
+        offsets,
+    } = ensure(&[TopicId([1; 16])], 10_000)
+    else {
+        panic!("it is one");
+    };
+    config.kind = Kind::Shared(rules);
+    world.act(Action::Ensure { config, offsets }).await;
+    let lease = |lease_ms| Action::Lease {
+        records_max: 9,
+        lease_ms,
+    };
+    let Reply::Leased(first) = world.act(lease(None)).await else {
+        panic!("a lease");
+    };
+    let offers = first.wants.iter().map(|want| Offer {
+        partition: want.partition,
+        log_start: want.from,
+        from: want.from,
+        records: vec![
+            (want.from, None),
+            (want.from + 2, Some(u64::MAX)),
+            (want.from + 3, Some(7)),
+        ],
+        end: want.from + 4,
+    });
+    world.act(Action::Offer(offers.collect())).await;
+    let Reply::Leased(second) = world.act(lease(Some(12_345))).await else {
+        panic!("a lease");
+    };
+    let tokens: Vec<_> = second.leased.iter().map(|leased| leased.token).collect();
+    let [ack, nacked, extended, rejected, released, ..] = tokens[..] else {
+        panic!("{second:?}");
+    };
+    let settlement = Settlement {
+        ack: vec![ack],
+        nack: vec![Nack {
+            token: nacked,
+            delay_ms: 5,
+            reason: "it rains".to_owned(),
+        }],
+        extend: vec![(extended, 20_000)],
+        reject: vec![Reject {
+            token: rejected,
+            reason: String::new(),
+        }],
+        release: vec![released],
+    };
+    world.act(Action::Settle(settlement)).await;
+    let Reply::DeadLetters(letters) = world.act(Action::DeadLetters { max: 10 }).await else {
+        panic!("letters");
+    };
+    assert_eq!(letters.len(), 2);
+    world.act(Action::Describe).await;
+    world.act(Action::Positions).await;
+    let list = Call::List {
+        project: "main".to_owned(),
+        after: None,
+        max: 3,
+    };
+    world.ask(list).await.expect("a page");
+    let written = letters.iter().map(|letter| letter.token).collect();
+    world.act(Action::DeadLettered(written)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

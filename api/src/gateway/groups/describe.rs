@@ -1,7 +1,9 @@
 //! How groups are.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use headwater_groups::{Action, Description, MemberDescription, Reply, Start, State, Summary};
+use headwater_groups::{
+    Action, Description, Kind, MemberDescription, Reply, Start, State, Summary,
+};
 use serde::Serialize;
 
 use super::{
@@ -18,7 +20,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GroupState {
-    /// It has no members.
+    /// It has no members, or no worker has a record of it.
     Empty,
     /// Every partition is where it is to be.
     Stable,
@@ -47,8 +49,27 @@ pub struct GroupMember {
 pub struct GroupConfig {
     /// Where it began.
     pub start: GroupStart,
-    /// The lease of members that ask for none.
+    /// The lease of members, or of records, where none is asked for.
     pub lease_ms: u32,
+    /// Of a shared group: how often a record is tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_attempts: Option<u32>,
+    /// Of a shared group: where records go that were tried so often, if anywhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dead_letter_topic: Option<String>,
+}
+
+/// How much of a shared group's work is in which state.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct GroupWork {
+    /// Records with a worker.
+    pub leased: usize,
+    /// Records that were given back, or whose lease ended, and that wait for their next attempt.
+    pub waiting: usize,
+    /// Records that are to be written to the dead-letter topic.
+    pub dead: usize,
+    /// Records that were ever given up while there was no dead-letter topic.
+    pub dropped: u64,
 }
 
 /// A group in a list.
@@ -85,6 +106,9 @@ pub struct Group {
     pub summary: GroupSummary,
     /// How far it is, by topic and partition.
     pub positions: Vec<GroupPosition>,
+    /// Of a shared group: what its workers are at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub work: Option<GroupWork>,
 }
 
 impl Gateway {
@@ -155,6 +179,12 @@ impl Gateway {
     pub(super) async fn group(&self, access: &Access, is: Description) -> Group {
         let positions = self.positions_told(access, &is.positions).await;
         Group {
+            work: is.work.map(|work| GroupWork {
+                leased: work.leased,
+                waiting: work.waiting,
+                dead: work.dead,
+                dropped: work.dropped,
+            }),
             summary: self.summary(access, is),
             positions,
         }
@@ -169,9 +199,14 @@ impl Gateway {
             member: member.name,
             instance: member.instance,
         };
+        let (kind, rules) = match is.config.kind {
+            Kind::Partitioned => (GroupType::Partitioned, None),
+            Kind::Shared(rules) => (GroupType::Shared, Some(rules)),
+        };
+        let dead_letters = rules.and_then(|rules| self.topic_read(access, rules.dead_letters?));
         GroupSummary {
             group: is.id.name,
-            kind: GroupType::Partitioned,
+            kind,
             state: match is.state {
                 State::Empty => GroupState::Empty,
                 State::Stable => GroupState::Stable,
@@ -185,6 +220,8 @@ impl Gateway {
                     Start::Latest => GroupStart::Latest,
                 },
                 lease_ms: is.config.lease_ms,
+                max_attempts: rules.map(|rules| rules.max_attempts),
+                dead_letter_topic: dead_letters.map(|topic| topic.name.clone()),
             },
         }
     }

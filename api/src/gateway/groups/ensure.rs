@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use headwater_groups::{Action, Config, Description, Ensured, Kind, PartitionId, Reply, Start};
+use headwater_groups::{
+    Action, Config, Description, Ensured, Kind, PartitionId, Reply, Rules, Start, TopicId,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{Gateway, Group, expect_reply, group_id, unknown_topic};
@@ -12,7 +14,7 @@ use crate::{
         permissions::{EnsureGroup, Grant, KeyRule, Operation},
     },
     gateway::check_name,
-    limits::{GROUP_LEASE_MS, GROUP_TOPICS_MAX},
+    limits::{GROUP_ATTEMPTS, GROUP_LEASE_MS, GROUP_TOPICS_MAX},
     metadata::{Topic, not_null},
     problem::{Code, Problem},
 };
@@ -23,7 +25,7 @@ use crate::{
 pub enum GroupType {
     /// Each partition has one member that reads it, in order.
     Partitioned,
-    /// Members lease single records. Not built yet: 501.
+    /// Any number of workers lease single records, as of a queue.
     Shared,
 }
 
@@ -53,29 +55,33 @@ pub struct GroupSpec {
     #[serde(default, deserialize_with = "not_null")]
     #[schema(nullable = false)]
     pub start: Option<GroupStart>,
-    /// The lease of members that ask for none, 45 000 by default.
+    /// The lease of members, or of records, where none is asked for; 45 000 by default.
     #[serde(default, deserialize_with = "not_null")]
     #[schema(nullable = false, minimum = 10000, maximum = 300000, example = 45000)]
     pub lease_ms: Option<u32>,
-    /// Of shared groups: how often a record is tried.
+    /// Of shared groups: how often a record is tried, 5 times by default.
     #[serde(default, deserialize_with = "not_null")]
-    #[schema(nullable = false, minimum = 1)]
+    #[schema(nullable = false, minimum = 1, maximum = 1000)]
     pub max_attempts: Option<u32>,
-    /// Of shared groups: where records go that were tried so often.
+    /// Of shared groups: the topic where records go that were tried so often, or rejected. It must be
+    /// there, and is none of those that the group reads. Without one they are dropped and counted.
     #[serde(default, deserialize_with = "not_null")]
     #[schema(nullable = false)]
     pub dead_letter_topic: Option<String>,
 }
 
 /// A key chooses topics for a group that it may read itself.
-const READS: [Permission; 2] = [reads(Grant::Fetch), reads(Grant::Consume)];
+const READS: [Permission; 2] = [by_key(Grant::Fetch), by_key(Grant::Consume)];
 
-const fn reads(grant: Grant) -> Permission {
+const fn by_key(grant: Grant) -> Permission {
     Permission {
         key: KeyRule::Topic(grant),
         ..EnsureGroup::ROW
     }
 }
+
+/// And dead letters for what it may produce.
+const WRITES: Permission = by_key(Grant::Produce);
 
 impl Gateway {
     /// Creates the group, or finds that it already is what `wanted` says. Answers whether it was
@@ -93,11 +99,12 @@ impl Gateway {
         check_name("group", name)?;
         check(&wanted)?;
         let topics = self.topics_wanted(access, &wanted.topics)?;
+        let dead_letters = self.dead_letters_wanted(access, &wanted)?;
         let id = group_id(access, name)?;
         match self.ask_coordinator(&id, Action::Describe).await {
             Ok(reply) => {
                 let is = expect_reply!(reply, Reply::Described(is) => is)?;
-                compare(&is, &wanted, &topics)?;
+                compare(&is, &wanted, &topics, dead_letters)?;
                 return Ok((self.group(access, is).await, false));
             }
             Err(problem) if problem.code == Code::GroupNotFound => {}
@@ -113,7 +120,13 @@ impl Gateway {
         };
         let config = Config {
             topics: topics.iter().map(|topic| topic.id).collect(),
-            kind: Kind::Partitioned,
+            kind: match wanted.kind {
+                None | Some(GroupType::Partitioned) => Kind::Partitioned,
+                Some(GroupType::Shared) => Kind::Shared(Rules {
+                    max_attempts: wanted.max_attempts.unwrap_or(GROUP_ATTEMPTS.0),
+                    dead_letters,
+                }),
+            },
             start,
             lease_ms: wanted.lease_ms.unwrap_or(GROUP_LEASE_MS.1),
         };
@@ -131,6 +144,30 @@ impl Gateway {
         let id = group_id(access, name)?;
         let reply = self.ask_coordinator(&id, Action::Delete).await?;
         expect_reply!(reply, Reply::Deleted => ())
+    }
+
+    /// The dead-letter topic. A key chooses one that it may produce to itself.
+    fn dead_letters_wanted(
+        &self,
+        access: &Access,
+        wanted: &GroupSpec,
+    ) -> Result<Option<TopicId>, Problem> {
+        let Some(name) = &wanted.dead_letter_topic else {
+            return Ok(None);
+        };
+        if !access.allows(&WRITES, Some(name)) {
+            let why = format!("the API key's scopes do not allow to produce to the topic {name}");
+            return Err(Problem::new(Code::Forbidden, why));
+        }
+        let pointer = "/dead_letter_topic";
+        let topic = self.topic(access, name);
+        let topic = topic.map_err(|_| unknown_topic(pointer, name))?;
+        if topic.settings.is_compacted() {
+            let message = "a compacted topic keeps one record of a key, and takes none without";
+            let problem = Problem::new(Code::InvalidSetting, "");
+            return Err(problem.at(pointer, "compacted", message));
+        }
+        Ok(Some(topic.id))
     }
 
     fn topics_wanted(&self, access: &Access, names: &[String]) -> Result<Vec<Arc<Topic>>, Problem> {
@@ -181,8 +218,7 @@ fn check(wanted: &GroupSpec) -> Result<(), Problem> {
         check_lease("/lease_ms", lease_ms)?;
     }
     if wanted.kind == Some(GroupType::Shared) {
-        let detail = "shared groups are not built yet";
-        return Err(Problem::new(Code::NotImplemented, detail));
+        return check_shared(wanted);
     }
     for (pointer, given) in [
         ("/max_attempts", wanted.max_attempts.is_some()),
@@ -200,6 +236,27 @@ fn check(wanted: &GroupSpec) -> Result<(), Problem> {
     Ok(())
 }
 
+fn check_shared(wanted: &GroupSpec) -> Result<(), Problem> {
+    let most = GROUP_ATTEMPTS.1;
+    if let Some(attempts) = wanted.max_attempts
+        && !(1..=most).contains(&attempts)
+    {
+        let message = format!("must be 1 to {most}");
+        return Err(Problem::invalid("/max_attempts", "out_of_range", message));
+    }
+    if let Some(name) = &wanted.dead_letter_topic {
+        let pointer = "/dead_letter_topic";
+        check_name(pointer, name)?;
+        if wanted.topics.contains(name) {
+            let message =
+                "must not be a topic that the group reads: what is given up would come back";
+            let problem = Problem::new(Code::InvalidSetting, "");
+            return Err(problem.at(pointer, "own_topic", message));
+        }
+    }
+    Ok(())
+}
+
 /// Whether a lease is neither so short that a pause ends it nor so long that a dead member's
 /// partitions wait for ever.
 pub(super) fn check_lease(pointer: &str, lease_ms: u32) -> Result<(), Problem> {
@@ -212,7 +269,12 @@ pub(super) fn check_lease(pointer: &str, lease_ms: u32) -> Result<(), Problem> {
 }
 
 /// PUT ensures: what the body names must already be so.
-fn compare(is: &Description, wanted: &GroupSpec, topics: &[Arc<Topic>]) -> Result<(), Problem> {
+fn compare(
+    is: &Description,
+    wanted: &GroupSpec,
+    topics: &[Arc<Topic>],
+    dead_letters: Option<TopicId>,
+) -> Result<(), Problem> {
     let mut problem = Problem::new(Code::GroupExists, "");
     let mut differs = |pointer: &str, differs: bool| {
         if differs {
@@ -221,6 +283,20 @@ fn compare(is: &Description, wanted: &GroupSpec, topics: &[Arc<Topic>]) -> Resul
             problem = problem.clone().at(pointer, "different", message);
         }
     };
+    let (kind, rules) = match is.config.kind {
+        Kind::Partitioned => (GroupType::Partitioned, None),
+        Kind::Shared(rules) => (GroupType::Shared, Some(rules)),
+    };
+    differs("/type", wanted.kind.is_some_and(|wanted| wanted != kind));
+    differs(
+        "/max_attempts",
+        wanted.max_attempts.is_some()
+            && wanted.max_attempts != rules.map(|rules| rules.max_attempts),
+    );
+    differs(
+        "/dead_letter_topic",
+        dead_letters.is_some() && dead_letters != rules.and_then(|rules| rules.dead_letters),
+    );
     let reads: BTreeSet<_> = is.config.topics.iter().copied().collect();
     let wants: BTreeSet<_> = topics.iter().map(|topic| topic.id).collect();
     differs("/topics", reads != wants);

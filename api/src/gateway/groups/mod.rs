@@ -5,10 +5,15 @@ mod cursor;
 mod describe;
 mod ensure;
 mod lag;
+mod lease;
+mod letters;
 mod members;
+mod offers;
 mod offsets;
 mod poll;
 mod reset;
+mod settle;
+mod token;
 
 use std::sync::Arc;
 
@@ -22,12 +27,15 @@ use crate::{
     problem::{Code, Problem},
 };
 
-pub use describe::{Group, GroupState, GroupSummary};
+pub use describe::{Group, GroupState, GroupSummary, GroupWork};
 pub use ensure::{GroupSpec, GroupStart, GroupType};
+pub use lease::{LeaseAsk, LeasePage};
+pub use letters::Writing;
 pub use members::Joined;
 pub use offsets::GroupPosition;
 pub use poll::{GroupGap, GroupPage, Lag, PollAsk};
 pub use reset::{ResetAsk, ResetOffset, ResetPartition, ResetTo};
+pub use settle::{SettleAsk, SettleStatus};
 
 /// A partition as clients name it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, utoipa::ToSchema)]

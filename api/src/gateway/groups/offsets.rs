@@ -20,7 +20,8 @@ pub struct GroupPosition {
     pub committed: Option<u64>,
     /// The offset after the partition's newest record.
     pub high_watermark: Option<u64>,
-    /// How many offsets there are from the one to the other.
+    /// How many offsets there are from the one to the other, without those that a shared group has
+    /// settled.
     pub lag: Option<u64>,
     /// The age of the oldest record that is not committed, by its timestamp; 0 if there is none.
     pub lag_ms: Option<u64>,
@@ -72,7 +73,8 @@ impl Gateway {
                     .and_then(|state| state.as_ref().ok());
                 let lag = state.map(|state| {
                     let from = position.committed.unwrap_or(0).max(state.log_start);
-                    (from, state.high_watermark.saturating_sub(from))
+                    let behind = state.high_watermark.saturating_sub(from);
+                    (from, behind.saturating_sub(position.settled_above))
                 });
                 if let Some((from, 1..)) = lag {
                     behind.push((partition, from));

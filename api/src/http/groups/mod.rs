@@ -2,6 +2,7 @@
 
 pub mod members;
 pub mod offsets;
+pub mod shared;
 
 use axum::{
     Json,

@@ -12,16 +12,16 @@ use super::{
 };
 use crate::{
     auth::permissions::{
-        DeleteGroup, EnsureGroup, GetGroup, JoinGroup, LeaveGroup, ListGroupOffsets, ListGroups,
-        PollGroup, ResetGroupOffsets,
+        DeleteGroup, EnsureGroup, GetGroup, JoinGroup, LeaseRecords, LeaveGroup, ListGroupOffsets,
+        ListGroups, PollGroup, ResetGroupOffsets, SettleRecords,
     },
     gateway::{
         Form, Group, GroupPage, GroupPosition, GroupSpec, GroupStart, GroupState, GroupSummary,
-        GroupType, OnOutOfRange, PollAsk, ReadLimits, ResetAsk, ResetOffset, ResetTo, TimePoint,
-        TopicPartition,
+        GroupType, LeasePage, OnOutOfRange, PollAsk, ReadLimits, ResetAsk, ResetOffset, ResetTo,
+        SettleAsk, SettleStatus, TimePoint, TopicPartition,
     },
     http::{
-        groups::members::poll,
+        groups::{members::poll, shared},
         params::{Page, in_range},
     },
     limits::{OFFSET_MAX, PAGE_SIZE},
@@ -76,8 +76,8 @@ impl GroupService for GroupMethods {
                 },
                 topics: wanted.topics,
                 lease_ms: wanted.lease_ms,
-                max_attempts: None,
-                dead_letter_topic: None,
+                max_attempts: wanted.max_attempts,
+                dead_letter_topic: wanted.dead_letter_topic,
             };
             let gateway = &call.app.gateway;
             let ensured = gateway.put_group(&caller.access, &wanted.group, spec);
@@ -242,6 +242,91 @@ impl GroupService for GroupMethods {
         };
         call.change(work).await
     }
+
+    async fn lease(
+        &self,
+        request: Request<pb::LeaseRequest>,
+    ) -> Answer<RecordPage<pb::LeaseResponse>> {
+        let (call, wanted) = Call::of(request);
+        let work = async {
+            let caller = call.in_project::<LeaseRecords>(Some(&wanted.group))?;
+            let mut ask = shared::LeaseRequest {
+                max_records: wanted.max_records.map(u64::from),
+                max_bytes: wanted.max_bytes.map(u64::from),
+                wait_ms: Some(wanted.wait_ms.into()),
+                lease_ms: wanted.lease_ms.map(u64::from),
+                encoding: None,
+            }
+            .checked()?;
+            ask.limits.form = Form::Protobuf { with_topic: true };
+            ask.limits.wait = call.patience(ask.limits.wait);
+            let page = shared::lease(&call.app, &caller, &ask).await?;
+            Ok(leased(page))
+        };
+        keeping(call.change(work).await)
+    }
+
+    async fn settle(&self, request: Request<pb::SettleRequest>) -> Answer<pb::SettleResponse> {
+        let (call, wanted) = Call::of(request);
+        let work = async {
+            let caller = call.in_project::<SettleRecords>(Some(&wanted.group))?;
+            let ask = settlement(wanted.ack, wanted.nack, wanted.extend, wanted.reject)?;
+            let gateway = &call.app.gateway;
+            let settled = gateway.settle_records(&caller.access, &wanted.group, &ask);
+            let results = settled.await?.into_iter().map(|status| match status {
+                SettleStatus::Ok => pb::SettleStatus::Ok.into(),
+                SettleStatus::Expired => pb::SettleStatus::Expired.into(),
+                SettleStatus::Unknown => pb::SettleStatus::Unknown.into(),
+            });
+            Ok(pb::SettleResponse {
+                results: results.collect(),
+            })
+        };
+        call.change(work).await
+    }
+}
+
+fn leased(page: LeasePage) -> (RecordPage<pb::LeaseResponse>, Option<crate::gateway::Held>) {
+    let leases = page.leases.into_iter();
+    let rest = pb::LeaseResponse {
+        records: Vec::new(),
+        leases: leases
+            .map(|(lease, attempt)| pb::RecordLease { lease, attempt })
+            .collect(),
+        expires_at_ms: page.expires_at_ms,
+    };
+    let records = page.page.records;
+    (RecordPage { records, rest }, page.page.held)
+}
+
+fn settlement(
+    ack: Vec<String>,
+    nack: Vec<pb::Nack>,
+    extend: Vec<pb::Extend>,
+    reject: Vec<pb::Reject>,
+) -> Result<SettleAsk, Problem> {
+    let nack = nack.into_iter().map(|nack| shared::NackRequest {
+        lease: nack.lease,
+        delay_ms: nack.delay_ms,
+        reason: nack.reason,
+    });
+    let extend = extend.into_iter().map(|extend| shared::ExtendRequest {
+        lease: extend.lease,
+        lease_ms: extend.lease_ms,
+    });
+    let reject = reject.into_iter().map(|reject| {
+        shared::RejectRequest::WithReason(shared::Rejection {
+            lease: reject.lease,
+            reason: reject.reason,
+        })
+    });
+    shared::SettleRequest {
+        ack,
+        nack: nack.collect(),
+        extend: extend.collect(),
+        reject: reject.collect(),
+    }
+    .checked()
 }
 
 fn polled(page: GroupPage) -> (RecordPage<pb::PollResponse>, Option<crate::gateway::Held>) {
@@ -312,6 +397,8 @@ fn summarized(group: GroupSummary) -> pb::Group {
         positions: Vec::new(),
         start: start.into(),
         lease_ms: group.config.lease_ms,
+        max_attempts: group.config.max_attempts,
+        dead_letter_topic: group.config.dead_letter_topic,
     }
 }
 

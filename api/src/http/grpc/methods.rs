@@ -1,6 +1,8 @@
 //! What is known of a method before its message is read.
 
-use crate::limits::{BODY_BYTES_MAX, POLL_BODY_BYTES_MAX, SMALL_BODY_BYTES_MAX};
+use crate::limits::{
+    BODY_BYTES_MAX, POLL_BODY_BYTES_MAX, SETTLE_BODY_BYTES_MAX, SMALL_BODY_BYTES_MAX,
+};
 
 /// Which service has a method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +42,7 @@ const fn method(service: Service, path: &'static str) -> Method {
 }
 
 /// All of them.
-pub const METHODS: [Method; 27] = [
+pub const METHODS: [Method; 29] = [
     Method {
         message_bytes_max: BODY_BYTES_MAX,
         ..method(Service::Records, "/headwater.v1.RecordService/Produce")
@@ -89,6 +91,11 @@ pub const METHODS: [Method; 27] = [
         Service::Groups,
         "/headwater.v1.GroupService/ResetGroupOffsets",
     ),
+    method(Service::Groups, "/headwater.v1.GroupService/Lease"),
+    Method {
+        message_bytes_max: SETTLE_BODY_BYTES_MAX,
+        ..method(Service::Groups, "/headwater.v1.GroupService/Settle")
+    },
     method(Service::Health, "/grpc.health.v1.Health/Check"),
     method(Service::Health, "/grpc.health.v1.Health/Watch"),
     Method {

@@ -61,7 +61,7 @@ pub struct Places {
 
 impl Places {
     /// Those of a `dev`.
-    fn of(server: &Server) -> Self {
+    pub fn of(server: &Server) -> Self {
         Self {
             database: server.database(),
             objects: format!("file://{}", server.data_dir().join("objects").display()),

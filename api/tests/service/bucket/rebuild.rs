@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Removes everything but the bucket.
-fn lose_all_but_the_bucket(data_dir: &Path) {
+pub fn lose_all_but_the_bucket(data_dir: &Path) {
     for entry in fs::read_dir(data_dir).expect("entries").flatten() {
         let path = entry.path();
         match path.is_dir() {

@@ -1,5 +1,7 @@
 //! What surrounds the calls: health, metrics, documents, ids, calls still to come.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::client::reply;
@@ -41,6 +43,31 @@ async fn health_and_metrics_need_no_credential() {
             "a named metric: {line}"
         );
     }
+}
+
+#[tokio::test]
+async fn the_page_of_metrics_is_what_is_exported() {
+    let api = shared().await;
+    let path = api.topic(&unique("counted"), 1).await;
+    api.produce(&path, r#"{"records":[{"value":1}]}"#).await;
+    let metrics = reply(api.anonymous("GET", &format!("{}/metrics", api.root)));
+    let text = metrics.await.expect(200).text;
+    let told = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let exported: BTreeSet<(String, String)> = told
+        .map(|line| {
+            let (name, kind) = line.split_once(' ').unwrap();
+            let suffix = if kind == "counter" { "_total" } else { "" };
+            (format!("{name}{suffix}"), kind.to_owned())
+        })
+        .collect();
+    let page = include_str!("../../../../docs/metrics.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+    let documented = rows.map(|row| {
+        let mut cells = row.split(" | ");
+        let name = cells.next().unwrap().trim_end_matches('`');
+        (name.to_owned(), cells.next().unwrap().to_owned())
+    });
+    assert_eq!(exported, documented.collect());
 }
 
 #[tokio::test]

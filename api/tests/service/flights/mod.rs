@@ -1,10 +1,12 @@
-//! 231 083 real flights, loaded in three ways while the server is killed, and read back in four.
+//! 231 083 real flights, loaded in three ways while the server is killed, and read back in four; then
+//! many times over, out of the object store.
 //!
 //! The data is `flights-200k.json` of the npm package `vega-datasets`; `make testdata` fetches it.
 
 mod batches;
 mod bulk;
 mod command_line;
+mod tenfold;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -7,7 +7,7 @@ use headwater_log::PartitionId;
 use super::Partitioned;
 use super::rows::Rows;
 use super::trial::Trial;
-use crate::call::{Mark, Owned, Polled, Reply};
+use crate::call::{Action, Mark, Moved, Owned, Polled, Reply};
 use crate::config::{check_lease, check_name};
 use crate::error::GroupError;
 use crate::group::Surroundings;
@@ -17,6 +17,29 @@ use crate::limits::PARTITIONS_MAX;
 pub(crate) type Attempt<T> = Result<(Option<Rows>, T), GroupError>;
 
 impl Partitioned {
+    pub(crate) fn handle(&mut self, around: &Surroundings, action: Action) -> Attempt<Reply> {
+        match action {
+            Action::Join {
+                member,
+                instance,
+                lease_ms,
+            } => self.join(around, &member, instance.as_deref(), lease_ms),
+            Action::Leave { member, epoch } => self.leave(around, &member, epoch),
+            Action::Poll {
+                member,
+                epoch,
+                commit,
+            } => self.poll(around, &member, epoch, &commit),
+            Action::Renew { member, epoch } => self.renew(around, &member, epoch),
+            Action::Commit {
+                member,
+                epoch,
+                commit,
+            } => self.commit(around, &member, epoch, &commit),
+            _ => Err(GroupError::OtherKind),
+        }
+    }
+
     /// Tries a call out, after what became of the topics.
     fn attempt<T>(
         &mut self,
@@ -47,11 +70,6 @@ impl Partitioned {
     ) -> Result<Option<Rows>, GroupError> {
         let max = PARTITIONS_MAX;
         let topics = &around.config.topics;
-        let strange =
-            |id: &PartitionId| !topics.contains(&id.topic) || id.partition as usize >= max;
-        if let Some((id, _)) = offsets.iter().find(|(id, _)| strange(id)) {
-            return Err(GroupError::NoPartition(*id));
-        }
         let offsets = offsets.iter().copied().collect();
         let (rows, answer) = self.table.attempt(|trial| {
             trial.drop_topics_but(topics);
@@ -65,7 +83,7 @@ impl Partitioned {
         answer.map(|()| rows)
     }
 
-    pub(crate) fn join(
+    fn join(
         &mut self,
         around: &Surroundings,
         name: &str,
@@ -95,12 +113,7 @@ impl Partitioned {
         Ok((rows, reply))
     }
 
-    pub(crate) fn leave(
-        &mut self,
-        around: &Surroundings,
-        name: &str,
-        epoch: Option<u64>,
-    ) -> Attempt<Reply> {
+    fn leave(&mut self, around: &Surroundings, name: &str, epoch: Option<u64>) -> Attempt<Reply> {
         self.attempt(around, |trial| {
             let Some(member) = trial.members().get(name) else {
                 return Ok(Reply::Left);
@@ -112,7 +125,7 @@ impl Partitioned {
         })
     }
 
-    pub(crate) fn poll(
+    fn poll(
         &mut self,
         around: &Surroundings,
         name: &str,
@@ -153,12 +166,7 @@ impl Partitioned {
         Ok((rows, Reply::Polled(polled)))
     }
 
-    pub(crate) fn renew(
-        &mut self,
-        around: &Surroundings,
-        name: &str,
-        epoch: u64,
-    ) -> Attempt<Reply> {
+    fn renew(&mut self, around: &Surroundings, name: &str, epoch: u64) -> Attempt<Reply> {
         let (rows, (joined, lease_ms, epoch, must_give_up)) = self.attempt(around, |trial| {
             let (joined, lease_ms) = trial.member(name, epoch)?;
             Ok((joined, lease_ms, trial.epoch, trial.excess(joined) > 0))
@@ -171,7 +179,7 @@ impl Partitioned {
         Ok((rows, reply))
     }
 
-    pub(crate) fn commit(
+    fn commit(
         &mut self,
         around: &Surroundings,
         name: &str,
@@ -194,9 +202,7 @@ impl Partitioned {
         around: &Surroundings,
         offsets: &[(PartitionId, u64)],
         force: bool,
-        dry_run: bool,
-    ) -> Attempt<Reply> {
-        let (rows, moved) = self.attempt(around, |trial| trial.reset(offsets, force))?;
-        Ok((rows.filter(|_| !dry_run), Reply::Reset(moved)))
+    ) -> Attempt<Vec<Moved>> {
+        self.attempt(around, |trial| trial.reset(offsets, force))
     }
 }

@@ -13,6 +13,7 @@ impl Table {
         let positions = self.partitions().iter().map(|(id, row)| Position {
             partition: *id,
             committed: row.position,
+            settled_above: 0,
         });
         positions.collect()
     }

@@ -2,33 +2,39 @@
 
 use std::ops::Range;
 
-use super::event::{Changes, Event, Piece};
-use super::progress::{State, Tried};
-use super::{CALL_RECORDS_MAX, DELAY_MS_MAX, Partition, Share, SharedEvent, SharedGroup};
+use headwater_log::PartitionId;
 
-impl SharedGroup {
-    /// Makes the change of an event. Of a partition that the group does not have, an event says
-    /// nothing: so a log may be replayed from anywhere at or before a whole
-    /// [snapshot](SharedGroup::snapshot).
-    pub fn apply(&mut self, event: &SharedEvent) {
-        match &event.0 {
-            Event::Moved(positions) => {
+use super::progress::{State, Tried};
+use super::step::{Changes, Piece, Step};
+use super::{Share, Shared};
+use crate::limits::DELAY_MS_MAX;
+
+impl Shared {
+    /// Makes the change of a step. Of a partition that the group does not have, a step says nothing:
+    /// so a log may be replayed from anywhere at or before a whole snapshot.
+    pub(crate) fn apply(&mut self, step: &Step) {
+        match step {
+            Step::Counts { epoch, dropped } => {
+                self.epoch = self.epoch.max(*epoch);
+                self.dropped = self.dropped.max(*dropped);
+            }
+            Step::Moved { epoch, positions } => {
                 for (partition, position) in positions {
-                    self.moved(*partition, *position);
+                    self.move_to(*epoch, *partition, *position);
                 }
             }
-            Event::Leased {
-                lease,
+            Step::Leased {
+                epoch,
                 at_ms,
                 lease_ms,
                 runs,
             } => {
-                self.next_lease = self.next_lease.max(lease.saturating_add(1));
+                self.epoch = self.epoch.max(*epoch);
                 for (partition, ranges) in runs {
-                    self.leased(*lease, *at_ms, *lease_ms, *partition, ranges);
+                    self.leased(*epoch, *at_ms, *lease_ms, *partition, ranges);
                 }
             }
-            Event::Changed {
+            Step::Changed {
                 at_ms,
                 dropped,
                 partitions,
@@ -38,18 +44,11 @@ impl SharedGroup {
                     self.changed(*at_ms, *partition, changes);
                 }
             }
-            Event::Counts {
-                next_lease,
-                dropped,
-            } => {
-                self.next_lease = self.next_lease.max(*next_lease);
-                self.dropped = self.dropped.max(*dropped);
-            }
-            Event::State(piece) => self.known_state(piece),
+            Step::Known(pieces) => pieces.iter().for_each(|piece| self.known(piece)),
         }
     }
 
-    fn moved(&mut self, partition: Partition, position: Option<u64>) {
+    fn move_to(&mut self, epoch: u64, partition: PartitionId, position: Option<u64>) {
         if let Some(mut share) = self.partitions.remove(&partition) {
             self.known -= share.window.len();
             for (offset, tried) in &mut share.progress.tried {
@@ -58,8 +57,8 @@ impl SharedGroup {
             }
         }
         if let Some(offset) = position {
-            self.partitions
-                .insert(partition, Share::starting_at(offset));
+            let share = Share::starting_at(epoch, offset);
+            self.partitions.insert(partition, share);
         }
         self.note_available(partition);
     }
@@ -69,7 +68,7 @@ impl SharedGroup {
         lease: u64,
         at_ms: i64,
         lease_ms: u32,
-        partition: Partition,
+        partition: PartitionId,
         ranges: &[Range<u64>],
     ) {
         let Some(share) = self.partitions.get_mut(&partition) else {
@@ -89,11 +88,11 @@ impl SharedGroup {
             self.timers.set((partition, offset), tried, Some(due_ms));
             share.window.hold(offset);
         }
-        self.served = partition;
+        self.served = Some(partition);
         self.note_available(partition);
     }
 
-    fn settled(&mut self, partition: Partition, range: Range<u64>) {
+    fn settled(&mut self, partition: PartitionId, range: Range<u64>) {
         let Some(share) = self.partitions.get_mut(&partition) else {
             return;
         };
@@ -106,7 +105,7 @@ impl SharedGroup {
         self.known += share.window.len();
     }
 
-    fn changed(&mut self, at_ms: i64, partition: Partition, changes: &Changes) {
+    fn changed(&mut self, at_ms: i64, partition: PartitionId, changes: &Changes) {
         for range in &changes.settled {
             self.settled(partition, range.clone());
         }
@@ -118,7 +117,9 @@ impl SharedGroup {
             if let Some(tried) = progress.tried.get_mut(offset) {
                 let until_ms = at_ms.saturating_add((*delay_ms).into());
                 tried.state = State::Nacked { until_ms };
-                let due_ms = (*delay_ms > 0).then_some(until_ms);
+                // Of what is gone nobody will have another try: the timer settles it.
+                let has_to_wait = *delay_ms > 0 || window.is_gone(*offset);
+                let due_ms = has_to_wait.then_some(until_ms);
                 self.timers.set((partition, *offset), tried, due_ms);
                 match due_ms {
                     Some(_) => window.hold(*offset),
@@ -135,6 +136,15 @@ impl SharedGroup {
                 window.hold(*offset);
             }
         }
+        for offset in &changes.released {
+            if let Some(tried) = progress.tried.get_mut(offset) {
+                tried.attempts = tried.attempts.saturating_sub(1);
+                tried.state = State::Nacked { until_ms: at_ms };
+                let due_ms = window.is_gone(*offset).then_some(at_ms);
+                self.timers.set((partition, *offset), tried, due_ms);
+                window.free(*offset);
+            }
+        }
         for (offset, cause, reason) in &changes.dead {
             if let Some(tried) = progress.tried.get_mut(offset) {
                 let (cause, reason) = (*cause, reason.clone());
@@ -147,9 +157,10 @@ impl SharedGroup {
         self.note_available(partition);
     }
 
-    fn known_state(&mut self, piece: &Piece) {
-        let begin = || Share::starting_at(piece.floor);
-        self.partitions.entry(piece.partition).or_insert_with(begin);
+    fn known(&mut self, piece: &Piece) {
+        let begin = || Share::starting_at(piece.fence, piece.floor);
+        let share = self.partitions.entry(piece.partition).or_insert_with(begin);
+        share.fence = share.fence.max(piece.fence);
         self.settled(piece.partition, 0..piece.floor);
         for range in &piece.settled {
             self.settled(piece.partition, range.clone());
@@ -157,20 +168,20 @@ impl SharedGroup {
         let Some(share) = self.partitions.get_mut(&piece.partition) else {
             return;
         };
-        for (offset, known) in &piece.tried {
+        for (offset, row) in &piece.tried {
             let tried = share.progress.tried.entry(*offset);
-            let tried = tried.or_insert_with(|| known.clone());
+            let tried = tried.or_insert_with(|| row.clone());
             let due_ms = tried.due_ms;
             *tried = Tried {
                 due_ms,
-                ..known.clone()
+                ..row.clone()
             };
         }
     }
 
     /// Begins to serve what was replayed. Every lease gets its whole time, as its worker may still
     /// be at work; a delay ends when it was to, at the latest in [`DELAY_MS_MAX`].
-    pub fn resume(&mut self, now_ms: i64) {
+    pub(crate) fn resume(&mut self, now_ms: i64) {
         for (partition, share) in &mut self.partitions {
             for (offset, tried) in &mut share.progress.tried {
                 let due_ms = match &tried.state {
@@ -189,42 +200,8 @@ impl SharedGroup {
         }
     }
 
-    /// All durable state as events, for a log that is to lose what is before them. To be appended in
-    /// this order, with no other event of the group between them; the log may be cut before the
-    /// first when all are committed. To who has replayed all before them they say nothing new, so
-    /// one that was not finished does no harm.
-    pub fn snapshot(&self) -> Vec<SharedEvent> {
-        let mut events = vec![SharedEvent(Event::Counts {
-            next_lease: self.next_lease,
-            dropped: self.dropped,
-        })];
-        for (partition, share) in &self.partitions {
-            let progress = &share.progress;
-            let mut settled = progress.settled.iter();
-            let mut tried = progress.tried.iter().map(|(offset, tried)| {
-                let due_ms = None;
-                let tried = tried.clone();
-                (*offset, Tried { due_ms, ..tried })
-            });
-            loop {
-                let piece = Piece {
-                    partition: *partition,
-                    floor: progress.floor,
-                    settled: settled.by_ref().take(CALL_RECORDS_MAX).collect(),
-                    tried: tried.by_ref().take(CALL_RECORDS_MAX).collect(),
-                };
-                let is_last = piece.settled.len().max(piece.tried.len()) < CALL_RECORDS_MAX;
-                events.push(SharedEvent(Event::State(piece)));
-                if is_last {
-                    break;
-                }
-            }
-        }
-        events
-    }
-
     /// Keeps the set of partitions that have available records.
-    pub(super) fn note_available(&mut self, partition: Partition) {
+    pub(super) fn note_available(&mut self, partition: PartitionId) {
         let share = self.partitions.get(&partition);
         match share.is_some_and(|share| !share.window.available().is_empty()) {
             true => self.ready.insert(partition),

@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use super::event::{Changes, Event};
+use headwater_log::PartitionId;
+
+use super::Shared;
 use super::ranges::push_range;
-use super::types::{Cause, Partition};
-use super::{REASON_BYTES_MAX, SharedEvent, SharedGroup};
+use super::step::{Changes, Step};
+use super::types::Cause;
+use crate::limits::REASON_BYTES_MAX;
 
 /// The changes of one call; each record changes once.
 #[derive(Default)]
-pub(super) struct Draft(BTreeMap<(Partition, u64), Change>);
+pub(super) struct Draft(BTreeMap<(PartitionId, u64), Change>);
 
 pub(super) enum Change {
     Settle,
@@ -21,25 +24,39 @@ pub(super) enum Change {
     Extend {
         lease_ms: u32,
     },
+    /// Takes the lease back.
+    Release,
     Bury {
         cause: Cause,
         reason: Box<str>,
     },
 }
 
+impl Shared {
+    /// What becomes of a record that is given up.
+    pub(super) fn give_up(&self, cause: Cause, reason: &str) -> Change {
+        if self.rules.dead_letters.is_none() {
+            return Change::Drop;
+        }
+        let reason = &reason[..reason.floor_char_boundary(REASON_BYTES_MAX)];
+        let reason = reason.into();
+        Change::Bury { cause, reason }
+    }
+}
+
 impl Draft {
-    pub fn get(&self, partition: Partition, offset: u64) -> Option<&Change> {
+    pub fn get(&self, partition: PartitionId, offset: u64) -> Option<&Change> {
         self.0.get(&(partition, offset))
     }
 
-    pub fn set(&mut self, partition: Partition, offset: u64, change: Change) {
+    pub fn set(&mut self, partition: PartitionId, offset: u64, change: Change) {
         self.0.insert((partition, offset), change);
     }
 
-    /// The event that makes the changes; `None` if there are none.
-    pub fn into_event(self, at_ms: i64, group: &SharedGroup) -> Option<SharedEvent> {
+    /// The step that makes the changes; `None` if there are none.
+    pub fn into_step(self, at_ms: i64, group: &Shared) -> Option<Step> {
         let mut dropped = 0;
-        let mut partitions: BTreeMap<Partition, Changes> = BTreeMap::new();
+        let mut partitions: BTreeMap<PartitionId, Changes> = BTreeMap::new();
         for ((partition, offset), change) in self.0 {
             let Some(share) = group.partitions.get(&partition) else {
                 continue;
@@ -53,25 +70,14 @@ impl Draft {
                 }
                 Change::Nack { delay_ms } => changes.nacked.push((offset, delay_ms)),
                 Change::Extend { lease_ms } => changes.extended.push((offset, lease_ms)),
+                Change::Release => changes.released.push(offset),
                 Change::Bury { cause, reason } => changes.dead.push((offset, cause, reason)),
             }
         }
-        (!partitions.is_empty()).then_some(SharedEvent(Event::Changed {
+        (!partitions.is_empty()).then_some(Step::Changed {
             at_ms,
             dropped,
             partitions: partitions.into_iter().collect(),
-        }))
-    }
-}
-
-impl SharedGroup {
-    /// What becomes of a record that is given up.
-    pub(super) fn give_up(&self, cause: Cause, reason: &str) -> Change {
-        if !self.config.dead_letters {
-            return Change::Drop;
-        }
-        let reason = &reason[..reason.floor_char_boundary(REASON_BYTES_MAX)];
-        let reason = reason.into();
-        Change::Bury { cause, reason }
+        })
     }
 }

@@ -1,18 +1,18 @@
-//! Shared groups: a partitioned log worked off record by record, as a queue.
+//! Groups in which any number of nameless workers share the records, as of a queue.
 //!
-//! Any number of nameless workers [lease](SharedGroup::lease) single records and
-//! [settle](SharedGroup::settle) them. What this promises:
+//! Workers [lease](Shared::lease) single records and [settle](Shared::settle) them. What this
+//! promises:
 //!
 //! - A record has at most one live lease, and no record of a key is leased before all earlier ones
 //!   of that key are settled. Other keys go on meanwhile; records without a key have no order.
 //! - Every record is settled once: acknowledged, written to the dead letters, dropped where there
 //!   are none, or gone from the log. A settled record is never leased again.
-//! - The floor of a partition, below which all is settled, never goes back but by
-//!   [`SharedGroup::move_to`].
-//! - Memory is bounded: [`WINDOW_RECORDS_MAX`] records are known at a time, over all partitions, and
+//! - The floor of a partition, below which all is settled, never goes back but by a reset.
+//! - Memory is bounded: [`WINDOW_RECORDS_MAX`](crate::limits::WINDOW_RECORDS_MAX) records are known at a time, over all partitions, and
 //!   what is remembered of settled ones above a floor is at most a range for each unsettled one.
 //!
-//! A window on each partition holds the records that were offered and are not settled:
+//! A window on each partition holds the records that were [offered](Shared::offer) and are not
+//! settled:
 //!
 //! ```text
 //! offset   … 99 │ 100    101     102     103     104    105    106     107    108 │ 109 …
@@ -27,144 +27,166 @@
 //!
 //! *Durable* are floors, settled ranges, and what is known of records that were leased and are not
 //! settled: attempts, the last lease, a delay, a death. All else (the window itself, deadlines, what
-//! is available) is built again from offers and [`SharedGroup::resume`]. A call does not change
-//! durable state: it gives the event that [`SharedGroup::apply`] changes it by, here and in every
-//! replay of the log.
+//! is available) is built again from offers and [`Shared::resume`]. A call does not change durable
+//! state: it gives the [`Step`] that [`Shared::apply`] changes it by, here and in every replay.
 //!
-//! What the caller promises:
-//!
-//! - The event of a call is applied before the next call. If it cannot be appended, the whole state
-//!   is thrown away.
-//! - A reply, with an event or without, rests on all events before it, and goes out when they are
-//!   committed: what a repeated acknowledgement finds settled may be settled by one that is not.
-//! - [`SharedGroup::expire`] is called when [`SharedGroup::due_ms`] is past.
-//! - Times are milliseconds since the Unix epoch: a delay outlives the machine that began it.
-//! - Numbers of leases begin again with a new group: what a worker holds names the group's
-//!   generation, too.
+//! Each lease has a number, the group's epoch: what a worker holds of a group that is deleted, or of
+//! before a reset, is below the fence of what is there now.
 
 mod apply;
-mod codec;
+mod calls;
 mod draft;
-mod event;
 mod lease;
 mod offer;
+mod partitions;
 mod progress;
 mod ranges;
 mod settle;
+mod snapshot;
+mod step;
 mod timers;
-mod types;
+pub(crate) mod types;
 mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use codec::DecodeError;
-pub use event::SharedEvent;
+use headwater_log::PartitionId;
+
+use crate::call::{Position, State};
+use crate::config::Rules;
 use progress::Progress;
+pub(crate) use progress::{State as RecordState, Tried};
+pub(crate) use snapshot::Place;
+pub(crate) use step::{Changes, Piece, Step};
 use timers::Timers;
-pub use types::{
-    Cause, Config, DeadLetter, Leased, Nack, Outcome, Partition, Position, Reject, Settlement,
-    Token, Want,
-};
+use types::Work;
 use window::Window;
 
-/// The most records that a group knows and has not settled, over all its partitions.
-pub const WINDOW_RECORDS_MAX: usize = 50_000;
-/// The most records that one [`SharedGroup::lease`] gives, and that one event of
-/// [`SharedGroup::expire`] is about; callers are to refuse a longer [`Settlement`].
-pub const CALL_RECORDS_MAX: usize = 1_000;
-/// The shortest lease; a shorter one is made as long.
-pub const LEASE_MS_MIN: u32 = 10_000;
-/// The longest lease; a longer one is made as short.
-pub const LEASE_MS_MAX: u32 = 300_000;
-/// The longest delay of a nack: a day; a longer one is made as short.
-pub const DELAY_MS_MAX: u32 = 86_400_000;
-/// The longest reason that is kept with a dead letter; the rest is cut off.
-pub const REASON_BYTES_MAX: usize = 256;
-
-/// A group of workers that share the records of some partitions; the module says what it promises.
-#[derive(Debug)]
-pub struct SharedGroup {
-    config: Config,
-    partitions: BTreeMap<Partition, Share>,
-    /// The number of the next lease; numbers are never used twice by one group.
-    next_lease: u64,
+/// A group whose workers share the records of some partitions.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared {
+    /// Those of the group's config.
+    pub(crate) rules: Rules,
+    partitions: BTreeMap<PartitionId, Share>,
+    /// The number of the last lease.
+    epoch: u64,
     dropped: u64,
 
     // From here on nothing is durable.
     timers: Timers,
     /// Records that wait to be written to the dead letters.
-    dead: BTreeSet<(Partition, u64)>,
+    dead: BTreeSet<(PartitionId, u64)>,
     /// Partitions that have available records.
-    ready: BTreeSet<Partition>,
+    ready: BTreeSet<PartitionId>,
     /// The last partition that was leased from: the next lease begins after it.
-    served: Partition,
+    served: Option<PartitionId>,
+    /// The last partition that somebody was asked to offer: the next one comes after it.
+    asked: Option<PartitionId>,
     /// How many records are in all windows.
     known: usize,
 }
 
+/// What the log says; windows and deadlines are not of it.
+impl PartialEq for Shared {
+    fn eq(&self, other: &Self) -> bool {
+        (self.epoch, self.dropped, &self.partitions)
+            == (other.epoch, other.dropped, &other.partitions)
+    }
+}
+
 /// A group's share of one partition: what is durable, and the window on it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Share {
+    /// Leases up to this one are of before the partition was moved.
+    fence: u64,
     progress: Progress,
     window: Window,
 }
 
+impl PartialEq for Share {
+    fn eq(&self, other: &Self) -> bool {
+        (self.fence, &self.progress) == (other.fence, &other.progress)
+    }
+}
+
 impl Share {
-    fn starting_at(offset: u64) -> Self {
+    fn starting_at(fence: u64, offset: u64) -> Self {
         Self {
+            fence,
             progress: Progress::starting_at(offset),
             window: Window::default(),
         }
     }
 }
 
-impl SharedGroup {
-    /// A group without partitions: [`SharedGroup::move_to`] gives it some.
-    pub fn new(config: Config) -> Self {
+impl Shared {
+    /// A group without partitions, whose epochs begin here.
+    pub(crate) fn new(epoch: u64, rules: Rules) -> Self {
         Self {
-            config,
+            rules,
             partitions: BTreeMap::new(),
-            next_lease: 1,
+            epoch,
             dropped: 0,
             timers: Timers::default(),
             dead: BTreeSet::new(),
             ready: BTreeSet::new(),
-            served: Partition::default(),
+            served: None,
+            asked: None,
             known: 0,
         }
     }
 
-    /// Other rules from now on; what is dead already stays so.
-    pub fn configure(&mut self, config: Config) {
-        self.config = config;
+    pub(crate) const fn epoch(&self) -> u64 {
+        self.epoch
     }
 
-    /// Where each partition is, in their order.
-    pub fn positions(&self) -> impl Iterator<Item = Position> {
-        self.partitions.iter().map(|(partition, share)| Position {
-            partition: *partition,
-            floor: share.progress.floor,
+    pub(crate) fn positions(&self) -> Vec<Position> {
+        let positions = self.partitions.iter().map(|(id, share)| Position {
+            partition: *id,
+            committed: Some(share.progress.floor),
             settled_above: share.progress.settled.total(),
-            next_wanted: share.window.next_wanted(&share.progress),
-        })
+        });
+        positions.collect()
     }
 
-    /// Whether [`SharedGroup::lease`] would give a record now.
-    pub fn has_available(&self) -> bool {
-        !self.ready.is_empty()
+    pub(crate) fn state(&self) -> State {
+        match self.is_active() {
+            false => State::Empty,
+            true => State::Stable,
+        }
     }
 
     /// Whether a worker holds a lease that has not ended.
-    pub fn has_live_lease(&self) -> bool {
-        let mut tried = self
-            .partitions
-            .values()
-            .flat_map(|share| &share.progress.tried);
-        tried.any(|(_, tried)| tried.is_leased() && tried.due_ms.is_some())
+    pub(crate) fn is_active(&self) -> bool {
+        self.tried().any(Tried::is_live)
     }
 
-    /// How many records were settled without a trace: given up while there was no dead-letter topic.
-    pub fn dropped(&self) -> u64 {
-        self.dropped
+    pub(crate) fn work(&self) -> Work {
+        let leased = self.tried().filter(|tried| tried.is_live()).count();
+        let dead = self.dead.len();
+        Work {
+            leased,
+            waiting: self.tried().count() - leased - dead,
+            dead,
+            dropped: self.dropped,
+        }
+    }
+
+    fn tried(&self) -> impl Iterator<Item = &Tried> {
+        let shares = self.partitions.values();
+        shares.flat_map(|share| share.progress.tried.values())
+    }
+
+    /// When [`Shared::expire`] next has something to do.
+    pub(crate) fn due_ms(&self) -> Option<i64> {
+        match self.has_undeliverable() {
+            true => Some(0),
+            false => self.timers.first_ms(),
+        }
+    }
+
+    /// Whether there are dead letters and no topic for them any more.
+    fn has_undeliverable(&self) -> bool {
+        self.rules.dead_letters.is_none() && !self.dead.is_empty()
     }
 }

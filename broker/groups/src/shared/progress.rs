@@ -7,7 +7,7 @@ use super::ranges::Ranges;
 use super::types::Cause;
 
 /// How far a group is in one partition.
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub(super) struct Progress {
     /// All below is settled.
     pub floor: u64,
@@ -18,19 +18,26 @@ pub(super) struct Progress {
 }
 
 /// An unsettled record that was leased.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Tried {
+#[derive(Clone, Eq, Debug)]
+pub(crate) struct Tried {
     /// The number of its last lease.
-    pub lease: u64,
+    pub(crate) lease: u64,
     /// How often it was leased.
-    pub attempts: u32,
-    pub state: State,
+    pub(crate) attempts: u32,
+    pub(crate) state: State,
     /// When the lease or the delay ends; `None` if it has, or nothing is to end. Not durable.
-    pub due_ms: Option<i64>,
+    pub(crate) due_ms: Option<i64>,
+}
+
+/// What the log says; what is due is not of it.
+impl PartialEq for Tried {
+    fn eq(&self, other: &Self) -> bool {
+        (self.lease, self.attempts, &self.state) == (other.lease, other.attempts, &other.state)
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum State {
+pub(crate) enum State {
     /// With a worker, or available again if nothing is due.
     Leased { lease_ms: u32 },
     /// Given back: available when nothing is due.
@@ -42,6 +49,11 @@ pub(super) enum State {
 impl Tried {
     pub fn is_leased(&self) -> bool {
         matches!(self.state, State::Leased { .. })
+    }
+
+    /// Whether a worker has it, whose lease has not ended.
+    pub fn is_live(&self) -> bool {
+        self.is_leased() && self.due_ms.is_some()
     }
 
     /// Whether another worker may have it.

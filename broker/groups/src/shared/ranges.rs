@@ -1,10 +1,11 @@
 //! Sets of offsets as ranges.
 
 use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Unbounded};
 use std::ops::Range;
 
 /// Offsets as ranges that neither overlap nor touch: starts with their ends.
-#[derive(Default, Debug)]
+#[derive(Clone, Default, PartialEq, Debug)]
 pub(super) struct Ranges(BTreeMap<u64, u64>);
 
 impl Ranges {
@@ -44,6 +45,17 @@ impl Ranges {
 
     pub fn iter(&self) -> impl Iterator<Item = Range<u64>> {
         self.0.iter().map(|(start, end)| *start..*end)
+    }
+
+    /// Those that end above an offset.
+    pub fn above(&self, offset: u64) -> impl Iterator<Item = Range<u64>> {
+        let around = self.0.range(..=offset).next_back();
+        let around = around.filter(|(_, end)| **end > offset);
+        let behind = self.0.range((Excluded(offset), Unbounded));
+        around
+            .into_iter()
+            .chain(behind)
+            .map(|(start, end)| *start..*end)
     }
 
     /// How many offsets there are.
@@ -94,6 +106,14 @@ mod tests {
         assert_eq!(some.take_front(3), 5);
         assert_eq!(some.take_front(7), 8);
         assert_eq!(some.total(), 0);
+    }
+
+    #[test]
+    fn those_above_an_offset_begin_with_the_one_around_it() {
+        let some = ranges(&[3..5, 6..8]);
+        let firsts = (2..9).map(|offset| some.above(offset).next().map(|range| range.start));
+        let expected = [Some(3), Some(3), Some(3), Some(6), Some(6), Some(6), None];
+        assert!(firsts.eq(expected));
     }
 
     #[test]

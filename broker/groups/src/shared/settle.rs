@@ -1,11 +1,13 @@
 //! What workers say of their leases, and the end of dead letters.
 
+use headwater_log::PartitionId;
+
+use super::Shared;
 use super::draft::{Change, Draft};
 use super::progress::State;
-use super::{
-    Cause, DELAY_MS_MAX, DeadLetter, LEASE_MS_MAX, LEASE_MS_MIN, Outcome, Partition, Settlement,
-    SharedEvent, SharedGroup, Token,
-};
+use super::step::Step;
+use super::types::{Cause, DeadLetter, Outcome, Settlement, Token};
+use crate::limits::{DELAY_MS_MAX, LEASE_MS};
 
 /// What a token is worth.
 enum Standing {
@@ -23,16 +25,16 @@ enum Standing {
     Dead { by_worker: bool },
 }
 
-impl SharedGroup {
+impl Shared {
     /// Takes what workers say, and tells what came of each token, in the order ack, nack, extend,
-    /// reject. The first word on a record counts. All of it may be repeated: what is so already is
+    /// reject, release. The first word on a record counts. All of it may be repeated: what is so already is
     /// [`Outcome::Ok`] and changes nothing; only a nack of what was settled meanwhile is
     /// [`Outcome::Expired`], as it cannot be had any more.
-    pub fn settle(
+    pub(super) fn settle(
         &self,
         now_ms: i64,
         settlement: &Settlement,
-    ) -> (Vec<Outcome>, Option<SharedEvent>) {
+    ) -> (Vec<Outcome>, Option<Step>) {
         let mut draft = Draft::default();
         let mut outcomes = Vec::with_capacity(settlement.len());
         for token in &settlement.ack {
@@ -44,7 +46,7 @@ impl SharedGroup {
         }
         for nack in &settlement.nack {
             outcomes.push(match self.standing(nack.token, &draft) {
-                Standing::Good { attempts } if attempts >= self.config.max_attempts => {
+                Standing::Good { attempts } if attempts >= self.rules.max_attempts => {
                     draft.change(nack.token, self.give_up(Cause::Nacked, &nack.reason))
                 }
                 Standing::Good { .. } => {
@@ -58,7 +60,7 @@ impl SharedGroup {
         for (token, lease_ms) in &settlement.extend {
             outcomes.push(match self.standing(*token, &draft) {
                 Standing::Good { .. } => {
-                    let lease_ms = (*lease_ms).clamp(LEASE_MS_MIN, LEASE_MS_MAX);
+                    let lease_ms = (*lease_ms).clamp(LEASE_MS.0, LEASE_MS.1);
                     draft.change(*token, Change::Extend { lease_ms })
                 }
                 other => other.refused(),
@@ -73,14 +75,21 @@ impl SharedGroup {
                 other => other.refused(),
             });
         }
-        (outcomes, draft.into_event(now_ms, self))
+        for token in &settlement.release {
+            outcomes.push(match self.standing(*token, &draft) {
+                Standing::Good { .. } => draft.change(*token, Change::Release),
+                Standing::Nacked => Outcome::Ok,
+                other => other.refused(),
+            });
+        }
+        (outcomes, draft.into_step(now_ms, self))
     }
 
     fn standing(&self, token: Token, draft: &Draft) -> Standing {
         let Some(share) = self.partitions.get(&token.partition) else {
             return Standing::Unknown;
         };
-        if token.lease >= self.next_lease {
+        if token.lease <= share.fence || token.lease > self.epoch {
             return Standing::Unknown;
         }
         let progress = &share.progress;
@@ -100,7 +109,7 @@ impl SharedGroup {
             };
         }
         match (change, &tried.state) {
-            (Some(Change::Nack { .. }), _) => Standing::Nacked,
+            (Some(Change::Nack { .. } | Change::Release), _) => Standing::Nacked,
             (Some(Change::Bury { .. }), _) => Standing::Dead { by_worker: true },
             (_, State::Leased { .. }) => Standing::Good {
                 attempts: tried.attempts,
@@ -112,39 +121,43 @@ impl SharedGroup {
         }
     }
 
+    pub(super) fn has_dead_letters(&self) -> bool {
+        !self.dead.is_empty()
+    }
+
     /// The first so many records that are to be written to the dead-letter topic, and then
-    /// [confirmed](SharedGroup::dead_lettered); until that they are told again, and their keys wait.
-    pub fn dead_letters(&self, count_max: usize) -> Vec<DeadLetter> {
-        let letter = |(partition, offset): &(Partition, u64)| {
+    /// [confirmed](Shared::dead_lettered); until that they are told again, and their keys wait.
+    pub(super) fn dead_letters(&self, count_max: usize) -> Vec<DeadLetter> {
+        let letter = |(partition, offset): &(PartitionId, u64)| {
             let tried = self.partitions.get(partition)?.progress.tried.get(offset)?;
             let State::Dead { cause, reason } = &tried.state else {
                 return None;
             };
             Some(DeadLetter {
-                partition: *partition,
-                offset: *offset,
+                token: Token {
+                    partition: *partition,
+                    offset: *offset,
+                    lease: tried.lease,
+                },
                 attempts: tried.attempts,
                 cause: *cause,
                 reason: reason.clone(),
             })
         };
-        self.dead
-            .iter()
-            .filter_map(letter)
-            .take(count_max)
-            .collect()
+        let letters = self.dead.iter().filter_map(letter);
+        letters.take(count_max).collect()
     }
 
-    /// Settles dead letters that are written: partitions and offsets. What is no dead letter, or no
-    /// longer, is left as it is.
-    pub fn dead_lettered(&self, written: &[(Partition, u64)]) -> Option<SharedEvent> {
+    /// Settles dead letters that are written. What is no dead letter, or no longer this one, is left
+    /// as it is.
+    pub(super) fn dead_lettered(&self, written: &[Token]) -> Option<Step> {
         let mut draft = Draft::default();
-        for (partition, offset) in written {
-            if self.dead.contains(&(*partition, *offset)) {
-                draft.set(*partition, *offset, Change::Settle);
+        for token in written {
+            if matches!(self.standing(*token, &draft), Standing::Dead { .. }) {
+                draft.set(token.partition, token.offset, Change::Settle);
             }
         }
-        draft.into_event(0, self)
+        draft.into_step(0, self)
     }
 }
 

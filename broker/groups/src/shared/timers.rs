@@ -2,18 +2,19 @@
 
 use std::collections::BTreeSet;
 
+use headwater_log::PartitionId;
+
 use super::progress::Tried;
-use super::types::Partition;
 
 /// The ends of all leases and delays of a group, in order.
-#[derive(Default, Debug)]
-pub(super) struct Timers(BTreeSet<(i64, Partition, u64)>);
+#[derive(Clone, Default, Debug)]
+pub(super) struct Timers(BTreeSet<(i64, PartitionId, u64)>);
 
 impl Timers {
     /// Sets or clears the timer of a record.
     pub fn set(
         &mut self,
-        (partition, offset): (Partition, u64),
+        (partition, offset): (PartitionId, u64),
         tried: &mut Tried,
         due_ms: Option<i64>,
     ) {
@@ -31,7 +32,7 @@ impl Timers {
     }
 
     /// The first so many that are due.
-    pub fn due(&self, now_ms: i64, count_max: usize) -> Vec<(Partition, u64)> {
+    pub fn due(&self, now_ms: i64, count_max: usize) -> Vec<(PartitionId, u64)> {
         let due = self.0.iter().take_while(|(due_ms, ..)| *due_ms <= now_ms);
         let due = due.map(|(_, partition, offset)| (*partition, *offset));
         due.take(count_max).collect()

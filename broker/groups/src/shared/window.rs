@@ -5,9 +5,12 @@ use std::ops::Range;
 
 use super::progress::Progress;
 
+/// Whoever was asked for records has so long before somebody else is asked.
+const ASKED_MS: i64 = 1_000;
+
 /// Unsettled records, each linked to the next one of its key: the first of a key is the only one
 /// that workers may have. So each step costs a look-up, however many wait behind one key.
-#[derive(Default, Debug)]
+#[derive(Clone, Default, Debug)]
 pub(super) struct Window {
     records: BTreeMap<u64, Record>,
     /// The last record of each key.
@@ -20,7 +23,7 @@ pub(super) struct Window {
     pub asked_ms: Option<i64>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Record {
     key: Option<u64>,
     /// The next one of the same key.
@@ -54,14 +57,21 @@ impl Window {
         progress.settled_until(next).unwrap_or(next)
     }
 
+    /// Whether somebody was asked for more a short time ago, and has not answered.
+    pub fn was_asked(&self, now_ms: i64) -> bool {
+        let ago_ms = self.asked_ms.map(|asked_ms| now_ms - asked_ms);
+        ago_ms.is_some_and(|ago_ms| (0..ASKED_MS).contains(&ago_ms))
+    }
+
     /// Notes that all below an offset was offered.
     pub fn offered_until(&mut self, end: u64) {
         self.offered_until = self.offered_until.max(end);
         self.asked_ms = None;
     }
 
-    pub fn contains(&self, offset: u64) -> bool {
-        self.records.contains_key(&offset)
+    /// Whether a record that is not settled is known not to exist any more.
+    pub fn is_gone(&self, offset: u64) -> bool {
+        offset < self.offered_until && !self.records.contains_key(&offset)
     }
 
     /// Adds a record behind all others.

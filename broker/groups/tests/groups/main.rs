@@ -9,5 +9,6 @@ mod limits;
 mod log;
 mod members;
 mod model;
+mod shared;
 mod support;
 mod topics;

@@ -4,8 +4,7 @@ use headwater_groups::{Coordinator, Event};
 use headwater_log::ReadError;
 use headwater_record::{Batch, BatchBuilder, BatchView, Compression, Headers, NewRecord, Producer};
 
-/// What one batch of events may inflate to, in bytes: more than any that was written.
-const INFLATED_BYTES_MAX: usize = 64 << 20;
+use crate::partition::INFLATED_BYTES_MAX;
 
 /// The events as one batch: all of them become committed, or none.
 pub(super) fn batch(events: &[Event], now_ms: i64) -> Batch {

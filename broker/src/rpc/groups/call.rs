@@ -4,7 +4,7 @@ use headwater_groups::{Action, Call, GroupId, Mark, PartitionId};
 use tonic::Status;
 
 use super::{
-    Unread, all, config, config_message, offsets, offsets_message, partition, stint_message,
+    Unread, all, config, config_message, offsets, offsets_message, partition, shared, stint_message,
 };
 use crate::rpc::{
     calls,
@@ -105,6 +105,19 @@ fn action_message(action: Action) -> Wanted {
             force,
             dry_run,
         }),
+        Action::Lease {
+            records_max,
+            lease_ms,
+        } => Wanted::Lease(proto::LeaseRecords {
+            records_max: records_max as u64,
+            lease_ms,
+        }),
+        Action::Offer(offers) => Wanted::Offer(shared::offers_message(offers)),
+        Action::Settle(settlement) => Wanted::Settle(shared::settlement_message(settlement)),
+        Action::DeadLetters { max } => {
+            Wanted::DeadLetters(proto::MaxDeadLetters { max: max as u64 })
+        }
+        Action::DeadLettered(written) => Wanted::DeadLettered(shared::tokens_message(written)),
     }
 }
 
@@ -145,6 +158,16 @@ fn read_action(action: Wanted) -> Unread<Action> {
             force: reset.force,
             dry_run: reset.dry_run,
         },
+        Wanted::Lease(lease) => Action::Lease {
+            records_max: calls::bound(lease.records_max),
+            lease_ms: lease.lease_ms,
+        },
+        Wanted::Offer(offers) => Action::Offer(all(offers.offers, shared::offer)?),
+        Wanted::Settle(settle) => Action::Settle(shared::settlement(settle)?),
+        Wanted::DeadLetters(letters) => Action::DeadLetters {
+            max: calls::bound(letters.max),
+        },
+        Wanted::DeadLettered(written) => Action::DeadLettered(all(written.leases, shared::token)?),
     })
 }
 

@@ -3,8 +3,9 @@
 mod call;
 mod error;
 mod reply;
+mod shared;
 
-use headwater_groups::{Config, Kind, PartitionId, Start, TopicId};
+use headwater_groups::{Config, Kind, PartitionId, Rules, Start, TopicId};
 
 use super::{calls, proto};
 
@@ -37,6 +38,7 @@ fn position_message(
         partition: id.partition,
         offset,
         before,
+        settled_above: 0,
     }
 }
 
@@ -71,24 +73,40 @@ fn stint_message(id: PartitionId, stint: u64, offset: Option<u64>) -> proto::Gro
     }
 }
 
-fn kind_number(kind: Kind) -> u32 {
+fn kind_message(kind: Kind) -> (u32, Option<proto::SharedRules>) {
     match kind {
-        Kind::Partitioned => 1,
+        Kind::Partitioned => (1, None),
+        Kind::Shared(rules) => {
+            let rules = proto::SharedRules {
+                max_attempts: rules.max_attempts,
+                dead_letters: rules.dead_letters.map(calls::topic_bytes),
+            };
+            (2, Some(rules))
+        }
     }
 }
 
-fn kind(number: u32) -> Unread<Kind> {
-    match number {
-        1 => Some(Kind::Partitioned),
+fn kind(number: u32, rules: Option<&proto::SharedRules>) -> Unread<Kind> {
+    match (number, rules) {
+        (1, _) => Some(Kind::Partitioned),
+        (2, Some(rules)) => Some(Kind::Shared(Rules {
+            max_attempts: rules.max_attempts,
+            dead_letters: match &rules.dead_letters {
+                Some(bytes) => Some(topic(bytes)?),
+                None => None,
+            },
+        })),
         _ => None,
     }
 }
 
 fn config_message(config: &Config) -> proto::GroupConfig {
     let topics = config.topics.iter().copied();
+    let (kind, rules) = kind_message(config.kind);
     proto::GroupConfig {
         topics: topics.map(calls::topic_bytes).collect(),
-        kind: kind_number(config.kind),
+        kind,
+        rules,
         start: match config.start {
             Start::Earliest => 1,
             Start::Latest => 2,
@@ -101,7 +119,7 @@ fn config(message: &proto::GroupConfig) -> Unread<Config> {
     let topics = message.topics.iter().map(|bytes| topic(bytes));
     Some(Config {
         topics: topics.collect::<Option<_>>()?,
-        kind: kind(message.kind)?,
+        kind: kind(message.kind, message.rules.as_ref())?,
         start: match message.start {
             1 => Start::Earliest,
             2 => Start::Latest,

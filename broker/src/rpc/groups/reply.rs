@@ -6,8 +6,8 @@ use headwater_groups::{
 };
 
 use super::{
-    Unread, all, config, config_message, error, ids, ids_message, kind, kind_number, partition,
-    position_message, stint_message,
+    Unread, all, config, config_message, error, ids, ids_message, kind, kind_message, partition,
+    position_message, shared, stint_message,
 };
 use crate::{
     error::CoordinateError,
@@ -92,6 +92,11 @@ fn reply_message(reply: Reply) -> Told {
                     .collect(),
             })
         }
+        Reply::Leased(leases) => Told::Leased(shared::leases_message(leases)),
+        Reply::Offered => Told::Offered(proto::Nothing {}),
+        Reply::Settled(outcomes) => Told::Settled(shared::outcomes_message(&outcomes)),
+        Reply::DeadLetters(letters) => Told::DeadLetters(shared::letters_message(letters)),
+        Reply::DeadLettered => Told::DeadLettered(proto::Nothing {}),
     }
 }
 
@@ -137,6 +142,11 @@ fn read_reply(told: Told) -> Unread<Reply> {
                 after: m.offset?,
             })
         })?),
+        Told::Leased(leased) => Reply::Leased(shared::leases(leased)?),
+        Told::Offered(proto::Nothing {}) => Reply::Offered,
+        Told::Settled(settled) => Reply::Settled(all(settled.outcomes, shared::outcome)?),
+        Told::DeadLetters(letters) => Reply::DeadLetters(all(letters.letters, shared::letter)?),
+        Told::DeadLettered(proto::Nothing {}) => Reply::DeadLettered,
     })
 }
 
@@ -159,9 +169,11 @@ fn state(number: i32) -> Unread<State> {
 }
 
 fn summary_message(summary: Summary) -> proto::GroupSummary {
+    let (kind, rules) = kind_message(summary.kind);
     proto::GroupSummary {
         name: summary.name,
-        kind: kind_number(summary.kind),
+        kind,
+        rules,
         state: state_message(summary.state),
         members: summary.members as u64,
     }
@@ -170,7 +182,7 @@ fn summary_message(summary: Summary) -> proto::GroupSummary {
 fn summary(message: proto::GroupSummary) -> Unread<Summary> {
     Some(Summary {
         name: message.name,
-        kind: kind(message.kind)?,
+        kind: kind(message.kind, message.rules.as_ref())?,
         state: state(message.state)?,
         members: calls::bound(message.members),
     })
@@ -194,6 +206,7 @@ fn description_message(description: Description) -> proto::GroupDescription {
             })
             .collect(),
         positions: positions_message(description.positions),
+        work: description.work.map(shared::work_message),
     }
 }
 
@@ -216,13 +229,17 @@ fn description(message: proto::GroupDescription) -> Unread<Description> {
             })
         })?,
         positions: read_positions(message.positions)?,
+        work: message.work.map(shared::work),
     })
 }
 
 fn positions_message(positions: Vec<Position>) -> Vec<proto::GroupPosition> {
     let positions = positions.into_iter();
     positions
-        .map(|position| position_message(position.partition, position.committed, None))
+        .map(|position| proto::GroupPosition {
+            settled_above: position.settled_above,
+            ..position_message(position.partition, position.committed, None)
+        })
         .collect()
 }
 
@@ -231,6 +248,7 @@ fn read_positions(messages: Vec<proto::GroupPosition>) -> Unread<Vec<Position>> 
         Some(Position {
             partition: partition(&m.topic, m.partition)?,
             committed: m.offset,
+            settled_above: m.settled_above,
         })
     })
 }

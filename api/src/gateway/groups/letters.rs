@@ -1,0 +1,209 @@
+//! Dead letters: records that a shared group gave up, written to its dead-letter topic.
+//!
+//! A letter is produced under an idempotency key made of its group and its last lease, which no other
+//! death has. So gateways that write the same one append it once; it is settled when it is committed.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use futures_util::{StreamExt, stream};
+use headwater_broker::{Acks, FetchError, FetchPosition};
+use headwater_groups::{Action, Cause, DeadLetter, GroupId, Kind, Reply, Token};
+use headwater_record::{BatchView, Headers, JsonRecord, RecordHeader, RecordView, ValueKind};
+use parking_lot::Mutex;
+
+use super::{Gateway, expect_reply};
+use crate::{
+    auth::Access,
+    gateway::{Encoded, IdempotencyKey, fetch::INFLATED_BYTES_MAX, read_problem},
+    limits::{DEAD_LETTERS_AT_ONCE, DEAD_LETTERS_MAX},
+    metadata::Topic,
+    problem::Problem,
+};
+
+/// Bytes that are read for one letter: its batch comes as a whole, however large it is.
+const LETTER_BYTES: usize = 64 << 10;
+
+/// Whose dead letters this gateway writes now.
+#[derive(Debug, Default)]
+pub struct Writing(Mutex<BTreeSet<(String, String)>>);
+
+/// Ends with the writing.
+struct Turn<'a> {
+    writing: &'a Writing,
+    of: (String, String),
+}
+
+impl Writing {
+    fn begin(&self, id: &GroupId) -> Option<Turn<'_>> {
+        let of = (id.project.clone(), id.name.clone());
+        let is_first = self.0.lock().insert(of.clone());
+        is_first.then_some(Turn { writing: self, of })
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.writing.0.lock().remove(&self.of);
+    }
+}
+
+impl Gateway {
+    /// Writes the dead letters that there are, unless this gateway already does. What fails is told
+    /// again to whoever comes next.
+    pub(super) async fn write_dead_letters(&self, access: &Access, id: &GroupId) {
+        let Some(_turn) = self.letters.begin(id) else {
+            return;
+        };
+        if let Err(problem) = self.try_write(access, id).await {
+            let why = problem.detail;
+            tracing::warn!(group = id.name, why, "dead letters are written later");
+        }
+    }
+
+    async fn try_write(&self, access: &Access, id: &GroupId) -> Result<(), Problem> {
+        let max = DEAD_LETTERS_MAX;
+        let reply = self
+            .ask_coordinator(id, Action::DeadLetters { max })
+            .await?;
+        let letters = expect_reply!(reply, Reply::DeadLetters(letters) => letters)?;
+        if letters.is_empty() {
+            return Ok(());
+        }
+        let reply = self.ask_coordinator(id, Action::Describe).await?;
+        let is = expect_reply!(reply, Reply::Described(is) => is)?;
+        let Kind::Shared(rules) = is.config.kind else {
+            return Ok(());
+        };
+        // Without one the coordinator drops them itself; one that is deleted may be replaced.
+        let to = rules.dead_letters;
+        let Some(to) = to.and_then(|to| self.topic_read(access, to)) else {
+            return Ok(());
+        };
+        let writes = letters
+            .iter()
+            .map(|letter| self.write(access, id, letter, &to));
+        let mut writes = stream::iter(writes).buffered(DEAD_LETTERS_AT_ONCE);
+        let (mut written, mut failure) = (Vec::new(), None);
+        while let Some(done) = writes.next().await {
+            match done {
+                Ok(token) => written.push(token),
+                Err(problem) => failure = Some(problem),
+            }
+        }
+        drop(writes);
+        if !written.is_empty() {
+            let reply = self
+                .ask_coordinator(id, Action::DeadLettered(written))
+                .await?;
+            expect_reply!(reply, Reply::DeadLettered => ())?;
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Writes one, if its record is still there.
+    async fn write(
+        &self,
+        access: &Access,
+        id: &GroupId,
+        letter: &DeadLetter,
+        to: &Arc<Topic>,
+    ) -> Result<Token, Problem> {
+        let Token {
+            partition, offset, ..
+        } = letter.token;
+        let Some(from) = self.topic_read(access, partition.topic) else {
+            return Ok(letter.token);
+        };
+        let position = FetchPosition {
+            partition: partition.partition,
+            offset,
+            records_max: 1,
+            bytes_max: LETTER_BYTES,
+        };
+        let fetched = self.fetch_positions(&from, &[position], LETTER_BYTES).await;
+        let fetched = match fetched.into_iter().next() {
+            Some(Ok(fetched)) => fetched,
+            Some(Err(FetchError::OutOfRange { .. })) | None => {
+                return Ok(letter.token);
+            }
+            Some(Err(error)) => return Err(read_problem(error)),
+        };
+        let undecodable = |error| Problem::internal("a stored batch cannot be decoded", error);
+        let mut scratch = Vec::new();
+        for batch in &fetched.batches {
+            let (view, _) = BatchView::parse(batch).map_err(undecodable)?;
+            let records = view.records(&mut scratch, INFLATED_BYTES_MAX);
+            for record in records.map_err(undecodable)? {
+                let record = record.map_err(undecodable)?;
+                if record.offset == offset {
+                    let encoded = self.encode_letter(id, letter, &from, to, &record)?;
+                    let mut ignored = || {};
+                    let written = self.produce(to, encoded, Acks::Quorum, &mut ignored);
+                    written.await?;
+                    return Ok(letter.token);
+                }
+            }
+            scratch.clear();
+        }
+        Ok(letter.token)
+    }
+
+    fn encode_letter(
+        &self,
+        id: &GroupId,
+        letter: &DeadLetter,
+        from: &Topic,
+        to: &Topic,
+        record: &RecordView<'_>,
+    ) -> Result<Encoded, Problem> {
+        let Token {
+            partition, offset, ..
+        } = letter.token;
+        let number = partition.partition.to_string();
+        let (offset, attempts) = (offset.to_string(), letter.attempts.to_string());
+        let told = [
+            ("headwater-origin-topic", from.name.as_str()),
+            ("headwater-origin-partition", number.as_str()),
+            ("headwater-origin-offset", offset.as_str()),
+            ("headwater-group", id.name.as_str()),
+            ("headwater-attempts", attempts.as_str()),
+            ("headwater-reason", reason(letter)),
+        ];
+        // One that died before tells of its last death.
+        let is_told = |name: &[u8]| told.iter().any(|(told, _)| told.as_bytes() == name);
+        let mut headers: Vec<_> = record
+            .headers()
+            .filter(|kept| !is_told(kept.name))
+            .collect();
+        headers.extend(told.iter().map(|(name, value)| RecordHeader {
+            name: name.as_bytes(),
+            value: Some(value.as_bytes()),
+        }));
+        let letter_record = JsonRecord {
+            key: record.key,
+            value: record.value,
+            kind: match record.value {
+                None => ValueKind::Null,
+                Some(_) if record.is_json() => ValueKind::Json,
+                Some(_) => ValueKind::Binary,
+            },
+            headers: Headers::new(&headers),
+            timestamp_ms: Some(record.timestamp_ms),
+            partition: None,
+        };
+        let key = Some(IdempotencyKey::of_dead_letter(id, &letter.token));
+        let mut encoder = self.encoder(to, key, letter_record.payload_bytes());
+        encoder.push(&letter_record)?;
+        Ok(self.finish(encoder, key))
+    }
+}
+
+/// What the worker said, or what happened.
+fn reason(letter: &DeadLetter) -> &str {
+    match (&*letter.reason, letter.cause) {
+        ("", Cause::Expired) => "the last lease expired",
+        ("", Cause::Nacked) => "the last attempt failed",
+        ("", Cause::Rejected) => "rejected",
+        (said, _) => said,
+    }
+}

@@ -1,0 +1,14 @@
+import type { Group } from "../api/groups";
+
+export const STATE_TONES = { empty: "plain", stable: "good", rebalancing: "warn" } as const;
+
+/** Records that the group has yet to commit; null where positions are not told. */
+export function lagRecords({ positions }: Group): number | null {
+  return positions ? positions.reduce((sum, position) => sum + position.lag, 0) : null;
+}
+
+/** How far the partition that is furthest behind is, in milliseconds. */
+export function lagMs({ positions }: Group): number | null {
+  const known = (positions ?? []).flatMap((position) => (position.lag_ms === null ? [] : [position.lag_ms]));
+  return known.length > 0 ? Math.max(...known) : null;
+}

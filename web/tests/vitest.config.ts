@@ -1,0 +1,6 @@
+import { defineConfig } from "vitest/config";
+
+/** In a real browser against the real service: one file after the other, each with a service of its own. */
+export default defineConfig({
+  test: { include: ["tests/**/*.test.ts"], fileParallelism: false, testTimeout: 120_000, hookTimeout: 120_000 },
+});
