@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 root=$PWD
-headwater=${HEADWATER:-target/debug/headwater}
+headwater=$(realpath "${HEADWATER:-target/debug/headwater}")
 sdks=$root/target/sdks
 here=$root/openapi/conformance
 export PATH=$PATH:/usr/local/go/bin:$root/target/tools/sdk/go/bin
@@ -113,7 +113,6 @@ hold() {
     trap clean_up EXIT
     "prepare_$language"
     cd "$work"
-    headwater=$(realpath "$root/$headwater" 2>/dev/null || echo "$headwater")
     port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
     start
     eval "$(jq -r '@sh "HEADWATER_URL=\(.base_url) HEADWATER_KEY=\(.api_key) SIGN_IN_EMAIL=\(.email) SIGN_IN_PASSWORD=\(.password)"' "$data/service/credentials.json")"

@@ -60,6 +60,13 @@ pub struct LeaseRequest {
 
 /// What a lease is answered.
 #[derive(ToSchema)]
+#[schema(example = json!({
+    "records": [{
+        "lease": "AQGiAcAi7nA9noHR7KmYkkIB", "attempt": 1, "topic": "orders", "key": "c1",
+        "value": {"id": 17}, "headers": {}, "timestamp": 1767225600000i64, "partition": 0, "offset": 42
+    }],
+    "expires_at": "2026-01-31T12:00:45.000Z"
+}))]
 #[allow(dead_code)] // the shape of what `Rest` is written as, behind the records
 pub struct LeaseResponse {
     /// At most one of a key, and none while an earlier one of its key is with a worker.
@@ -147,6 +154,7 @@ pub struct Rejection {
 
 /// What came of the leases of a settlement.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({"results": [{"lease": "AQGiAcAi7nA9noHR7KmYkkIB", "status": "ok"}]}))]
 pub struct SettleResponse {
     /// In the order ack, nack, extend, reject.
     results: Vec<Settled>,
