@@ -81,6 +81,21 @@ impl Body {
         }
     }
 
+    /// How many records it knows and has not settled.
+    pub(crate) const fn known(&self) -> usize {
+        match self {
+            Self::Partitioned(_) => 0,
+            Self::Shared(body) => body.known(),
+        }
+    }
+
+    /// Knows no records any more, but what became of those that were leased.
+    pub(crate) fn forget_window(&mut self) {
+        if let Self::Shared(body) = self {
+            body.forget_window();
+        }
+    }
+
     /// What became of the topics.
     pub(crate) fn sync(&mut self, around: &Surroundings) -> Option<BodyChange> {
         match self {

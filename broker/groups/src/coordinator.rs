@@ -9,7 +9,7 @@ use crate::config::{GroupId, check_name};
 use crate::error::{CorruptEvent, GroupError};
 use crate::event::{Change, Event};
 use crate::group::{Group, Handled};
-use crate::limits::{EXPIRED_GROUPS_MAX, GROUPS_MAX, PAGE_MAX};
+use crate::limits::{EXPIRED_GROUPS_MAX, GROUPS_MAX, KNOWN_RECORDS_MAX, PAGE_MAX};
 use crate::shared::Place;
 use crate::topics::Topics;
 
@@ -27,6 +27,8 @@ pub struct Coordinator {
     epoch_floor: u64,
     /// Of all groups.
     members: usize,
+    /// Records in the windows of all shared groups.
+    known: usize,
     /// The time of the last call.
     now_ms: i64,
 }
@@ -106,9 +108,13 @@ impl Coordinator {
 
     fn handle_group(&mut self, id: GroupId, action: Action, topics: &dyn Topics) -> Handled {
         let now_ms = self.now_ms;
+        if matches!(action, Action::Offer(_)) && self.known > KNOWN_RECORDS_MAX {
+            self.forget_largest_window();
+        }
         if let Some(group) = self.groups.get_mut(&id) {
-            let due_ms = group.due_ms();
+            let (due_ms, known) = (group.due_ms(), group.known());
             let handled = group.handle(&id, now_ms, action, topics);
+            self.known = self.known - known + group.known();
             self.reschedule(&id, due_ms);
             return handled;
         }
@@ -124,6 +130,15 @@ impl Coordinator {
             });
         }
         Group::create(&id, self.epoch_floor, now_ms, config, &offsets, topics)
+    }
+
+    /// Makes room: the group is offered its records again, as after a failover.
+    fn forget_largest_window(&mut self) {
+        let groups = self.groups.values_mut();
+        if let Some(largest) = groups.max_by_key(|group| group.known()) {
+            self.known -= largest.known();
+            largest.forget_window();
+        }
     }
 
     fn list(&self, project: String, after: Option<String>, max: usize) -> Reply {
@@ -151,6 +166,7 @@ impl Coordinator {
             Event::Deleted(id) => {
                 if let Some(group) = self.groups.remove(&id) {
                     self.members -= group.member_count();
+                    self.known -= group.known();
                     self.reschedule(&id, group.due_ms());
                 }
             }
@@ -168,9 +184,11 @@ impl Coordinator {
         let Some(group) = self.groups.get_mut(&id) else {
             return;
         };
-        let (due_ms, members) = (group.due_ms(), group.member_count());
+        let due_ms = group.due_ms();
+        let (members, known) = (group.member_count(), group.known());
         group.apply(change, self.now_ms);
         self.members = self.members - members + group.member_count();
+        self.known = self.known - known + group.known();
         self.reschedule(&id, due_ms);
     }
 

@@ -215,6 +215,16 @@ impl Group {
         self.body.member_count()
     }
 
+    /// How many records it knows and has not settled.
+    pub(crate) const fn known(&self) -> usize {
+        self.body.known()
+    }
+
+    /// Knows no records any more, but what became of those that were leased.
+    pub(crate) fn forget_window(&mut self) {
+        self.body.forget_window();
+    }
+
     pub(crate) fn summary(&self, id: &GroupId) -> Summary {
         Summary {
             name: id.name.clone(),

@@ -20,6 +20,9 @@ pub const EXPIRED_GROUPS_MAX: usize = 100;
 pub const EVENT_BYTES_MAX: usize = 5 << 20;
 /// Records that a shared group knows and has not settled, over all its partitions.
 pub const WINDOW_RECORDS_MAX: usize = 50_000;
+/// Records that all shared groups of a coordinator know; with one call more of offers. Beyond, the
+/// group that knows most has to be offered its records again.
+pub const KNOWN_RECORDS_MAX: usize = 1_000_000;
 /// Records of one lease, leases of one [`Settlement`](crate::Settlement), records that one
 /// [`expire`](crate::Coordinator::expire) gives up of a group.
 pub const CALL_RECORDS_MAX: usize = 1_000;

@@ -12,6 +12,7 @@ mod moves;
 mod netns;
 mod readers;
 mod rebuild;
+mod shared;
 mod strong;
 mod tiers;
 mod trial;

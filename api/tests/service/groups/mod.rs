@@ -11,5 +11,6 @@ mod lifecycle;
 mod polls;
 mod resets;
 mod scopes;
+pub mod shared;
 mod topics;
 pub mod worker;

@@ -44,7 +44,7 @@ impl Shared {
                     self.changed(*at_ms, *partition, changes);
                 }
             }
-            Step::Known(pieces) => pieces.iter().for_each(|piece| self.known(piece)),
+            Step::Known(pieces) => pieces.iter().for_each(|piece| self.learn(piece)),
         }
     }
 
@@ -157,7 +157,7 @@ impl Shared {
         self.note_available(partition);
     }
 
-    fn known(&mut self, piece: &Piece) {
+    fn learn(&mut self, piece: &Piece) {
         let begin = || Share::starting_at(piece.fence, piece.floor);
         let share = self.partitions.entry(piece.partition).or_insert_with(begin);
         share.fence = share.fence.max(piece.fence);

@@ -6,6 +6,7 @@ use super::Shared;
 use super::partitions::turn;
 use super::step::{Changes, Step};
 use super::types::{Offer, Want};
+use super::window::Window;
 use crate::limits::WINDOW_RECORDS_MAX;
 
 /// A partition with as many available records asks for no more.
@@ -85,6 +86,20 @@ impl Shared {
         }
         self.note_available(partition);
         self.trim(partition, offer.log_start)
+    }
+
+    pub(crate) const fn known(&self) -> usize {
+        self.known
+    }
+
+    /// Knows no records any more, but what became of those that were leased: all are to be offered
+    /// again.
+    pub(crate) fn forget_window(&mut self) {
+        for share in self.partitions.values_mut() {
+            share.window = Window::default();
+        }
+        self.ready.clear();
+        self.known = 0;
     }
 
     /// Settles what is below the log's beginning.

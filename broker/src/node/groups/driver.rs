@@ -175,7 +175,7 @@ impl Driver {
     }
 }
 
-/// How many partitions an answer tells of, if it may be many.
+/// How many partitions or records an answer tells of, if it may be many.
 fn rows(reply: &Reply) -> usize {
     match reply {
         Reply::Ensured(_, description) | Reply::Described(description) => {
@@ -185,6 +185,9 @@ fn rows(reply: &Reply) -> usize {
         Reply::Polled(polled) => polled.owned.len() + polled.assigned.len(),
         Reply::Positions(positions) => positions.len(),
         Reply::Reset(moved) => moved.len(),
+        Reply::Leased(leases) => leases.leased.len() + leases.wants.len(),
+        Reply::Settled(outcomes) => outcomes.len(),
+        Reply::DeadLetters(letters) => letters.len(),
         _ => 0,
     }
 }

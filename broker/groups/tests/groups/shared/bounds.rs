@@ -169,6 +169,31 @@ fn many_leases_end_in_several_calls() {
     assert_eq!(group.lease(now_ms, usize::MAX).len(), CALL_RECORDS_MAX);
 }
 
+#[test]
+fn all_groups_together_know_so_much_and_one_that_is_forgotten_is_offered_all_again() {
+    let mut group = Group::new(RULES, 1);
+    let others: Vec<_> = (0..26).map(|n| format!("g{n}")).collect();
+    for name in &others {
+        let config = crate::shared::harness::config(RULES);
+        let offsets = Vec::new();
+        let made = group.call(0, name, Action::Ensure { config, offsets });
+        made.expect("a group");
+    }
+    let first = group.offer_and_lease("g", 40_000);
+    for name in &others {
+        group.offer_and_lease(name, 39_000);
+    }
+    // It knew most.
+    assert_eq!(group.next_wanted(orders(0)), Some(0));
+    assert_eq!(
+        group.ack(first),
+        Outcome::Ok,
+        "a lease is no matter of windows"
+    );
+    group.offer(0, &[Some(1), Some(1)]);
+    assert_eq!(group.lease_all(0), [(1, 1)]);
+}
+
 /// The worst there can be: every other record settled, the others dead with long reasons.
 #[test]
 fn a_snapshot_of_the_largest_window_comes_in_pieces_between_other_events() {

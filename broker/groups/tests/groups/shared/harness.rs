@@ -122,6 +122,39 @@ impl Group {
         }
     }
 
+    /// Offers so many records of one key to a group of some name, and leases the first; without the
+    /// checks of a call, which copy all groups.
+    pub fn offer_and_lease(&mut self, name: &str, records: u64) -> Token {
+        let mut act = |action| {
+            let call = Call::Group(group(name), action);
+            let (events, reply) = self.coordinator.handle(0, call, &self.topics).unwrap();
+            for event in events {
+                self.log.push(record(&event));
+                self.coordinator.apply(event);
+            }
+            reply
+        };
+        for from in (0..records).step_by(5_000) {
+            let end = records.min(from + 5_000);
+            let offer = Offer {
+                partition: orders(0),
+                log_start: 0,
+                from,
+                records: (from..end).map(|offset| (offset, Some(1))).collect(),
+                end,
+            };
+            act(Action::Offer(vec![offer]));
+        }
+        let lease = Action::Lease {
+            records_max: 1,
+            lease_ms: None,
+        };
+        match act(lease) {
+            Reply::Leased(leases) => leases.leased[0].token,
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// Tells that a partition's log begins here.
     pub fn trim(&mut self, partition: PartitionId, log_start: u64) {
         let offer = Offer {
