@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 use headwater_broker::{CoordinateError, PartitionId, TopicId};
-use headwater_groups::{
-    Action, Call, GroupError, GroupId, Reply, Summary, limits::PAGE_MAX,
-};
+use headwater_groups::{Action, Call, GroupError, GroupId, Reply, Summary, limits::PAGE_MAX};
 use headwater_record::partition_for_key;
 
 use super::{Gateway, changes::unavailable, no_leader, placing::Room};
