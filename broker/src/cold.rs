@@ -138,6 +138,11 @@ impl Cold {
         self.abandoned = true;
     }
 
+    /// An intent may have been left behind: it is to be given up before the next one.
+    pub fn left_intents(&mut self) {
+        self.abandoned = false;
+    }
+
     /// Whether it is to be looked at whether to compact the partition.
     pub fn is_to_look_at(&self, now_ms: i64) -> bool {
         self.looked_at.is_none_or(|(end, due_ms)| {

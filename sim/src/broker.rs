@@ -109,6 +109,8 @@ pub struct Part {
     pub cold: Option<Cold>,
     /// What is being done about that.
     pub task: Option<Task>,
+    /// Where what is in the store ended when it was last seen that no more is to be compacted.
+    pub compacted_to: u64,
 }
 
 /// A producer that waits.

@@ -5,6 +5,9 @@ use headwater_broker::replica::{Beginning, Starts};
 
 use crate::dice::mix;
 
+/// How many keys there are.
+const KEYS: u64 = 5;
+
 /// One in so many batches is the last one of its segment.
 const SEGMENT_BATCHES: u64 = 4;
 
@@ -29,6 +32,12 @@ impl Batch {
     /// One past its last record.
     pub fn end(&self) -> u64 {
         self.base + self.count
+    }
+
+    /// The key of its records. Compaction keeps the last batch of each, as it does a tombstone that is not
+    /// due yet.
+    pub fn key(&self) -> u64 {
+        self.value % KEYS
     }
 
     /// Whether a segment ends with it; on every disk segments end elsewhere.

@@ -109,6 +109,24 @@ counts! {
     ends_at_publish: "leaders ended at a publish",
     /// and while what was live was on the disk still.
     ends_before_drop: "leaders ended before what is live left the disk",
+    /// Rows that compaction put into the place of others.
+    compactions: "segments compacted",
+    /// Batches that compaction left out.
+    batches_compacted: "batches left out by compaction",
+    /// Reads of what compaction had left out.
+    compacted_reads: "reads of what was compacted",
+    /// Processes that ended while a compaction looked what there is,
+    ends_at_plan: "leaders ended while they planned a compaction",
+    /// while it noted a name,
+    ends_at_compaction_intent: "leaders ended at the intent of a compaction",
+    /// while it wrote an object,
+    ends_at_compaction_put: "leaders ended while they wrote a compacted object",
+    /// while it read that back,
+    ends_at_compaction_verify: "leaders ended while they read a compacted object back",
+    /// while rows were to be replaced,
+    ends_at_replace: "leaders ended while they replaced rows",
+    /// and while objects were to be deleted.
+    ends_at_delete: "controllers ended while they deleted objects",
     /// Times a leader's disk let go of what is live.
     drops: "local parts dropped by leaders",
     /// Times a follower's did.

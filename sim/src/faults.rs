@@ -5,6 +5,7 @@ use headwater_broker::{BrokerId, controller::relocate, replica::Leadership};
 use crate::{
     broker::Disk,
     lives::End,
+    offload::Task,
     profile::{Fault, MILLI, SECOND},
     store::Micros,
     world::{Event, LEASE, Over, World, note, weight_of},
@@ -167,7 +168,8 @@ impl World {
         let uploads = |id: &BrokerId| {
             let process = self.brokers[*id as usize - 1].process.as_ref();
             let mut tasks = process.into_iter().flat_map(|p| &p.parts).map(|p| &p.task);
-            tasks.any(|task| task.as_ref().is_some_and(|task| task.step().is_some()))
+            let is_at_a_step = |task: &Task| task.step().is_some() || task.compaction().is_some();
+            tasks.any(|task| task.as_ref().is_some_and(is_at_a_step))
         };
         let uploaders: Vec<_> = self.ids().into_iter().filter(uploads).collect();
         if let Some(id) = self.dice.pick(&uploaders) {

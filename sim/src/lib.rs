@@ -5,6 +5,7 @@
 mod broker;
 mod checks;
 mod client;
+mod compact;
 mod content;
 mod control;
 mod counts;

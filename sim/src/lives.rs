@@ -7,7 +7,8 @@ use headwater_broker::{
 };
 
 use crate::{
-    broker::{Part, Process},
+    broker::{Part, Process, Purpose},
+    compact::At,
     log::LogFile,
     offload::Task,
     profile::MILLI,
@@ -46,6 +47,8 @@ impl World {
         };
         broker.life += 1;
         broker.paused_until = None;
+        let is_deleting = |purpose: &Purpose| matches!(purpose, Purpose::Delete);
+        self.counts.ends_at_delete += u64::from(process.calls.values().any(is_deleting));
         for (partition, part) in process.parts.iter().enumerate() {
             self.ends_uploading(id, partition, part);
             // The note of an epoch that was on its way is there or not.
@@ -81,6 +84,14 @@ impl World {
     fn ends_uploading(&mut self, id: BrokerId, partition: usize, part: &Part) {
         let log = &self.brokers[id as usize - 1].disk.parts[partition].log;
         let counts = &mut self.counts;
+        match part.task.as_ref().and_then(Task::compaction) {
+            Some(At::Abandon | At::Plan | At::Next) => counts.ends_at_plan += 1,
+            Some(At::Intend) => counts.ends_at_compaction_intent += 1,
+            Some(At::Put) => counts.ends_at_compaction_put += 1,
+            Some(At::Verify) => counts.ends_at_compaction_verify += 1,
+            Some(At::Replace) => counts.ends_at_replace += 1,
+            None => {}
+        }
         match part.task.as_ref().and_then(Task::step) {
             Some(Step::Abandon) => {}
             Some(Step::Intend) => counts.ends_at_intent += 1,
@@ -125,6 +136,7 @@ impl World {
                     patience: 0,
                     cold: None,
                     task: None,
+                    compacted_to: 0,
                 }
             })
             .collect();

@@ -12,10 +12,12 @@ use crate::store::Micros;
 const DELETE_DELAY: Micros = 2_000_000;
 
 /// What a leader asks about its partition's segments.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub enum Ask {
     /// What is live.
     Summary,
+    /// All live rows that end after an offset.
+    Live(u64),
     /// A name is about to be written to, for these offsets.
     Intend {
         /// The name.
@@ -24,9 +26,13 @@ pub enum Ask {
         base: u64,
         /// and one past the last.
         end: u64,
+        /// It is to take the place of live ones.
+        is_instead: bool,
     },
     /// The object of this name is to be live.
     Publish(u64),
+    /// The object of this name is to be live in the place of these.
+    Replace(u64, Vec<u64>),
     /// What was intended is given up.
     Abandon,
     /// What ends here or before is to go.
@@ -34,10 +40,12 @@ pub enum Ask {
 }
 
 /// What it is told.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub enum Told {
     /// What is live.
     Summary(ColdSummary),
+    /// Live rows, by offset.
+    Live(Vec<Row>),
     /// What became of a change.
     Written(Written),
 }
@@ -66,7 +74,20 @@ pub struct Row {
     pub epoch: i32,
     /// What it says.
     pub state: State,
+    /// Compaction has been over it.
+    pub is_clean: bool,
     since: Micros,
+}
+
+/// What became of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It went live behind the last one,
+    Published,
+    /// or in the place of others.
+    Replaced,
+    /// It ceased to be live.
+    Retired,
 }
 
 /// One partition's rows.
@@ -84,7 +105,7 @@ pub struct Manifest {
     /// Intents that were given up.
     pub abandoned: u64,
     /// Rows that went live or ceased to be, with their partitions: to be checked.
-    pub changed: Vec<(usize, Row)>,
+    pub changed: Vec<(usize, Row, Change)>,
 }
 
 impl Manifest {
@@ -110,19 +131,27 @@ impl Manifest {
         let is_fenced = epoch != term && self.rules.hold(Rule::SegmentInTerm);
         let written = match ask {
             Ask::Summary => return Told::Summary(self.summary(partition)),
+            Ask::Live(from) => return Told::Live(self.segments(partition, from)),
             _ if is_fenced => Written::Fenced,
-            Ask::Intend { key, base, end } => {
+            Ask::Intend {
+                key,
+                base,
+                end,
+                is_instead,
+            } => {
                 let row = Row {
                     key,
                     base,
                     end,
                     epoch,
                     state: State::Uploading,
+                    is_clean: is_instead,
                     since: now,
                 };
                 self.intend(partition, row)
             }
             Ask::Publish(key) => self.publish(now, partition, epoch, key),
+            Ask::Replace(key, replaced) => self.replace(now, partition, (epoch, key), &replaced),
             Ask::Abandon => self.doom(now, partition, |row| {
                 row.state == State::Uploading && row.epoch <= epoch
             }),
@@ -148,7 +177,11 @@ impl Manifest {
     /// `TermChange::intend`.
     fn intend(&mut self, partition: usize, row: Row) -> Written {
         let part = &mut self.parts[partition];
-        if row.base < part.cold_end && self.rules.hold(Rule::SegmentIsNext) {
+        let fits = match row.is_clean {
+            false => row.base >= part.cold_end,
+            true => row.end <= part.cold_end,
+        };
+        if !fits && self.rules.hold(Rule::SegmentIsNext) {
             return Written::NotNext(part.cold_end);
         }
         part.rows.push(row);
@@ -173,8 +206,49 @@ impl Manifest {
         let row = &mut part.rows[at];
         (row.state, row.since) = (State::Live, now);
         part.cold_end = row.end;
-        self.changed.push((partition, *row));
+        self.changed.push((partition, *row, Change::Published));
         Written::Done
+    }
+
+    /// `TermChange::replace`.
+    fn replace(
+        &mut self,
+        now: Micros,
+        partition: usize,
+        (epoch, key): (i32, u64),
+        replaced: &[u64],
+    ) -> Written {
+        let intended =
+            |row: &Row| row.key == key && row.epoch == epoch && row.state == State::Uploading;
+        let Some(intent) = self.rows(partition).iter().copied().find(intended) else {
+            return Written::Fenced;
+        };
+        let theirs = |row: &Row| row.state == State::Live && replaced.contains(&row.key);
+        let mut rows: Vec<Row> = self.live(partition).copied().filter(theirs).collect();
+        rows.sort_unstable_by_key(|row| row.base);
+        let end = rows
+            .iter()
+            .try_fold(intent.base, |at, row| (row.base == at).then_some(row.end));
+        if rows.len() != replaced.len() || end != Some(intent.end) {
+            return Written::NotThere;
+        }
+        for row in &mut self.parts[partition].rows {
+            if theirs(row) {
+                (row.state, row.since) = (State::Doomed, now);
+            } else if row.key == key {
+                (row.state, row.since) = (State::Live, now);
+                self.changed.push((partition, *row, Change::Replaced));
+            }
+        }
+        Written::Done
+    }
+
+    /// `SegmentRow::after`.
+    fn segments(&self, partition: usize, from: u64) -> Vec<Row> {
+        let live = self.live(partition).filter(|row| row.end > from);
+        let mut rows: Vec<Row> = live.copied().collect();
+        rows.sort_unstable_by_key(|row| row.base);
+        rows
     }
 
     /// `TermChange::doom`.
@@ -183,7 +257,8 @@ impl Manifest {
             let was_live = row.state == State::Live;
             self.abandoned += u64::from(!was_live);
             (row.state, row.since) = (State::Doomed, now);
-            self.changed.extend(was_live.then_some((partition, *row)));
+            let retired = was_live.then_some((partition, *row, Change::Retired));
+            self.changed.extend(retired);
         }
         Written::Done
     }

@@ -9,6 +9,7 @@ use headwater_broker::{
 
 use crate::{
     broker::Purpose,
+    compact::{At, Pass, pass},
     content::Batch,
     manifest::{Ask, Told},
     store::Request,
@@ -34,6 +35,8 @@ enum Doing {
     Recount(u64),
     /// A step of a segment.
     Step(Step, Segment),
+    /// A step of a compaction.
+    Compact(Pass),
 }
 
 #[derive(Debug, Clone)]
@@ -53,6 +56,20 @@ impl Segment {
 }
 
 impl Task {
+    /// A step of a compaction.
+    pub fn compacts(epoch: i32, pass: Pass) -> Self {
+        let doing = Doing::Compact(pass);
+        Self { epoch, doing }
+    }
+
+    /// The step that a compaction is at.
+    pub fn compaction(&self) -> Option<At> {
+        match &self.doing {
+            Doing::Compact(pass) => Some(pass.at),
+            _ => None,
+        }
+    }
+
     /// The step that a segment is at.
     pub fn step(&self) -> Option<Step> {
         match self.doing {
@@ -101,10 +118,13 @@ impl World {
                     part.cold = None;
                     return;
                 }
-                let Some(batches) = disk.log.sealed(from, below, u64::from(id)) else {
-                    return;
-                };
-                Doing::Step(cold.first_step(), Segment { key, batches })
+                match disk.log.sealed(from, below, u64::from(id)) {
+                    Some(batches) => Doing::Step(cold.first_step(), Segment { key, batches }),
+                    None => match pass(partition, part, &cold) {
+                        Some(pass) => Doing::Compact(pass),
+                        None => return,
+                    },
+                }
             }
         };
         part.task = Some(Task { epoch, doing });
@@ -112,7 +132,7 @@ impl World {
     }
 
     /// Takes the step that a task is at.
-    fn take(&mut self, id: BrokerId, partition: usize) {
+    pub(crate) fn take(&mut self, id: BrokerId, partition: usize) {
         let skips = [
             self.lacks(Rule::IntentsAbandoned).then_some(Step::Abandon),
             self.lacks(Rule::SegmentVerified).then_some(Step::Verify),
@@ -132,6 +152,7 @@ impl World {
                 key: segment.key,
                 base: segment.base(),
                 end: segment.end(),
+                is_instead: false,
             },
             Doing::Step(Step::Put, segment) => {
                 self.counts.puts_at_once += u64::from(self.is_put_elsewhere(id, partition));
@@ -141,6 +162,7 @@ impl World {
                 return self.verify(id, partition, segment.key, &segment.batches);
             }
             Doing::Step(Step::Publish, segment) => Ask::Publish(segment.key),
+            Doing::Compact(pass) => return self.take_compaction(id, partition, epoch, pass),
         };
         let request = Request::Segments(partition, epoch, ask);
         self.call(id, Purpose::Tier(partition), request);
@@ -183,6 +205,7 @@ impl World {
                 }
             }
             (Doing::Look | Doing::Retire(_) | Doing::Recount(_), _) => {}
+            (Doing::Compact(pass), told) => self.compacted(id, partition, (epoch, pass), told),
             (Doing::Step(step, segment), told) => {
                 let written = match told {
                     Some(Told::Written(written)) => Some(written),

@@ -8,7 +8,7 @@ use headwater_broker::{
 
 use crate::{
     content::Batch,
-    manifest::{Row, State},
+    manifest::{Change, Row, State},
     truth::{Broken, broken},
     world::{World, note},
 };
@@ -17,14 +17,18 @@ impl World {
     /// Rows may have gone live, or ceased to be.
     pub(crate) fn check_segments(&mut self) {
         self.counts.abandoned_intents = self.store.manifest.abandoned;
-        for (partition, row) in std::mem::take(&mut self.store.manifest.changed) {
-            note!(self, "p{partition} segment row {row:?}");
-            let kept = match row.state {
-                State::Live => {
+        for (partition, row, change) in std::mem::take(&mut self.store.manifest.changed) {
+            note!(self, "p{partition} segment row {change:?} {row:?}");
+            let kept = match change {
+                Change::Published => {
                     self.counts.offloads += 1;
                     self.check_live(partition, &row)
                 }
-                _ => {
+                Change::Replaced => {
+                    self.counts.compactions += 1;
+                    self.check_replaced(partition, &row)
+                }
+                Change::Retired => {
                     self.counts.retired += 1;
                     self.check_retired(partition, &row)
                 }
@@ -35,11 +39,7 @@ impl World {
 
     /// A row went live: in the term of its intent, where the last one ended, and its object is whole.
     fn check_live(&self, partition: usize, row: &Row) -> Result<(), Broken> {
-        let term = self.store.rows()[partition].epoch;
-        if row.epoch != term {
-            let what = format!("p{partition} is in term {term}: {row:?}");
-            return Err(broken("a segment goes live in its term", what));
-        }
+        self.check_term(partition, row)?;
         let others = self.store.manifest.live(partition);
         let ends = others.filter(|other| other.key != row.key).map(|r| r.end);
         let last = ends.max();
@@ -54,11 +54,48 @@ impl World {
         self.check_object(partition, row)
     }
 
-    /// A live row's object holds exactly what is committed.
+    fn check_term(&self, partition: usize, row: &Row) -> Result<(), Broken> {
+        let term = self.store.rows()[partition].epoch;
+        match row.epoch == term {
+            true => Ok(()),
+            false => {
+                let what = format!("p{partition} is in term {term}: {row:?}");
+                Err(broken("a segment goes live in its term", what))
+            }
+        }
+    }
+
+    /// A row took the place of others: in the term of its intent, so that no offset has two rows or none,
+    /// and its object lacks nothing but what later records supersede.
+    fn check_replaced(&self, partition: usize, row: &Row) -> Result<(), Broken> {
+        self.check_term(partition, row)?;
+        let mut live: Vec<Row> = self.store.manifest.live(partition).copied().collect();
+        live.sort_unstable_by_key(|row| row.base);
+        if !live.windows(2).all(|two| two[0].end == two[1].base) {
+            let what = format!("p{partition} {row:?} among {live:?}");
+            return Err(broken("segments are contiguous", what));
+        }
+        self.check_object(partition, row)
+    }
+
+    /// A live row's object holds exactly what is committed; after compaction it may lack what later
+    /// records of the same key supersede.
     fn check_object(&self, partition: usize, row: &Row) -> Result<(), Broken> {
-        let committed = self.truths[partition].batches(row.base, row.end);
+        let truth = &self.truths[partition];
+        let committed = truth.batches(row.base, row.end);
         let stored = self.objects.get(&row.key).map(Vec::as_slice);
-        match committed.is_some() && stored == committed.as_deref() {
+        let is_whole = match (&committed, stored) {
+            (Some(committed), Some(stored)) if row.is_clean => {
+                let mut rest = stored.iter().peekable();
+                let mut all = committed.iter();
+                all.all(|batch| {
+                    rest.next_if(|kept| *kept == batch).is_some() || truth.is_superseded(batch)
+                }) && rest.next().is_none()
+            }
+            (Some(committed), Some(stored)) => stored == committed,
+            _ => false,
+        };
+        match is_whole {
             true => Ok(()),
             false => {
                 let what = format!("p{partition} {row:?}: {stored:?}, committed is {committed:?}");
@@ -129,6 +166,11 @@ impl World {
         }
         self.counts.cold_reads += u64::from(offset < local);
         let committed = truth.batch_at(offset);
+        let is_superseded = committed.is_some_and(|batch| truth.is_superseded(&batch));
+        if read.is_none() && offset < local && is_superseded {
+            self.counts.compacted_reads += 1;
+            return;
+        }
         if read != committed {
             let what = format!(
                 "b{id} p{partition} reads {read:?} at {offset}, its disk begins at {local}; committed is {committed:?}"
@@ -171,7 +213,8 @@ impl World {
         if let Some(row) = stuck.filter(|_| is_abandoned) {
             return Some(format!("an upload is stuck: {row:?}"));
         }
-        let live: Vec<Row> = self.store.manifest.live(partition).copied().collect();
+        let mut live: Vec<Row> = self.store.manifest.live(partition).copied().collect();
+        live.sort_unstable_by_key(|row| row.base);
         let (first, last) = (live.first(), live.last());
         let is_read =
             |(first, last): (&Row, &Row)| first.base <= starts.log && starts.local <= last.end;

@@ -89,6 +89,13 @@ impl Truth {
         self.entries.get(at).map(|e| e.batch)
     }
 
+    /// Whether a later batch with the same key is committed.
+    pub fn is_superseded(&self, batch: &Batch) -> bool {
+        let mut newest_first = self.entries.iter().rev().map(|e| e.batch);
+        let last = newest_first.find(|other| other.key() == batch.key());
+        last.is_some_and(|last| last.base > batch.base)
+    }
+
     /// A batch was appended to some copy. The same offset and epoch mean the same log, everywhere.
     pub fn appended(&mut self, batch: &Batch, chain: u64) -> Result<(), Broken> {
         let known = *self

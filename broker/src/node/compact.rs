@@ -53,9 +53,7 @@ impl Compactor {
             Ok(true) => self.pass = Some(pass),
             Ok(false) => {}
             Err(why) => {
-                if let Err(error) = tier.manifest().abandon(pass.term).await {
-                    tracing::debug!(%error, "the intent of a compaction is given up later");
-                }
+                update(&pass.partition, pass.term, Cold::left_intents);
                 node.put_off(&pass.partition, pass.term, &why);
             }
         }

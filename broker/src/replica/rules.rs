@@ -55,6 +55,8 @@ pub enum Rule {
     SegmentVerified,
     /// What was intended before is given up before anything is uploaded.
     IntentsAbandoned,
+    /// Compaction leaves out only what a later record in the store supersedes.
+    KeysInStore,
     /// Copies leave disks only once they are live in the store.
     DropOnceLive,
     /// A log starts no earlier than what is in one of the tiers.
@@ -63,7 +65,7 @@ pub enum Rule {
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::Divergence,
         Self::Epoch,
         Self::Echo,
@@ -88,6 +90,7 @@ impl Rule {
         Self::SegmentCommitted,
         Self::SegmentVerified,
         Self::IntentsAbandoned,
+        Self::KeysInStore,
         Self::DropOnceLive,
         Self::StartInTiers,
     ];

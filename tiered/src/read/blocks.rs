@@ -64,6 +64,9 @@ pub(super) struct Blocks {
     /// Bytes of runs from before they are asked for until they are in the cache.
     room: Arc<Semaphore>,
     room_bytes: usize,
+    /// Room for bytes that are being written to the cache, a quarter of the whole. What comes faster than
+    /// the disk takes it is not kept there: no reader waits for that disk.
+    writing: Semaphore,
     recent: Mutex<Recent>,
     recent_bytes_max: usize,
     counters: Arc<Counters>,
@@ -116,6 +119,7 @@ impl Blocks {
             flights_begun: AtomicU64::new(0),
             room: Arc::new(Semaphore::new(room_bytes)),
             room_bytes,
+            writing: Semaphore::new((room_bytes / 4).max(RUN_BYTES as usize)),
             recent: Mutex::default(),
             recent_bytes_max: options.recent_bytes_max(),
             counters,
@@ -316,9 +320,12 @@ impl Blocks {
         flight
     }
 
-    /// Writes a run to the cache.
+    /// Writes a run to the cache, unless that is behind.
     async fn keep(&self, object: Object, run: Range<u32>, bytes: Bytes) {
-        let Some(slab) = self.slab.clone() else {
+        let (Some(slab), Ok(_turn)) = (
+            self.slab.clone(),
+            self.writing.try_acquire_many(bytes.len() as u32),
+        ) else {
             return;
         };
         let write = move || {
