@@ -1,7 +1,7 @@
 //! Groups whose workers ask any gateway, while workers, gateways and coordinators are killed.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, HashSet},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -25,15 +25,20 @@ use crate::{
 const TRY_TIMEOUT: Duration = Duration::from_secs(20);
 const GROUP: &str = "fleet";
 
-/// What all workers have processed, in the order in which they did: partition and offset.
-type Processed = Arc<Mutex<Vec<(u32, u64)>>>;
+/// What all workers have processed, by partition and offset.
+#[derive(Default)]
+struct Processed {
+    /// In the order in which they did.
+    order: Vec<(u32, u64)>,
+    distinct: HashSet<(u32, u64)>,
+}
 
 /// A worker of the group: whichever gateway answers.
 struct Worker {
     gateways: Vec<Api>,
     name: String,
     instance: String,
-    processed: Processed,
+    processed: Arc<Mutex<Processed>>,
     /// Polls that were answered, of all workers.
     polls: Arc<AtomicU64>,
 }
@@ -83,7 +88,9 @@ impl Worker {
                 for record in told["records"].as_array().expect("records") {
                     let number = |name: &str| record[name].as_u64().expect(name);
                     let place = (number("partition") as u32, number("offset"));
-                    self.processed.lock().push(place);
+                    let mut processed = self.processed.lock();
+                    processed.order.push(place);
+                    processed.distinct.insert(place);
                 }
                 (ask["epoch"], ask["commit"]) = (told["epoch"].clone(), told["cursor"].clone());
             }
@@ -95,7 +102,7 @@ struct Fleet {
     gateways: Vec<Api>,
     workers: Vec<JoinHandle<()>>,
     lives: usize,
-    processed: Processed,
+    processed: Arc<Mutex<Processed>>,
     polls: Arc<AtomicU64>,
 }
 
@@ -138,7 +145,7 @@ impl Fleet {
 
     /// How many records were processed at least once.
     fn distinct(&self) -> usize {
-        self.processed.lock().iter().collect::<BTreeSet<_>>().len()
+        self.processed.lock().distinct.len()
     }
 
     async fn has_processed(&self, records: usize) {
@@ -158,9 +165,9 @@ impl Fleet {
                 _ => {}
             }
         }
-        let processed = self.processed.lock();
+        let processed = std::mem::take(&mut self.processed.lock().order);
         let mut next = BTreeMap::<u32, u64>::new();
-        for (partition, offset) in processed.iter() {
+        for (partition, offset) in &processed {
             let next = next.entry(*partition).or_default();
             assert!(
                 *offset <= *next,

@@ -2,7 +2,7 @@
 
 use std::process::Output;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::worker::{committed, ensure, fill, group_of};
@@ -93,7 +93,7 @@ async fn groups_are_listed_described_reset_and_deleted() {
     .await;
     assert_eq!(
         (&dry[0]["before"], &dry[0]["after"]),
-        (&0.into(), &5.into())
+        (&json!(0), &json!(5))
     );
     assert_eq!(committed(&api, &group).await, [None]);
     for (how, after) in [
@@ -130,7 +130,7 @@ async fn groups_are_listed_described_reset_and_deleted() {
         run(&api, &["groups", "delete", &group]).await.status.code(),
         Some(1)
     );
-    ensure(&api, &group, serde_json::json!({"topics": [topic]})).await;
+    ensure(&api, &group, json!({"topics": [topic]})).await;
 }
 
 #[tokio::test]

@@ -79,7 +79,8 @@ async fn everybody_may_do_what_they_may_over_rest(engine: Engine) {
     let owner = &tenant.owner.api.in_project(&tenant.project);
     owner.topic(TOPIC, 2).await;
     ensure(owner, GROUP, serde_json::json!({"topics": [TOPIC]})).await;
-    Worker::join(owner, GROUP, "walked").await;
+    let long = serde_json::json!({"lease_ms": 300_000});
+    Worker::join_as(owner, GROUP, "walked", long).await;
     let mut wrong = Vec::new();
     for caller in callers(engine, &tenant).await {
         let grpc = Grpc::connect(&caller.api).await;
