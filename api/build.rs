@@ -89,15 +89,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn write_console(dist: &Path) -> io::Result<()> {
     // The directory itself is always there: of one that is not, Cargo would think that it has changed.
     println!("cargo:rerun-if-changed={}", dist.display());
-    let site = dist.canonicalize()?.join("site");
     let mut files = Vec::new();
+    let site = dist.join("site");
     if site.is_dir() {
-        list_files(&site, &mut files)?;
+        list_files(&site.canonicalize()?, "", &mut files)?;
     }
     files.sort();
     let mut code = String::from("&[\n");
-    for path in files {
-        let name = path.strip_prefix(&site).map_err(io::Error::other)?;
+    for (name, path) in files {
         writeln!(code, "({name:?}, include_bytes!({path:?})),").map_err(io::Error::other)?;
     }
     code.push_str("]\n");
@@ -105,13 +104,19 @@ fn write_console(dist: &Path) -> io::Result<()> {
     fs::write(Path::new(&out).join("console.rs"), code)
 }
 
-fn list_files(directory: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+/// Adds what is in a directory: each file's name, behind `prefix`, and where it is.
+fn list_files(
+    directory: &Path,
+    prefix: &str,
+    files: &mut Vec<(String, PathBuf)>,
+) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            list_files(&path, files)?;
+        let entry = entry?;
+        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        if entry.file_type()?.is_dir() {
+            list_files(&entry.path(), &format!("{name}/"), files)?;
         } else {
-            files.push(path);
+            files.push((name, entry.path()));
         }
     }
     Ok(())
