@@ -9,8 +9,9 @@ export interface GroupPosition {
   topic: string;
   partition: number;
   committed: number | null;
-  high_watermark: number;
-  lag: number;
+  /** Null while the partition's leader cannot be asked, as is the lag. */
+  high_watermark: number | null;
+  lag: number | null;
   lag_ms: number | null;
 }
 

@@ -2,9 +2,10 @@ import type { Group } from "../api/groups";
 
 export const STATE_TONES = { empty: "plain", stable: "good", rebalancing: "warn" } as const;
 
-/** Records that the group has yet to commit; null where positions are not told. */
+/** Records that the group has yet to commit; null where a lag is not known. */
 export function lagRecords({ positions }: Group): number | null {
-  return positions ? positions.reduce((sum, position) => sum + position.lag, 0) : null;
+  if (!positions || positions.some((position) => position.lag === null)) return null;
+  return positions.reduce((sum, position) => sum + (position.lag ?? 0), 0);
 }
 
 /** How far the partition that is furthest behind is, in milliseconds. */

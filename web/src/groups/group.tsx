@@ -132,7 +132,7 @@ function Numbers({ group, samples }: { group: Group; samples: LagSample[] }) {
         value={<Badge tone={STATE_TONES[group.state]}>{group.state}</Badge>}
         note={group.type}
       />
-      <Stat name="Lag" value={formatCount(lagRecords(group) ?? 0)} note="records" />
+      <Stat name="Lag" value={textOf(lagRecords(group))} note="records" />
       <Stat
         name="Behind"
         value={behind === null ? "-" : formatDuration(behind)}
@@ -208,6 +208,8 @@ const MEMBERS: Column<GroupMember>[] = [
   },
 ];
 
+const textOf = (count: number | null) => (count === null ? "?" : formatCount(count));
+
 function positionColumns(project: string): Column<GroupPosition>[] {
   return [
     {
@@ -246,16 +248,16 @@ function positionColumns(project: string): Column<GroupPosition>[] {
       header: "Next offset",
       width: "8rem",
       align: "right",
-      sortBy: (one) => one.high_watermark,
-      cell: (one) => formatCount(one.high_watermark),
+      sortBy: (one) => one.high_watermark ?? -1,
+      cell: (one) => textOf(one.high_watermark),
     },
     {
       id: "lag",
       header: "Lag",
       width: "7rem",
       align: "right",
-      sortBy: (one) => one.lag,
-      cell: (one) => formatCount(one.lag),
+      sortBy: (one) => one.lag ?? -1,
+      cell: (one) => textOf(one.lag),
     },
     {
       id: "lag_ms",
