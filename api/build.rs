@@ -6,7 +6,7 @@ use std::{env, fs, path::PathBuf};
 use prost::Message;
 
 /// Answers whose records the gateway writes into a page as it reads them.
-const PAGES: [&str; 4] = [
+const PAGES: [&str; 5] = [
     "FetchPartitionResponse",
     "FetchTopicResponse",
     "TailResponse",
