@@ -3,10 +3,10 @@
 //! A letter is produced under an idempotency key made of its group and its last lease, which no other
 //! death has. So gateways that write the same one append it once; it is settled when it is committed.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
 use futures_util::{StreamExt, stream};
-use headwater_broker::{Acks, FetchError, FetchPosition};
+use headwater_broker::{Acks, FetchError, FetchPosition, Fetched};
 use headwater_groups::{Action, Cause, DeadLetter, GroupId, Kind, Reply, Token};
 use headwater_record::{BatchView, Headers, JsonRecord, RecordHeader, RecordView, ValueKind};
 use parking_lot::Mutex;
@@ -37,7 +37,8 @@ impl Writing {
     fn begin(&self, id: &GroupId) -> Option<Turn<'_>> {
         let of = (id.project.clone(), id.name.clone());
         let is_first = self.0.lock().insert(of.clone());
-        is_first.then_some(Turn { writing: self, of })
+        // Not made for whoever is not the first: its end would be the end of the other.
+        is_first.then(|| Turn { writing: self, of })
     }
 }
 
@@ -79,9 +80,10 @@ impl Gateway {
         let Some(to) = to.and_then(|to| self.topic_read(access, to)) else {
             return Ok(());
         };
-        let writes = letters
-            .iter()
-            .map(|letter| self.write(access, id, letter, &to));
+        let writes = letters.into_iter().map(async |letter| {
+            let written = self.write(access, id, &letter, &to).await;
+            written.map(|()| letter.token)
+        });
         let mut writes = stream::iter(writes).buffered(DEAD_LETTERS_AT_ONCE);
         let (mut written, mut failure) = (Vec::new(), None);
         while let Some(done) = writes.next().await {
@@ -106,13 +108,13 @@ impl Gateway {
         access: &Access,
         id: &GroupId,
         letter: &DeadLetter,
-        to: &Arc<Topic>,
-    ) -> Result<Token, Problem> {
+        to: &Topic,
+    ) -> Result<(), Problem> {
         let Token {
             partition, offset, ..
         } = letter.token;
         let Some(from) = self.topic_read(access, partition.topic) else {
-            return Ok(letter.token);
+            return Ok(());
         };
         let position = FetchPosition {
             partition: partition.partition,
@@ -123,11 +125,26 @@ impl Gateway {
         let fetched = self.fetch_positions(&from, &[position], LETTER_BYTES).await;
         let fetched = match fetched.into_iter().next() {
             Some(Ok(fetched)) => fetched,
-            Some(Err(FetchError::OutOfRange { .. })) | None => {
-                return Ok(letter.token);
-            }
+            Some(Err(FetchError::OutOfRange { .. })) | None => return Ok(()),
             Some(Err(error)) => return Err(read_problem(error)),
         };
+        if let Some(encoded) = self.encoded(id, letter, &fetched, &from, to)? {
+            let mut ignored = || {};
+            let written = self.produce(to, encoded, Acks::Quorum, &mut ignored);
+            written.await?;
+        }
+        Ok(())
+    }
+
+    /// The letter, if its record is among those that were read.
+    fn encoded(
+        &self,
+        id: &GroupId,
+        letter: &DeadLetter,
+        fetched: &Fetched,
+        from: &Topic,
+        to: &Topic,
+    ) -> Result<Option<Encoded>, Problem> {
         let undecodable = |error| Problem::internal("a stored batch cannot be decoded", error);
         let mut scratch = Vec::new();
         for batch in &fetched.batches {
@@ -135,17 +152,13 @@ impl Gateway {
             let records = view.records(&mut scratch, INFLATED_BYTES_MAX);
             for record in records.map_err(undecodable)? {
                 let record = record.map_err(undecodable)?;
-                if record.offset == offset {
-                    let encoded = self.encode_letter(id, letter, &from, to, &record)?;
-                    let mut ignored = || {};
-                    let written = self.produce(to, encoded, Acks::Quorum, &mut ignored);
-                    written.await?;
-                    return Ok(letter.token);
+                if record.offset == letter.token.offset {
+                    return self.encode_letter(id, letter, from, to, &record).map(Some);
                 }
             }
             scratch.clear();
         }
-        Ok(letter.token)
+        Ok(None)
     }
 
     fn encode_letter(
