@@ -33,8 +33,10 @@ web/dist/site/index.html: web/node_modules/.package-lock.json $(CONSOLE)
 	$(call step,the web console)
 	@cd web && npm run --silent build
 
+# Not `npm ci`: it refuses where a mirror lacks packages of other platforms.
 web/node_modules/.package-lock.json: web/package-lock.json
-	@cd web && npm ci --no-progress --loglevel=error
+	@cd web && npm install --no-save --no-progress --loglevel=error
+	@touch $@
 
 # Without Node the service runs all the same, and its first page says how to get the console.
 .PHONY: console-if-possible
