@@ -56,7 +56,7 @@ impl Gateway {
             return;
         };
         if let Err(problem) = self.try_write(access, id).await {
-            let why = problem.detail;
+            let why = &problem.detail;
             tracing::warn!(group = id.name, why, "dead letters are written later");
         }
     }

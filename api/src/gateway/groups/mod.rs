@@ -27,7 +27,7 @@ use crate::{
     problem::{Code, Problem},
 };
 
-pub use describe::{Group, GroupState, GroupSummary, GroupWork};
+pub use describe::{Group, GroupState, GroupSummary};
 pub use ensure::{GroupSpec, GroupStart, GroupType};
 pub use lease::{LeaseAsk, LeasePage};
 pub use letters::Writing;
