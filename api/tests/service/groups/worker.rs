@@ -16,8 +16,9 @@ pub async fn group_of(api: &Api, partitions: u32) -> (String, String) {
 
 /// Creates a group; its name in paths.
 pub async fn ensure(api: &Api, group: &str, spec: Value) -> Value {
-    let made = api.send("PUT", &format!("/groups/{group}"), spec.to_string());
-    made.await.expect(201).json()
+    let path = format!("/groups/{group}");
+    let made = api.send("PUT", &path, spec.to_string()).await;
+    made.expect(201).json()
 }
 
 /// Appends records of these values to one partition.
