@@ -40,11 +40,7 @@ enum Read<S> {
 
 use Read::{Now, SinceStart};
 
-fn encode<S>(
-    encoder: &mut DescriptorEncoder<'_>,
-    stats: &S,
-    metrics: &[Metric<S>],
-) -> fmt::Result {
+fn encode<S>(encoder: &mut DescriptorEncoder<'_>, stats: &S, metrics: &[Metric<S>]) -> fmt::Result {
     for (name, help, read) in metrics {
         match read {
             Now(read) => {
