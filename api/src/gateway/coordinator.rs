@@ -187,7 +187,7 @@ fn refused(error: GroupError) -> Problem {
             Problem::new(Code::InvalidSetting, "").at("/partitions", "partition_not_found", detail)
         }
         GroupError::Invalid { field, why } => {
-            Problem::invalid(&format!("/{field}"), "out_of_range", why)
+            Problem::invalid(format!("/{field}"), "out_of_range", why)
         }
         GroupError::TooMany { max, .. } => {
             let mut problem = Problem::new(Code::RateExceeded, detail);

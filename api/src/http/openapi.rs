@@ -586,7 +586,7 @@ problems! {
     /// What can go wrong when writing records.
     ProduceProblems: 400 401 403 404 408 413 415 422 429 500 503 504 507;
     /// What can go wrong with topics.
-    TopicProblems: 400 401 403 404 408 409 412 413 415 422 429 500 501 503;
+    TopicProblems: 400 401 403 404 408 409 412 413 415 422 429 500 503;
     /// What can go wrong when deleting.
     DeleteProblems: 400 401 403 404 412 429 500 503;
     /// What can go wrong when looking at what is managed.
@@ -596,7 +596,7 @@ problems! {
     /// What can go wrong when looking at groups.
     GroupLookProblems: 400 401 403 404 429 500 503 504 507;
     /// What can go wrong when changing groups.
-    GroupProblems: 400 401 403 404 408 409 410 413 415 416 422 429 500 501 503 504 507;
+    GroupProblems: 400 401 403 404 408 409 410 413 415 416 422 429 500 503 504 507;
     /// What can go wrong when trimming.
     TrimProblems: 400 401 403 404 408 413 415 416 429 500 503;
     /// What can go wrong where nobody asks who calls.
@@ -650,7 +650,6 @@ fn describe(status: u16) -> Response {
             Code::InvalidSetting,
         ),
         429 => ("Over a limit of the caller", Code::RateExceeded),
-        501 => ("Not built yet", Code::NotImplemented),
         503 => ("The service cannot do it now", Code::Unavailable),
         504 => ("The outcome is unknown", Code::OutcomeUnknown),
         507 => ("The disk is full", Code::StorageFull),

@@ -1,4 +1,4 @@
-//! What surrounds the calls: health, metrics, documents, ids, calls still to come.
+//! What surrounds the calls: health, metrics, documents, ids.
 
 use std::collections::BTreeSet;
 
@@ -180,23 +180,6 @@ async fn request_ids_and_traces_come_back() {
         .request("GET", "/topics/none")
         .header("x-request-id", "my-id-2");
     assert_eq!(reply(request).await.any_problem()["request_id"], "my-id-2");
-}
-
-#[tokio::test]
-async fn calls_to_come_say_so() {
-    let api = shared().await;
-    let path = api.topic(&unique("shared"), 1).await;
-    let topic = path.trim_start_matches("/topics/");
-    let shared = format!(r#"{{"topics":["{topic}"],"type":"shared"}}"#);
-    for (method, path, body) in [
-        ("PUT", "/groups/g", shared.as_str()),
-        ("POST", "/groups/g/lease", "{}"),
-        ("POST", "/groups/g/settle", "{}"),
-    ] {
-        let answer = api.send(method, path, body.to_owned()).await;
-        let problem = answer.problem(501, "not_implemented");
-        assert_eq!(problem["outcome"], "not_applied", "{method} {path}");
-    }
 }
 
 #[tokio::test]
