@@ -281,7 +281,7 @@ impl History {
         let topic = &self.topics[number as usize];
         let to = topic.start + self.random.below(topic.end - topic.start + 1);
         self.group.move_to(orders(number), to);
-        self.model.move_to(number);
+        self.model.move_to(number, to);
         self.begins_at(number, to);
     }
 
@@ -296,7 +296,7 @@ impl History {
         self.group.ensure(self.model.rules);
         self.model.dropped = 0;
         for number in 0..PARTITIONS {
-            self.model.move_to(number);
+            self.model.move_to(number, 0);
             self.begins_at(number, 0);
         }
     }

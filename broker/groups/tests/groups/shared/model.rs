@@ -11,8 +11,8 @@ pub struct Model {
     pub records: BTreeMap<(u32, u64), Record>,
     pub next_lease: u64,
     pub dropped: u64,
-    /// By partition: leases up to these say nothing.
-    pub fences: BTreeMap<u32, u64>,
+    /// By partition: leases up to these say nothing, and all below these offsets is settled.
+    pub begins: BTreeMap<u32, (u64, u64)>,
 }
 
 #[derive(Clone, Debug)]
@@ -45,7 +45,7 @@ impl Model {
             records: BTreeMap::new(),
             next_lease: 1,
             dropped: 0,
-            fences: BTreeMap::new(),
+            begins: BTreeMap::new(),
         }
     }
 
@@ -77,9 +77,9 @@ impl Model {
         }
     }
 
-    pub fn move_to(&mut self, partition: u32) {
+    pub fn move_to(&mut self, partition: u32, offset: u64) {
         self.records.retain(|(of, _), _| *of != partition);
-        self.fences.insert(partition, self.next_lease - 1);
+        self.begins.insert(partition, (self.next_lease - 1, offset));
     }
 
     /// All that may be leased of a partition.
@@ -175,8 +175,11 @@ impl Model {
     fn standing(&mut self, token: Token) -> Result<&mut Record, Outcome> {
         let place = (token.partition.partition, token.offset);
         let record = self.records.get_mut(&place);
-        let fence = self.fences.get(&place.0).copied().unwrap_or(0);
+        let (fence, begin) = self.begins.get(&place.0).copied().unwrap_or_default();
         let is_of_now = token.lease > fence && token.lease < self.next_lease;
+        if is_of_now && token.offset < begin {
+            return Err(Outcome::Ok);
+        }
         match record.filter(|_| is_of_now) {
             Some(record) if record.state == State::Settled => Err(Outcome::Ok),
             Some(record) if record.lease == token.lease => Ok(record),
