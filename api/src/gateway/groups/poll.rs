@@ -149,7 +149,8 @@ impl Gateway {
             member,
             epoch: polled.epoch,
         };
-        if !ask.limits.wait.is_zero() {
+        // Who has lost a partition hears of it at once.
+        if !ask.limits.wait.is_zero() && polled.revoked.is_empty() {
             self.wait_with_lease(&shares, &ask.limits, &lease).await?;
         }
         let (page, gaps) = tokio::select! {
