@@ -45,8 +45,8 @@ impl Group {
         topics: &dyn Topics,
     ) -> Handled {
         config.check()?;
-        check_offsets(&config, offsets)?;
         none_is_deleted(config.all_topics(), topics)?;
+        check_offsets(&config, offsets)?;
         let mut group = Self::new(config.clone(), epoch);
         let around = Surroundings {
             now_ms,
@@ -126,10 +126,10 @@ impl Group {
         if !config.kind.is_as(&self.config.kind) {
             return Err(GroupError::OtherKind);
         }
-        check_offsets(&config, offsets)?;
         let had: Vec<TopicId> = self.config.all_topics().collect();
         let new = config.all_topics().filter(|topic| !had.contains(topic));
         none_is_deleted(new, topics)?;
+        check_offsets(&config, offsets)?;
         let around = Surroundings {
             now_ms,
             config: &config,

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::worker::{Worker, described, fill, group_of, partitions, values};
-use crate::harness::{shared, soon};
+use crate::harness::{eventually, shared, soon};
 
 #[tokio::test]
 async fn only_partitions_that_move_pause() {
@@ -55,11 +55,15 @@ async fn a_poll_that_waits_gives_up_what_others_wait_for() {
     let (_, group) = group_of(&api, 2).await;
     let mut first = Worker::join(&api, &group, "first").await;
     first.poll(json!({})).await;
+    let lease = async || described(&api, &group).await["members"][0]["expires_at"].clone();
+    let before = lease().await;
     let waiting = tokio::spawn(async move {
         first.poll(json!({"wait_ms": 60_000})).await;
         first.poll(json!({})).await;
         first
     });
+    // A poll that comes after the other has joined gives up at once, and has nothing to end for.
+    eventually("the first one waits", async || lease().await != before).await;
     let mut second = Worker::join(&api, &group, "second").await;
     second.owns(1).await;
     let first = soon("the wait ends", waiting).await.expect("no panic");

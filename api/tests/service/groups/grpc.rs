@@ -6,7 +6,7 @@ use tonic::Code;
 use super::worker::{Worker, fill, group_of};
 use crate::grpc::client::{Grpc, refused};
 use crate::grpc::pb;
-use crate::harness::shared;
+use crate::harness::{shared, unique};
 
 fn poll(group: &str, epoch: u64) -> pb::PollRequest {
     pb::PollRequest {
@@ -160,8 +160,8 @@ async fn groups_are_made_and_listed() {
     };
     refused(
         &grpc.ensure_group(shared).await.unwrap_err(),
-        Code::Unimplemented,
-        "not_implemented",
+        Code::AlreadyExists,
+        "group_exists",
     );
     let is = grpc
         .get_group(pb::GetGroupRequest {
@@ -191,4 +191,78 @@ async fn groups_are_made_and_listed() {
         Code::NotFound,
         "group_not_found",
     );
+}
+
+#[tokio::test]
+async fn records_are_leased_and_settled() {
+    let api = shared().await;
+    let topic = unique("work");
+    api.topic(&topic, 1).await;
+    fill(&api, &topic, 0, 0..1).await;
+    let group = unique("shared");
+    let mut grpc = Grpc::connect(&api).await.groups();
+    let ensured = grpc.ensure_group(pb::EnsureGroupRequest {
+        group: group.clone(),
+        r#type: pb::GroupType::Shared.into(),
+        topics: vec![topic.clone()],
+        max_attempts: Some(2),
+        ..pb::EnsureGroupRequest::default()
+    });
+    let ensured = ensured.await.expect("made").into_inner();
+    let is = ensured.group.expect("the group");
+    assert_eq!(
+        (is.r#type(), is.max_attempts),
+        (pb::GroupType::Shared, Some(2))
+    );
+    let ask = pb::LeaseRequest {
+        group: group.clone(),
+        ..pb::LeaseRequest::default()
+    };
+    let leased = grpc.lease(ask.clone()).await.expect("leased").into_inner();
+    let [record] = leased.records.as_slice() else {
+        panic!("{leased:?}");
+    };
+    assert_eq!(
+        (record.topic.as_deref(), record.offset),
+        (Some(topic.as_str()), Some(0))
+    );
+    assert_eq!((leased.leases.len(), leased.leases[0].attempt), (1, 1));
+    let lease = leased.leases[0].lease.clone();
+    let settle = |ack: Vec<String>, nack: Vec<pb::Nack>| pb::SettleRequest {
+        group: group.clone(),
+        ack,
+        nack,
+        ..pb::SettleRequest::default()
+    };
+    let nack = pb::Nack {
+        lease: lease.clone(),
+        ..pb::Nack::default()
+    };
+    let settled = grpc.settle(settle(Vec::new(), vec![nack])).await;
+    let settled = settled.expect("settled").into_inner();
+    assert_eq!(settled.results, [i32::from(pb::SettleStatus::Ok)]);
+    // A lease is one over both.
+    let again = super::shared::try_lease(&api, &group, json!({})).await;
+    let again = again.expect(200).json();
+    assert_eq!(again["records"][0]["attempt"], 2);
+    let second = again["records"][0]["lease"]
+        .as_str()
+        .expect("a lease")
+        .to_owned();
+    let settled = grpc
+        .settle(settle(vec![second, lease, "made up".into()], Vec::new()))
+        .await;
+    let settled = settled.expect("settled").into_inner();
+    let expected = [
+        pb::SettleStatus::Ok,
+        pb::SettleStatus::Ok,
+        pb::SettleStatus::Unknown,
+    ];
+    assert_eq!(
+        settled.results,
+        expected.map(i32::from),
+        "what is settled is settled"
+    );
+    let empty = grpc.lease(ask).await.expect("leased").into_inner();
+    assert_eq!((empty.records.len(), empty.expires_at_ms), (0, None));
 }

@@ -49,7 +49,7 @@ async fn nothing_that_comes_is_a_fault_of_the_service() {
     api.topic("walked", 2).await;
     // A wait that chance asks for would last.
     let grpc = Grpc::connect(&api).await.with("grpc-timeout", "5S");
-    let mut methods: Vec<(String, Vec<u8>)> = rows()
+    let mut methods: Vec<(String, Vec<u8>)> = rows(1)
         .into_iter()
         .map(|(method, _, call)| (format!("/headwater.v1.{method}"), call))
         .collect();

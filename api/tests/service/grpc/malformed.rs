@@ -67,10 +67,6 @@ async fn every_broken_message_is_an_invalid_argument() {
         .raw("/headwater.v1.TopicService/Nothing", whole.clone())
         .await;
     refused(&nowhere.status, Code::Unimplemented, "not_implemented");
-    let groups = grpc
-        .raw("/headwater.v1.GroupService/Lease", whole.clone())
-        .await;
-    refused(&groups.status, Code::Unimplemented, "not_implemented");
     let timeout = grpc
         .with("grpc-timeout", "soon")
         .raw(GET, whole.clone())

@@ -33,7 +33,7 @@ const TOPIC: &str = "walked";
 const GROUP: &str = "walked";
 
 #[rustfmt::skip] // a table
-pub fn rows() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+pub fn rows(epoch: u64) -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let topic = TOPIC.to_owned();
     let (group, member) = (GROUP.to_owned(), "walker".to_owned());
     let spec = Some(pb::TopicSpec { partitions: Some(2), ..pb::TopicSpec::default() });
@@ -59,7 +59,7 @@ pub fn rows() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         row("GroupService/EnsureGroup", "PUT /groups/{}", &pb::EnsureGroupRequest { group: group.clone(), topics: vec![topic], ..pb::EnsureGroupRequest::default() }),
         row("GroupService/GetGroup", "GET /groups/{}", &pb::GetGroupRequest { group: group.clone() }),
         row("GroupService/Join", "PUT /groups/{}/members/{}", &pb::JoinRequest { group: group.clone(), member: member.clone(), ..pb::JoinRequest::default() }),
-        row("GroupService/Poll", "POST /groups/{}/members/{}/poll", &pb::PollRequest { group: group.clone(), member: "walked".into(), epoch: u64::from(u32::MAX), ..pb::PollRequest::default() }),
+        row("GroupService/Poll", "POST /groups/{}/members/{}/poll", &pb::PollRequest { group: group.clone(), member: "walked".into(), epoch, ..pb::PollRequest::default() }),
         row("GroupService/Leave", "DELETE /groups/{}/members/{}", &pb::LeaveRequest { group: group.clone(), member, ..pb::LeaveRequest::default() }),
         row("GroupService/ListGroupOffsets", "GET /groups/{}/offsets", &pb::ListGroupOffsetsRequest { group: group.clone() }),
         row("GroupService/ResetGroupOffsets", "POST /groups/{}/offsets", &pb::ResetGroupOffsetsRequest { group, to: Some(To::Shift(0)), dry_run: true, force: true, ..pb::ResetGroupOffsetsRequest::default() }),
@@ -80,12 +80,12 @@ async fn everybody_may_do_what_they_may_over_rest(engine: Engine) {
     owner.topic(TOPIC, 2).await;
     ensure(owner, GROUP, serde_json::json!({"topics": [TOPIC]})).await;
     let long = serde_json::json!({"lease_ms": 300_000});
-    Worker::join_as(owner, GROUP, "walked", long).await;
+    let walked = Worker::join_as(owner, GROUP, "walked", long).await;
     let mut wrong = Vec::new();
     for caller in callers(engine, &tenant).await {
         let grpc = Grpc::connect(&caller.api).await;
         let grpc = grpc.with("headwater-project", &tenant.project);
-        for (method, template, call) in rows() {
+        for (method, template, call) in rows(walked.epoch) {
             let operation = twin(template);
             let answer = grpc.raw(&format!("/headwater.v1.{method}"), call).await;
             let expected = match caller.may(&operation) {

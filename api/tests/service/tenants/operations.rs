@@ -88,6 +88,9 @@ pub fn streaming() -> Vec<Operation> {
         // Nobody of that name has joined.
         row("POST /groups/{}/members/{}/poll", "/groups/{group}/members/nobody/poll", json!({"epoch": 1}), Developer, Scope("consume")),
         row("DELETE /groups/{}/members/{}", "/groups/{group}/members/nobody", Value::Null, Developer, Scope("consume")),
+        // It is no shared group.
+        row("POST /groups/{}/lease", "/groups/{group}/lease", json!({}), Developer, Scope("consume")),
+        row("POST /groups/{}/settle", "/groups/{group}/settle", json!({"ack": []}), Developer, Scope("consume")),
         row("GET /groups/{}/offsets", "/groups/{group}/offsets", Value::Null, Viewer, Scope("consume")),
         row("POST /groups/{}/offsets", "/groups/{group}/offsets", json!({"to": "latest", "dry_run": true, "force": true}), Developer, Scope("consume")),
     ]
