@@ -181,6 +181,10 @@ async fn everybody_may_do_what_the_contract_says_and_no_more(engine: Engine) {
                     answer.status == 409
                 }
                 _ if operation.template.ends_with("/poll") => answer.status == 410,
+                // The group is no shared one.
+                _ if ["/groups/{}/lease", "/groups/{}/settle"].contains(&operation.template) => {
+                    answer.status == 409
+                }
                 // The topic is not compacted.
                 _ if operation.template == "/topics/{}/keys/{}" => answer.status == 422,
                 _ if operation.template == "/me/password" => {

@@ -79,8 +79,8 @@ impl Place {
         let line = metrics
             .lines()
             .find(|line| line.starts_with("headwater_metadata_unreadable "));
-        let count = line.and_then(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok());
-        assert!(count.is_some_and(|count| count > 0), "{line:?}");
+        let count = line.and_then(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok());
+        assert!(count.is_some_and(|count| count > 0.0), "{line:?}");
         let log = self.server.log();
         let mut told = log
             .lines()
