@@ -1,6 +1,6 @@
 //! What a shared group is to do, in the plainest way: lists that are looked through.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use headwater_groups::{Cause, Outcome, Rules, Settlement, Token};
 
@@ -107,7 +107,42 @@ impl Model {
         record.state = State::Leased(lease_ms, Some(deadline_ms));
     }
 
+    /// Does something, and settles what is gone together with what that settled beside it.
+    fn with_what_is_gone<T>(&mut self, call: impl FnOnce(&mut Self) -> T) -> T {
+        let of = |these: &Self, is: fn(&Record) -> bool| -> BTreeSet<(u32, u64)> {
+            let records = these.records.iter();
+            let records = records.filter(|(_, record)| record.is_unsettled() && is(record));
+            records.map(|(place, _)| *place).collect()
+        };
+        let there = of(self, |record| record.known && !record.gone);
+        let offered = of(self, |record| record.known || record.gone);
+        let answer = call(self);
+        for place @ (partition, offset) in offered {
+            if self.records[&place].is_unsettled() {
+                continue;
+            }
+            let beside = |(of, offset): &(u32, u64)| (*of == partition).then_some(*offset);
+            let before = there.range(..place).next_back().and_then(beside);
+            let after = there
+                .range((partition, offset + 1)..)
+                .next()
+                .and_then(beside);
+            let start = before.map_or(0, |before| before + 1);
+            let end = after.unwrap_or(u64::MAX);
+            for (_, record) in self.records.range_mut((partition, start)..(partition, end)) {
+                if record.gone {
+                    record.state = State::Settled;
+                }
+            }
+        }
+        answer
+    }
+
     pub fn settle(&mut self, now_ms: i64, settlement: &Settlement) -> Vec<Outcome> {
+        self.with_what_is_gone(|model| model.settle_each(now_ms, settlement))
+    }
+
+    fn settle_each(&mut self, now_ms: i64, settlement: &Settlement) -> Vec<Outcome> {
         let max = self.rules.max_attempts;
         let mut outcomes = Vec::new();
         for token in &settlement.ack {
@@ -201,6 +236,10 @@ impl Model {
     }
 
     pub fn expire(&mut self, now_ms: i64) {
+        self.with_what_is_gone(|model| model.expire_each(now_ms));
+    }
+
+    fn expire_each(&mut self, now_ms: i64) {
         for record in self.records.values_mut() {
             match record.state {
                 State::Leased(_, Some(until_ms)) | State::Nacked(until_ms, true)
@@ -241,11 +280,13 @@ impl Model {
     }
 
     pub fn dead_lettered(&mut self, token: Token) {
-        if let Ok(record) = self.standing(token)
-            && matches!(record.state, State::Dead(_))
-        {
-            record.state = State::Settled;
-        }
+        self.with_what_is_gone(|model| {
+            if let Ok(record) = model.standing(token)
+                && matches!(record.state, State::Dead(_))
+            {
+                record.state = State::Settled;
+            }
+        });
     }
 
     /// A new leader knows what was durable.
