@@ -101,7 +101,8 @@ async fn a_broker_that_drains_is_left_with_nothing() {
         brokers.until("left", left).await;
         until_gone(&brokers, 3, partition(1, n)).await;
     }
-    assert_eq!(bytes(&brokers, 3).await, 0);
+    let empty = async || bytes(&brokers, 3).await == 0;
+    brokers.until("empty", empty).await;
     brokers.stop(3).await;
     for n in 0..30 {
         let id = partition(1, n);
