@@ -122,6 +122,7 @@ test("the keyboard suffices to go somewhere", async () => {
   await page.getByRole("combobox", { name: "Go to" }).waitFor();
   await page.getByRole("option", { name: "orders" }).waitFor();
   await page.keyboard.type("orders");
+  await page.locator('[role="option"][aria-selected="true"]', { hasText: "orders" }).waitFor();
   await page.keyboard.press("Enter");
   await page.waitForURL("**/topics/orders");
   await context.close();
