@@ -11,6 +11,9 @@ SECONDS_EACH ?= 60
 CONSOLE = $(shell find web/src web/public web/scripts web/index.html web/package.json web/*.ts openapi -type f -not -path '*/generated/*')
 export HEADWATER_FLIGHTS ?= $(CURDIR)/target/testdata/flights-200k.json
 
+# The binary as the tests have built it: another set of features would be another build.
+build-tested = $(CARGO) test --workspace --locked --no-run --quiet
+
 step = @printf '\n==> %s\n' "$(1)"
 
 .PHONY: help
@@ -88,21 +91,21 @@ test-rust: $(HEADWATER_FLIGHTS) ## Unit, property, crash and end-to-end tests (A
 .PHONY: test-properties
 test-properties: ## schemathesis: generated requests against the OpenAPI document
 	$(call step,schemathesis: requests made from the OpenAPI document)
-	$(CARGO) build --locked --bin headwater
+	$(build-tested)
 	@api/tests/schemathesis.sh
 
 .PHONY: test-console
 test-console: console ## The web console: units, and the real binary in a real Chromium
 	$(call step,console: units)
 	cd web && npm test --silent
-	$(CARGO) build --locked --bin headwater
+	$(build-tested)
 	$(call step,console: in Chromium)
 	cd web && CONSOLE_TEST_BINARY=$${CARGO_TARGET_DIR:-$(CURDIR)/target}/debug/headwater npm run --silent test:browser
 
 .PHONY: test-docker
 test-docker: ## The image, the compose files and their services (run without Docker), alerts and dashboards
 	$(call step,docker: lints; the services of the compose files)
-	$(CARGO) build --locked --bin headwater
+	$(build-tested)
 	@.ci/docker target/debug/headwater
 
 .PHONY: lint-openapi
@@ -118,7 +121,7 @@ sdks: ## Generate clients in TypeScript, Python, Go and Java into target/sdks
 .PHONY: test-sdks
 test-sdks: sdks ## Test the clients, each against a service that is killed under it
 	$(call step,clients: units and conformance against a service)
-	$(CARGO) build --locked --bin headwater
+	$(build-tested)
 	@cd target/sdks/typescript && npm test --silent
 	@cd target/sdks/python && PYTHONPATH=src "$(CURDIR)/target/tools/sdk/python/bin/python" -m unittest discover tests
 	@openapi/conformance/run.sh
