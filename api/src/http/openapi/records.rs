@@ -2,6 +2,8 @@
 
 use utoipa::ToSchema;
 
+use super::ProblemSchema;
+
 /// A record to append. At most one of `key` and `key_base64`; exactly one of `value`, `value_text`
 /// and `value_base64`.
 #[derive(ToSchema)]
