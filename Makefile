@@ -132,9 +132,11 @@ test-sdks: sdks ## Test the clients, each against a service that is killed under
 	@.ci/follow $(TESTED) docs/quickstart/{python,typescript}.md
 
 .PHONY: test-examples
-test-examples: setup testdata ## The documents that are walks: use cases, MinIO, recovery
-	$(call step,documents: each is followed beside a service of its own)
+test-examples: setup testdata ## Follow the use cases and other walks; compare all documents with what there is
 	$(build-tested)
+	$(call step,documents: what they name exists, and what exists is named)
+	@.ci/reference $(TESTED)
+	$(call step,documents: each walk is followed beside a service of its own)
 	@.ci/follow $(TESTED) $(WALKS)
 
 .PHONY: cluster
@@ -159,6 +161,11 @@ openapi: ## Write openapi/*.json from the routes
 		target/debug/headwater openapi $$name >openapi/$$name.json.new; \
 		mv openapi/$$name.json.new openapi/$$name.json; \
 	done
+
+.PHONY: reference
+reference: ## Write docs/reference/cli.md from the commands' help
+	$(build-tested)
+	@.ci/reference $(TESTED) --write
 
 .PHONY: fuzz
 fuzz: ## Fuzz every target for SECONDS_EACH (needs a nightly toolchain and cargo-fuzz)
