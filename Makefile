@@ -132,12 +132,14 @@ test-sdks: sdks ## Test the clients, each against a service that is killed under
 	@.ci/follow $(TESTED) docs/quickstart/{python,typescript}.md
 
 .PHONY: test-examples
-test-examples: setup testdata ## Follow the use cases and other walks; compare all documents with what there is
+test-examples: setup testdata ## Follow the documents, compare them with what there is; upgrade from earlier builds
 	$(build-tested)
 	$(call step,documents: what they name exists, and what exists is named)
 	@.ci/reference $(TESTED)
 	$(call step,documents: each walk is followed beside a service of its own)
 	@.ci/follow $(TESTED) $(WALKS)
+	$(call step,upgrade: this build on what earlier ones wrote)
+	@.ci/upgrade check $(TESTED)
 
 .PHONY: cluster
 cluster: setup ## Three brokers, two gateways and a Postgres on this machine; kills a leader, loses nothing
