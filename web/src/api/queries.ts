@@ -7,10 +7,10 @@ export const meQuery = queryOptions({
   staleTime: 60_000,
 });
 
-const PAGE_SIZE = 1_000;
+export const PAGE_SIZE = 1_000;
 
 /** Walks the pages of a list. */
-async function allPages<Page extends { next_page_token?: string | null }>(
+export async function allPages<Page extends { next_page_token?: string | null }>(
   load: (token: string | undefined) => Promise<Page>,
 ): Promise<Page[]> {
   const pages: Page[] = [];

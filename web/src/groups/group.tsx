@@ -2,7 +2,8 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams } from "@tanstack/react-router";
 import { RotateCcw, Trash2 } from "lucide-react";
 import { lazy, Suspense, useEffect, useMemo, useState } from "react";
-import { deleteGroup, type Group, type GroupMember, type GroupPosition, groupQuery } from "../api/groups";
+import type { Schemas } from "../api/client";
+import { deleteGroup, type Group, groupQuery } from "../api/groups";
 import { formatAgo, formatCount, formatDuration } from "../lib/format";
 import { type LagSample, timeToDrain } from "../lib/lag";
 import { useMay } from "../shell/here";
@@ -80,7 +81,7 @@ export function GroupPage() {
             <Panel title="Members" flush>
               <DataTable
                 label="Members"
-                rows={now.members ?? []}
+                rows={now.members}
                 columns={MEMBERS}
                 rowId={(member) => member.member}
                 empty={<p className="px-4 py-6 text-faint">Nobody reads in this group now.</p>}
@@ -89,7 +90,7 @@ export function GroupPage() {
             <Panel title="Positions" flush>
               <DataTable
                 label="Positions"
-                rows={now.positions ?? []}
+                rows={now.positions}
                 columns={positions}
                 rowId={(position) => `${position.topic}/${position.partition}`}
                 minWidth={760}
@@ -149,7 +150,7 @@ function Numbers({ group, samples }: { group: Group; samples: LagSample[] }) {
 
 /** What the group was made with, and where what nobody could handle goes. */
 function Settings({ project, group }: { project: string; group: Group }) {
-  const entries = Object.entries(group.config ?? {}).filter(([, value]) => value !== null);
+  const entries = Object.entries(group.config).filter(([, value]) => value != null);
   if (entries.length === 0) return null;
   return (
     <Panel title="Settings" flush>
@@ -183,7 +184,7 @@ function Settings({ project, group }: { project: string; group: Group }) {
   );
 }
 
-const MEMBERS: Column<GroupMember>[] = [
+const MEMBERS: Column<Schemas["GroupMember"]>[] = [
   {
     id: "member",
     header: "Member",
@@ -196,21 +197,19 @@ const MEMBERS: Column<GroupMember>[] = [
     id: "assignment",
     header: "Reads",
     width: "minmax(10rem, 2fr)",
-    cell: (one) => (one.assignment ?? []).map(({ topic, partition }) => `${topic} ${partition}`).join(", "),
+    cell: (one) => one.assignment.map(({ topic, partition }) => `${topic} ${partition}`).join(", "),
   },
   {
     id: "expires_at",
     header: "Lease ends",
     width: "8rem",
-    cell: (one) => (
-      <span className="text-soft">{one.expires_at ? formatAgo(Date.parse(one.expires_at)) : ""}</span>
-    ),
+    cell: (one) => <span className="text-soft">{formatAgo(Date.parse(one.expires_at))}</span>,
   },
 ];
 
-const textOf = (count: number | null) => (count === null ? "?" : formatCount(count));
+const textOf = (count: number | null | undefined) => (count == null ? "?" : formatCount(count));
 
-function positionColumns(project: string): Column<GroupPosition>[] {
+function positionColumns(project: string): Column<Schemas["GroupPosition"]>[] {
   return [
     {
       id: "topic",
@@ -241,7 +240,7 @@ function positionColumns(project: string): Column<GroupPosition>[] {
       width: "8rem",
       align: "right",
       sortBy: (one) => one.committed ?? -1,
-      cell: (one) => (one.committed === null ? "none" : formatCount(one.committed)),
+      cell: (one) => (one.committed == null ? "none" : formatCount(one.committed)),
     },
     {
       id: "high_watermark",

@@ -3,7 +3,7 @@ import { Link, useParams } from "@tanstack/react-router";
 import { Plus, Workflow } from "lucide-react";
 import { useMemo, useState } from "react";
 import { projectPath } from "../api/client";
-import { type Group, groupQuery, groupsQuery } from "../api/groups";
+import { type Group, groupQuery, groupsQuery, type GroupSummary } from "../api/groups";
 import { formatCount, formatDuration } from "../lib/format";
 import { useMay } from "../shell/here";
 import { Button } from "../ui/button";
@@ -66,7 +66,7 @@ export function Groups() {
   );
 }
 
-function columnsOf(project: string): Column<Group>[] {
+function columnsOf(project: string): Column<GroupSummary>[] {
   return [
     {
       id: "group",
@@ -108,8 +108,8 @@ function columnsOf(project: string): Column<Group>[] {
       header: "Members",
       width: "5.5rem",
       align: "right",
-      sortBy: (group) => group.members?.length ?? -1,
-      cell: ({ members }) => (members ? formatCount(members.length) : ""),
+      sortBy: (group) => group.members.length,
+      cell: ({ members }) => formatCount(members.length),
     },
     {
       id: "lag",

@@ -56,3 +56,13 @@ export function CallSnippet({ call, className }: { call: Call; className?: strin
     </div>
   );
 }
+
+/** What a form is about to do, as a call: what the console can, every program can. */
+export function SameByCall({ call, open }: { call: Call; open?: boolean }) {
+  return (
+    <details open={open}>
+      <summary className="w-fit cursor-pointer text-[13px] text-soft">The same without the console</summary>
+      <CallSnippet className="mt-3" call={call} />
+    </details>
+  );
+}
