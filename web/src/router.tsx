@@ -7,7 +7,7 @@ import {
 } from "@tanstack/react-router";
 import { isSignedIn } from "./api/session";
 import { readTopicsSearch } from "./topics/topics-search";
-import { readRecordsSearch } from "./records/records-search";
+import { isRecordId, readRecordsSearch } from "./records/records-search";
 import { readAuditSearch } from "./organization/audit-search";
 import { Root, RouteFault, NotFound } from "./shell/root";
 import { Shell } from "./shell/shell";
@@ -89,6 +89,8 @@ const groups = createRoute({
 const group = createRoute({
   getParentRoute: () => project,
   path: "/groups/$group",
+  validateSearch: ({ letter }: Record<string, unknown>): { letter?: string } =>
+    isRecordId(letter) ? { letter } : {},
   component: lazyRouteComponent(() => import("./groups/group"), "GroupPage"),
 });
 const keys = createRoute({

@@ -1,5 +1,6 @@
 import { queryOptions } from "@tanstack/react-query";
 import { ok, type Schemas, streaming } from "./client";
+import { asProblem } from "./problem";
 import { allPages, PAGE_SIZE } from "./queries";
 
 export type Group = Schemas["Group"];
@@ -36,3 +37,31 @@ export const deleteGroup = (project: string, group: string) =>
 
 export const resetGroup = (project: string, group: string, reset: Schemas["ResetRequest"]) =>
   ok(streaming(project).POST("/groups/{group}/offsets", { ...pathOf(group), body: reset }));
+
+/** So many groups of a project are asked how far they are, and so many at a time. */
+const LAGS_MAX = 100;
+const LAGS_AT_ONCE = 5;
+
+/** The project's groups with their lags, which the list does not tell. */
+export const lagsQuery = (project: string) =>
+  queryOptions({
+    queryKey: ["lags", project],
+    queryFn: async ({ client }) => {
+      const all = await client.fetchQuery({ ...groupsQuery(project), staleTime: 5_000 });
+      const asked = all.slice(0, LAGS_MAX);
+      const groups: Group[] = [];
+      for (let at = 0; at < asked.length; at += LAGS_AT_ONCE) {
+        const answers = asked
+          .slice(at, at + LAGS_AT_ONCE)
+          .map(({ group }) => client.fetchQuery(groupQuery(project, group)).catch(unlessDeleted));
+        groups.push(...(await Promise.all(answers)).filter((group) => group !== null));
+      }
+      return { groups, unasked: all.length - asked.length };
+    },
+    refetchInterval: 10_000,
+  });
+
+function unlessDeleted(error: unknown): null {
+  if (asProblem(error).status === 404) return null;
+  throw error;
+}

@@ -1,3 +1,4 @@
+import { formatCount } from "../lib/format";
 import type { Group } from "../api/groups";
 
 export const STATE_TONES = { empty: "plain", stable: "good", rebalancing: "warn" } as const;
@@ -13,3 +14,6 @@ export function lagMs({ positions }: Group): number | null {
   const known = positions.flatMap((position) => position.lag_ms ?? []);
   return known.length > 0 ? Math.max(...known) : null;
 }
+
+export const countOrUnknown = (count: number | null | undefined) =>
+  count == null ? "?" : formatCount(count);

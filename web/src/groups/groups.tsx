@@ -4,7 +4,7 @@ import { Plus, Workflow } from "lucide-react";
 import { useMemo, useState } from "react";
 import { projectPath } from "../api/client";
 import { type Group, groupQuery, groupsQuery, type GroupSummary } from "../api/groups";
-import { formatCount, formatDuration } from "../lib/format";
+import { formatCount, formatSpan } from "../lib/format";
 import { useMay } from "../shell/here";
 import { Button } from "../ui/button";
 import { CallSnippet } from "../ui/copy";
@@ -121,9 +121,9 @@ function columnsOf(project: string): Column<GroupSummary>[] {
     {
       id: "lag_ms",
       header: "Behind",
-      width: "11.5rem",
+      width: "7rem",
       align: "right",
-      cell: ({ group }) => <Lag project={project} group={group} of={lagMs} format={formatDuration} />,
+      cell: ({ group }) => <Lag project={project} group={group} of={lagMs} format={formatSpan} />,
     },
   ];
 }
