@@ -19,9 +19,11 @@ const root = createRootRoute({ component: Root });
 const signIn = createRoute({
   getParentRoute: () => root,
   path: "/sign-in",
-  validateSearch: (search: Record<string, unknown>): { to?: string } =>
+  validateSearch: ({ to, provider }: Record<string, unknown>): { to?: string; provider?: string } => ({
     // Only a path of this console: a link must not be able to send people elsewhere.
-    typeof search.to === "string" && /^\/(?![/\\])/.test(search.to) ? { to: search.to } : {},
+    to: typeof to === "string" && /^\/(?![/\\])/.test(to) ? to : undefined,
+    provider: typeof provider === "string" ? provider : undefined,
+  }),
   component: SignIn,
 });
 
@@ -105,6 +107,11 @@ const members = createRoute({
   path: "/members",
   component: lazyRouteComponent(() => import("./organization/members"), "Members"),
 });
+const issuers = createRoute({
+  getParentRoute: () => organization,
+  path: "/issuers",
+  component: lazyRouteComponent(() => import("./organization/issuers"), "Issuers"),
+});
 const usage = createRoute({
   getParentRoute: () => organization,
   path: "/usage",
@@ -146,7 +153,7 @@ const routeTree = root.addChildren([
       group,
       keys,
     ]),
-    organization.addChildren([members, usage, audit, projects]),
+    organization.addChildren([members, issuers, usage, audit, projects]),
     cluster,
     profile,
   ]),

@@ -131,6 +131,21 @@ export const membersQuery = (organization: string) =>
     },
   });
 
+export const issuersQuery = (organization: string) =>
+  queryOptions({
+    queryKey: ["issuers", organization],
+    queryFn: async () => {
+      const pages = await allPages((page_token) =>
+        ok(
+          management.GET("/organizations/{organization}/issuers", {
+            params: { path: { organization }, query: { page_size: PAGE_SIZE, page_token } },
+          }),
+        ),
+      );
+      return pages.flatMap((page) => page.issuers);
+    },
+  });
+
 export const projectsQuery = (organization: string) =>
   queryOptions({
     queryKey: ["projects", organization],
