@@ -127,8 +127,17 @@ function columnsOf(
       ),
     },
     {
+      id: "reason",
+      header: "Reason",
+      width: "minmax(10rem, 2fr)",
+      cell: (record) => {
+        const reason = deadLetterOf(record)?.reason;
+        return <span title={reason}>{reason}</span>;
+      },
+    },
+    {
       id: "origin",
-      header: "Topic, partition, offset",
+      header: "Came from",
       width: "minmax(9rem, 1fr)",
       cell: (record) => {
         const letter = deadLetterOf(record);
@@ -143,15 +152,6 @@ function columnsOf(
       cell: (record) => deadLetterOf(record)?.attempts,
     },
     {
-      id: "reason",
-      header: "Reason",
-      width: "minmax(10rem, 2fr)",
-      cell: (record) => {
-        const reason = deadLetterOf(record)?.reason;
-        return <span title={reason}>{reason}</span>;
-      },
-    },
-    {
       id: "key",
       header: "Key",
       width: "minmax(6rem, 1fr)",
@@ -160,7 +160,7 @@ function columnsOf(
     {
       id: "actions",
       header: "",
-      width: "7rem",
+      width: "8rem",
       align: "right",
       cell: (record) => {
         const to = deadLetterOf(record)?.topic;

@@ -71,7 +71,7 @@ function columnsOf(project: string): Column<GroupSummary>[] {
     {
       id: "group",
       header: "Name",
-      width: "minmax(10rem, 1fr)",
+      width: "minmax(7rem, 1fr)",
       sortBy: (group) => group.group,
       cell: ({ group }) => (
         <Link
@@ -82,34 +82,6 @@ function columnsOf(project: string): Column<GroupSummary>[] {
           {group}
         </Link>
       ),
-    },
-    {
-      id: "state",
-      header: "State",
-      width: "7rem",
-      sortBy: (group) => group.state,
-      cell: ({ state }) => <Badge tone={STATE_TONES[state]}>{state}</Badge>,
-    },
-    {
-      id: "type",
-      header: "Type",
-      width: "6.5rem",
-      sortBy: (group) => group.type,
-      cell: (group) => group.type,
-    },
-    {
-      id: "topics",
-      header: "Topics",
-      width: "minmax(8rem, 1fr)",
-      cell: ({ topics }) => <span title={topics.join(", ")}>{topics.join(", ")}</span>,
-    },
-    {
-      id: "members",
-      header: "Members",
-      width: "5.5rem",
-      align: "right",
-      sortBy: (group) => group.members.length,
-      cell: ({ members }) => formatCount(members.length),
     },
     {
       id: "lag",
@@ -124,6 +96,34 @@ function columnsOf(project: string): Column<GroupSummary>[] {
       width: "7rem",
       align: "right",
       cell: ({ group }) => <Lag project={project} group={group} of={lagMs} format={formatSpan} />,
+    },
+    {
+      id: "state",
+      header: "State",
+      width: "7rem",
+      sortBy: (group) => group.state,
+      cell: ({ state }) => <Badge tone={STATE_TONES[state]}>{state}</Badge>,
+    },
+    {
+      id: "members",
+      header: "Members",
+      width: "5.5rem",
+      align: "right",
+      sortBy: (group) => group.members.length,
+      cell: ({ members }) => formatCount(members.length),
+    },
+    {
+      id: "type",
+      header: "Type",
+      width: "6.5rem",
+      sortBy: (group) => group.type,
+      cell: (group) => group.type,
+    },
+    {
+      id: "topics",
+      header: "Topics",
+      width: "minmax(8rem, 1fr)",
+      cell: ({ topics }) => <span title={topics.join(", ")}>{topics.join(", ")}</span>,
     },
   ];
 }
