@@ -98,7 +98,10 @@ test("a shared group shows its work, and a dead letter is read and sent back", a
   await page.waitForURL(/letter=/);
   await drawer.getByRole("button", { name: "Close" }).click();
   await letters.getByRole("button", { name: "Send back" }).click();
-  await page.getByText("Sent back to mails").first().waitFor();
+  await page
+    .getByText(/^Sent back/)
+    .first()
+    .waitFor();
 
   await page.goto("/p/demo/topics/mails");
   await page.getByText("4 records read").waitFor();
@@ -110,3 +113,45 @@ test("a shared group shows its work, and a dead letter is read and sent back", a
     .waitFor();
   expect(faults).toEqual([]);
 });
+
+test.each([true, false])(
+  "letters are redriven in bulk only where the service says it can: %s",
+  async (can) => {
+    const { page, faults } = await visit(browser, service);
+    const paths = can ? { "/groups/{group}/redrive": { post: {} } } : {};
+    await page.route("**/openapi/streaming.json", (route) => route.fulfill({ json: { paths } }));
+    const asked: unknown[] = [];
+    await page.route("**/groups/mailer/redrive", (route) => {
+      asked.push(route.request().postDataJSON());
+      const first = asked.length % 2 === 1;
+      const letters = first ? [] : [{ partition: 0, offset: 9, refusal: "its topic is deleted" }];
+      const counts = { moved: 3, skipped: 1, refused: letters.length, left: first ? 7 : 0 };
+      return route.fulfill({ json: { ...counts, letters, cursor: first ? "on" : null } });
+    });
+    await signIn(page, service.user);
+    await page.goto("/p/demo/groups/mailer");
+    await page.getByRole("button", { name: "Send back" }).waitFor();
+    const redrive = page.getByRole("button", { name: "Redrive" });
+    if (!can) {
+      expect(await redrive.count()).toBe(0);
+      return;
+    }
+    await redrive.click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByLabel("Reason").fill("no address");
+    expect(await dialog.getByRole("button", { name: "Move back" }).isEnabled()).toBe(false);
+    await dialog.getByRole("button", { name: "Show what would move" }).click();
+    await dialog.getByText("6 letters would move back, 2 left out by the filter.").waitFor();
+    await dialog.getByText("1 letter cannot be moved: its topic is deleted").waitFor();
+    await dialog.getByRole("button", { name: "Move back" }).click();
+    await dialog.getByText("6 letters moved back").waitFor();
+    const filter = { reason: "no address" };
+    expect(asked).toEqual([
+      { filter, dry_run: true },
+      { filter, dry_run: true, cursor: "on" },
+      { filter, dry_run: false },
+      { filter, dry_run: false, cursor: "on" },
+    ]);
+    expect(faults).toEqual([]);
+  },
+);

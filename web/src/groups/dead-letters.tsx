@@ -1,8 +1,9 @@
-import { useMutation } from "@tanstack/react-query";
+import { useMutation, useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { Undo2 } from "lucide-react";
 import { useEffect, useMemo, useSyncExternalStore } from "react";
 import { produceTexts } from "../api/records";
+import { offersRedriveQuery, redriveGroup } from "../api/redrive";
 import { deadLetterOf, withoutDeath } from "../lib/dead-letter";
 import { formatMinute } from "../lib/format";
 import { draftText, preview, type StoredRecord } from "../lib/record";
@@ -15,6 +16,7 @@ import { ProblemNote } from "../ui/problem-note";
 import { Skeleton } from "../ui/skeleton";
 import { type Column, DataTable } from "../ui/table";
 import { toast, toastProblem } from "../ui/toast";
+import { RedriveButton } from "./redrive";
 
 interface DeadLettersProps {
   project: string;
@@ -48,11 +50,11 @@ export function DeadLetters({ project, group, topic, opened, onOpen }: DeadLette
   }, [reader]);
   const { records, status, scanned, error } = useSyncExternalStore(reader.subscribe, reader.getState);
   const mayProduce = useMay("developer");
+  const offersRedrive = useQuery(offersRedriveQuery).data ?? false;
   const resend = useMutation({
     mutationFn: ({ letter, to }: { letter: StoredRecord; to: string }) =>
-      produceTexts({ project, topic: to }, [draftText(withoutDeath(letter))]),
-    onSuccess: (_, { to }) =>
-      toast(`Sent back to ${to}. The letter stays until it is deleted by age or trim.`),
+      offersRedrive ? redriveOne(project, group, letter) : produceAgain(project, to, letter),
+    onSuccess: toast,
     onError: toastProblem,
   });
   const { mutate } = resend;
@@ -64,6 +66,7 @@ export function DeadLetters({ project, group, topic, opened, onOpen }: DeadLette
     <Panel
       title="Dead letters"
       flush
+      actions={mayProduce && <RedriveButton project={project} group={group} />}
       help={
         <>
           Of this group, among the newest records of{" "}
@@ -104,6 +107,24 @@ export function DeadLetters({ project, group, topic, opened, onOpen }: DeadLette
       )}
     </Panel>
   );
+}
+
+/** The group notes a letter that it moves itself, so that no later redrive moves it again. */
+async function redriveOne(
+  project: string,
+  group: string,
+  { partition, offset }: StoredRecord,
+): Promise<string> {
+  const offsets = [{ partition, from: offset, to: offset + 1 }];
+  const { moved, letters } = await redriveGroup(project, group, { filter: { offsets } });
+  if (moved > 0) return "Sent back. The letter stays until it is deleted by age or trim.";
+  const refusal = letters[0]?.refusal;
+  return refusal ? `It cannot be sent back: ${refusal}` : "It was sent back before.";
+}
+
+async function produceAgain(project: string, topic: string, letter: StoredRecord): Promise<string> {
+  await produceTexts({ project, topic }, [draftText(withoutDeath(letter))]);
+  return `Sent back to ${topic}. The letter stays until it is deleted by age or trim.`;
 }
 
 function columnsOf(
