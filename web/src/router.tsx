@@ -7,7 +7,7 @@ import {
 } from "@tanstack/react-router";
 import { isSignedIn } from "./api/session";
 import { readTopicsSearch } from "./topics/topics-search";
-import { readRecordsSearch } from "./records/records-search";
+import { isRecordId, readRecordsSearch } from "./records/records-search";
 import { readAuditSearch } from "./organization/audit-search";
 import { Root, RouteFault, NotFound } from "./shell/root";
 import { Shell } from "./shell/shell";
@@ -19,9 +19,11 @@ const root = createRootRoute({ component: Root });
 const signIn = createRoute({
   getParentRoute: () => root,
   path: "/sign-in",
-  validateSearch: (search: Record<string, unknown>): { to?: string } =>
+  validateSearch: ({ to, provider }: Record<string, unknown>): { to?: string; provider?: string } => ({
     // Only a path of this console: a link must not be able to send people elsewhere.
-    typeof search.to === "string" && /^\/(?![/\\])/.test(search.to) ? { to: search.to } : {},
+    to: typeof to === "string" && /^\/(?![/\\])/.test(to) ? to : undefined,
+    provider: typeof provider === "string" ? provider : undefined,
+  }),
   component: SignIn,
 });
 
@@ -89,6 +91,8 @@ const groups = createRoute({
 const group = createRoute({
   getParentRoute: () => project,
   path: "/groups/$group",
+  validateSearch: ({ letter }: Record<string, unknown>): { letter?: string } =>
+    isRecordId(letter) ? { letter } : {},
   component: lazyRouteComponent(() => import("./groups/group"), "GroupPage"),
 });
 const keys = createRoute({
@@ -102,6 +106,11 @@ const members = createRoute({
   getParentRoute: () => organization,
   path: "/members",
   component: lazyRouteComponent(() => import("./organization/members"), "Members"),
+});
+const issuers = createRoute({
+  getParentRoute: () => organization,
+  path: "/issuers",
+  component: lazyRouteComponent(() => import("./organization/issuers"), "Issuers"),
 });
 const usage = createRoute({
   getParentRoute: () => organization,
@@ -144,7 +153,7 @@ const routeTree = root.addChildren([
       group,
       keys,
     ]),
-    organization.addChildren([members, usage, audit, projects]),
+    organization.addChildren([members, issuers, usage, audit, projects]),
     cluster,
     profile,
   ]),

@@ -28,6 +28,23 @@ beforeAll(async () => {
       { key: "k", value: null, partition: 2 },
     ],
   });
+  await service.api("PUT", "/projects/demo/topics/dead", { partitions: 1 });
+  await service.api("PUT", "/projects/demo/groups/mailer", {
+    topics: ["orders"],
+    type: "shared",
+    dead_letter_topic: "dead",
+  });
+  const leased = (await service.api("POST", "/projects/demo/groups/mailer/lease", { max_records: 1 })) as {
+    records: { lease: string }[];
+  };
+  await service.api("POST", "/projects/demo/groups/mailer/settle", {
+    reject: leased.records.map(({ lease }) => ({ lease, reason: SCRIPT })),
+  });
+  await service.api("PUT", "/organizations/demo/issuers/corp", {
+    issuer: `${service.url}/absent`,
+    audience: SCRIPT,
+    rules: [{ claim: SCRIPT, value: SCRIPT, role: "viewer" }],
+  });
   await service.api("PUT", "/projects/demo/keys/shop", { scopes: [{ operations: ["fetch"], topic: "*" }] });
   await service.api("PUT", "/organizations/demo/members/ana@example.com", { role: "viewer" });
 });
@@ -38,7 +55,7 @@ afterAll(async () => {
 });
 
 const PAGES: [path: string, shown: string][] = [
-  ["/p/demo", "Largest topics"],
+  ["/p/demo", "headwater_http_requests_total"],
   ["/p/demo/topics", "orders"],
   ["/p/demo/topics/orders", "records read"],
   ["/p/demo/topics/orders?record=%220%3A0%22", "Headers"],
@@ -47,10 +64,13 @@ const PAGES: [path: string, shown: string][] = [
   ["/p/demo/topics/orders/partitions", "Short of replicas"],
   ["/p/demo/topics/orders/settings", "Delete this topic"],
   ["/p/demo/topics/absent", "Topic not found"],
-  ["/p/demo/groups", "Groups"],
+  ["/p/demo/groups", "mailer"],
+  ["/p/demo/groups/mailer", "In flight"],
+  ["/p/demo/groups/mailer?letter=%220%3A0%22", "headwater-reason"],
   ["/p/demo/keys", "shop"],
   ["/o/demo/projects", "Projects"],
   ["/o/demo/members", "ana@example.com"],
+  ["/o/demo/issuers", SCRIPT],
   ["/o/demo/usage", "Live tails"],
   ["/o/demo/audit", "ensureTopic"],
   ["/cluster", "Brokers"],
@@ -93,6 +113,11 @@ test.each(["light", "dark"] as const)(
       expect(await serious(page), name).toEqual([]);
       await page.keyboard.press("Escape");
     }
+    await page.goto("/o/demo/issuers");
+    await page.getByRole("button", { name: "Change corp" }).click();
+    await page.getByRole("dialog").waitFor();
+    expect(await serious(page), "issuer").toEqual([]);
+    await page.keyboard.press("Escape");
     await page.keyboard.press("Control+k");
     await page.getByRole("option").first().waitFor();
     expect(await serious(page), "palette").toEqual([]);

@@ -22,8 +22,18 @@ const READS = ["Overview", "Topics", "Groups", "Projects", "Members", "Quotas an
 const ROLES = [
   { role: "viewer", places: READS, changesTopics: false, invites: false },
   { role: "developer", places: [...READS, "API keys"], changesTopics: true, invites: false },
-  { role: "admin", places: [...READS, "API keys", "Audit log"], changesTopics: true, invites: true },
-  { role: "owner", places: [...READS, "API keys", "Audit log"], changesTopics: true, invites: true },
+  {
+    role: "admin",
+    places: [...READS, "API keys", "Issuers", "Audit log"],
+    changesTopics: true,
+    invites: true,
+  },
+  {
+    role: "owner",
+    places: [...READS, "API keys", "Issuers", "Audit log"],
+    changesTopics: true,
+    invites: true,
+  },
 ];
 
 test.each(ROLES)("a $role sees what a $role may", async ({ role, places, changesTopics, invites }) => {

@@ -14,6 +14,8 @@ export interface Credentials {
   password: string;
 }
 
+type Configure = (url: string, directory: string) => Promise<Record<string, string>>;
+
 /** The real service on a directory and a port of its own, with the console in it. */
 export class Service {
   private token = "";
@@ -25,15 +27,17 @@ export class Service {
     readonly user: Credentials,
   ) {}
 
-  static async start(): Promise<Service> {
+  /** Starts one, with the settings that `configure` makes of its address and directory. */
+  static async start(configure?: Configure): Promise<Service> {
     const directory = mkdtempSync(join(tmpdir(), "headwater-console-"));
     const port = await freePort();
+    const url = `http://127.0.0.1:${port}`;
+    const settings = await configure?.(url, directory);
     const args = ["dev", "--data-dir", directory, "--listen", `127.0.0.1:${port}`];
     const child = spawn(BINARY, args, {
       stdio: ["ignore", "ignore", "inherit"],
-      env: { ...process.env, RUST_LOG: "warn" },
+      env: { ...process.env, RUST_LOG: "warn", ...settings },
     });
-    const url = `http://127.0.0.1:${port}`;
     try {
       await answering(url, child);
       const { email, password } = JSON.parse(
@@ -88,7 +92,7 @@ export class Service {
   }
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as { port: number };

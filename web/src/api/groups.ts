@@ -1,74 +1,23 @@
 import { queryOptions } from "@tanstack/react-query";
-import { okFetch, projectPath } from "./client";
+import { ok, type Schemas, streaming } from "./client";
+import { asProblem } from "./problem";
+import { allPages, PAGE_SIZE } from "./queries";
 
-/**
- * Groups are not in the OpenAPI document yet; these are the shapes of the contract. Once they are, the
- * generated types take the place of these.
- */
-export interface GroupPosition {
-  topic: string;
-  partition: number;
-  committed: number | null;
-  /** Null while the partition's leader cannot be asked, as is the lag. */
-  high_watermark: number | null;
-  lag: number | null;
-  lag_ms: number | null;
-}
+export type Group = Schemas["Group"];
+export type GroupSpec = Schemas["GroupSpec"];
+export type GroupSummary = Schemas["GroupSummary"];
+export type ResetTo = Schemas["ResetTo"];
 
-export interface GroupMember {
-  member: string;
-  instance?: string;
-  assignment?: { topic: string; partition: number }[];
-  expires_at?: string;
-}
-
-export interface Group {
-  group: string;
-  type: "partitioned" | "shared";
-  state: "empty" | "stable" | "rebalancing";
-  topics: string[];
-  members?: GroupMember[];
-  positions?: GroupPosition[];
-  config?: Record<string, unknown>;
-}
-
-export interface ResetPartition {
-  topic: string;
-  partition: number;
-  before: number | null;
-  after: number | null;
-}
-
-export interface GroupSpec {
-  topics: string[];
-  type: "partitioned" | "shared";
-  start: "earliest" | "latest";
-  lease_ms?: number;
-  max_attempts?: number;
-  dead_letter_topic?: string;
-}
-
-const groupPath = (project: string, group?: string) =>
-  `${projectPath(project)}/groups${group === undefined ? "" : `/${encodeURIComponent(group)}`}`;
-
-const json = (body: unknown): RequestInit => ({
-  body: JSON.stringify(body),
-  headers: { "Content-Type": "application/json" },
-});
+const pathOf = (group: string) => ({ params: { path: { group } } });
 
 export const groupsQuery = (project: string) =>
   queryOptions({
     queryKey: ["groups", project],
     queryFn: async () => {
-      const groups: Group[] = [];
-      let token: string | null | undefined;
-      do {
-        const query = token ? `&page_token=${encodeURIComponent(token)}` : "";
-        const page = await (await okFetch(`${groupPath(project)}?page_size=1000${query}`)).json();
-        groups.push(...page.groups);
-        token = page.next_page_token;
-      } while (token);
-      return groups;
+      const pages = await allPages((page_token) =>
+        ok(streaming(project).GET("/groups", { params: { query: { page_size: PAGE_SIZE, page_token } } })),
+      );
+      return pages.flatMap((page) => page.groups);
     },
     refetchInterval: 10_000,
   });
@@ -76,26 +25,43 @@ export const groupsQuery = (project: string) =>
 export const groupQuery = (project: string, group: string) =>
   queryOptions({
     queryKey: ["group", project, group],
-    queryFn: async (): Promise<Group> => (await okFetch(groupPath(project, group))).json(),
+    queryFn: () => ok(streaming(project).GET("/groups/{group}", pathOf(group))),
     refetchInterval: 3_000,
   });
 
 export const createGroup = (project: string, group: string, spec: GroupSpec) =>
-  okFetch(groupPath(project, group), { method: "PUT", ...json(spec) });
+  ok(streaming(project).PUT("/groups/{group}", { ...pathOf(group), body: spec }));
 
 export const deleteGroup = (project: string, group: string) =>
-  okFetch(groupPath(project, group), { method: "DELETE" });
+  ok(streaming(project).DELETE("/groups/{group}", pathOf(group)));
 
-export type ResetTarget = "earliest" | "latest" | { at: string } | { shift: number };
+export const resetGroup = (project: string, group: string, reset: Schemas["ResetRequest"]) =>
+  ok(streaming(project).POST("/groups/{group}/offsets", { ...pathOf(group), body: reset }));
 
-export async function resetGroup(
-  project: string,
-  group: string,
-  to: ResetTarget,
-  dryRun: boolean,
-  force: boolean,
-) {
-  const body = json({ to, dry_run: dryRun, force });
-  const answer = await okFetch(`${groupPath(project, group)}/offsets`, { method: "POST", ...body });
-  return ((await answer.json()) as { partitions: ResetPartition[] }).partitions;
+/** So many groups of a project are asked how far they are, and so many at a time. */
+const LAGS_MAX = 100;
+const LAGS_AT_ONCE = 5;
+
+/** The project's groups with their lags, which the list does not tell. */
+export const lagsQuery = (project: string) =>
+  queryOptions({
+    queryKey: ["lags", project],
+    queryFn: async ({ client }) => {
+      const all = await client.fetchQuery({ ...groupsQuery(project), staleTime: 5_000 });
+      const asked = all.slice(0, LAGS_MAX);
+      const groups: Group[] = [];
+      for (let at = 0; at < asked.length; at += LAGS_AT_ONCE) {
+        const answers = asked
+          .slice(at, at + LAGS_AT_ONCE)
+          .map(({ group }) => client.fetchQuery(groupQuery(project, group)).catch(unlessDeleted));
+        groups.push(...(await Promise.all(answers)).filter((group) => group !== null));
+      }
+      return { groups, unasked: all.length - asked.length };
+    },
+    refetchInterval: 10_000,
+  });
+
+function unlessDeleted(error: unknown): null {
+  if (asProblem(error).status === 404) return null;
+  throw error;
 }

@@ -7,10 +7,10 @@ export const meQuery = queryOptions({
   staleTime: 60_000,
 });
 
-const PAGE_SIZE = 1_000;
+export const PAGE_SIZE = 1_000;
 
 /** Walks the pages of a list. */
-async function allPages<Page extends { next_page_token?: string | null }>(
+export async function allPages<Page extends { next_page_token?: string | null }>(
   load: (token: string | undefined) => Promise<Page>,
 ): Promise<Page[]> {
   const pages: Page[] = [];
@@ -128,6 +128,21 @@ export const membersQuery = (organization: string) =>
         ),
       );
       return pages.flatMap((page) => page.members);
+    },
+  });
+
+export const issuersQuery = (organization: string) =>
+  queryOptions({
+    queryKey: ["issuers", organization],
+    queryFn: async () => {
+      const pages = await allPages((page_token) =>
+        ok(
+          management.GET("/organizations/{organization}/issuers", {
+            params: { path: { organization }, query: { page_size: PAGE_SIZE, page_token } },
+          }),
+        ),
+      );
+      return pages.flatMap((page) => page.issuers);
     },
   });
 

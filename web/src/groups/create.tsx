@@ -5,7 +5,7 @@ import { createGroup, type GroupSpec } from "../api/groups";
 import { projectPath } from "../api/client";
 import { topicsQuery } from "../api/queries";
 import { Button } from "../ui/button";
-import { CallSnippet } from "../ui/copy";
+import { SameByCall } from "../ui/copy";
 import { Dialog } from "../ui/dialog";
 import { Field, Input, Select } from "../ui/field";
 import { ProblemNote } from "../ui/problem-note";
@@ -121,19 +121,13 @@ export function CreateGroup({ project, onClose }: { project: string; onClose: ()
           )}
         </div>
         {create.isError && <ProblemNote error={create.error} />}
-        <details>
-          <summary className="w-fit cursor-pointer text-[13px] text-soft">
-            The same without the console
-          </summary>
-          <CallSnippet
-            className="mt-3"
-            call={{
-              method: "PUT",
-              url: `${window.location.origin}${projectPath(project)}/groups/${name || "NAME"}`,
-              body: JSON.stringify(spec),
-            }}
-          />
-        </details>
+        <SameByCall
+          call={{
+            method: "PUT",
+            url: `${window.location.origin}${projectPath(project)}/groups/${name || "NAME"}`,
+            body: JSON.stringify(spec),
+          }}
+        />
       </form>
     </Dialog>
   );

@@ -1,9 +1,11 @@
 import { useQuery } from "@tanstack/react-query";
-import { Link, useNavigate, useParams } from "@tanstack/react-router";
+import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { RotateCcw, Trash2 } from "lucide-react";
-import { lazy, Suspense, useEffect, useMemo, useState } from "react";
-import { deleteGroup, type Group, type GroupMember, type GroupPosition, groupQuery } from "../api/groups";
-import { formatAgo, formatCount, formatDuration } from "../lib/format";
+import { useCallback, useState } from "react";
+import type { Schemas } from "../api/client";
+import { deleteGroup, type Group, groupQuery } from "../api/groups";
+import { formatAgo, formatDuration, formatSpan } from "../lib/format";
+import { assignmentText } from "../lib/assignment";
 import { type LagSample, timeToDrain } from "../lib/lag";
 import { useMay } from "../shell/here";
 import { Button } from "../ui/button";
@@ -12,28 +14,19 @@ import { Loaded } from "../ui/loaded";
 import { Badge, Page, Panel, Stat } from "../ui/page";
 import { type Column, DataTable } from "../ui/table";
 import { toast } from "../ui/toast";
-import { lagMs, lagRecords, STATE_TONES } from "./group-lag";
+import { DeadLetters } from "./dead-letters";
+import { countOrUnknown, lagMs, lagRecords, STATE_TONES } from "./group-lag";
+import { LagChart } from "./lag-chart";
+import { useLagSamples } from "./lag-samples";
+import { Positions } from "./positions";
 import { ResetGroup } from "./reset";
-
-const Chart = lazy(() => import("../ui/chart"));
-
-/** The lag is remembered for as long as the page is open: the API has no history of it. */
-const SAMPLES_MAX = 600;
-
-function useLagSamples(group: Group | undefined): LagSample[] {
-  const [samples, setSamples] = useState<LagSample[]>([]);
-  useEffect(() => {
-    const records = group && lagRecords(group);
-    if (records == null) return;
-    setSamples((old) => [...old.slice(1 - SAMPLES_MAX), { time: Date.now(), records }]);
-  }, [group]);
-  return samples;
-}
+import { Work } from "./work";
 
 export function GroupPage() {
   const { project, group: name } = useParams({ from: "/app/p/$project/groups/$group" });
   const group = useQuery(groupQuery(project, name));
-  const samples = useLagSamples(group.data);
+  const records = group.data ? lagRecords(group.data) : null;
+  const samples = useLagSamples(`${project}/${name}`, records, group.dataUpdatedAt);
   const [open, setOpen] = useState<"reset" | "delete" | null>(null);
   const mayChange = useMay("developer") && group.data !== undefined;
   const navigate = useNavigate();
@@ -42,7 +35,11 @@ export function GroupPage() {
     toast(`Group ${name} is deleted.`);
     void navigate({ to: "/p/$project/groups", params: { project } });
   };
-  const positions = useMemo(() => positionColumns(project), [project]);
+  const { letter } = useSearch({ from: "/app/p/$project/groups/$group" });
+  const openLetter = useCallback(
+    (id: string | undefined) => void navigate({ to: ".", search: { letter: id }, replace: true }),
+    [navigate],
+  );
   return (
     <Page
       title={<span className="font-mono text-lg">{name}</span>}
@@ -64,38 +61,35 @@ export function GroupPage() {
         {(now) => (
           <div className="flex flex-col gap-4">
             <Numbers group={now} samples={samples} />
-            <Panel title="Lag" help="Since this page is open.">
-              <div className="h-[210px]">
-                <Suspense fallback={null}>
-                  <Chart
-                    label="Lag in records"
-                    times={samples.map((sample) => sample.time)}
-                    lines={[{ name: "Records behind", values: samples.map((sample) => sample.records) }]}
-                    format={formatCount}
-                  />
-                </Suspense>
-              </div>
+            {now.work && <Work work={now.work} config={now.config} />}
+            <Panel
+              title="Lag"
+              help="Since this group was first looked at here: the API keeps no history of it."
+            >
+              <LagChart samples={samples} />
             </Panel>
-            <Settings project={project} group={now} />
-            <Panel title="Members" flush>
-              <DataTable
-                label="Members"
-                rows={now.members ?? []}
-                columns={MEMBERS}
-                rowId={(member) => member.member}
-                empty={<p className="px-4 py-6 text-faint">Nobody reads in this group now.</p>}
+            {now.config.dead_letter_topic != null && (
+              <DeadLetters
+                project={project}
+                group={name}
+                topic={now.config.dead_letter_topic}
+                opened={letter}
+                onOpen={openLetter}
               />
-            </Panel>
-            <Panel title="Positions" flush>
-              <DataTable
-                label="Positions"
-                rows={now.positions ?? []}
-                columns={positions}
-                rowId={(position) => `${position.topic}/${position.partition}`}
-                minWidth={760}
-                empty={<p className="px-4 py-6 text-faint">No positions.</p>}
-              />
-            </Panel>
+            )}
+            <Settings config={now.config} />
+            {now.type === "partitioned" && (
+              <Panel title="Members" flush>
+                <DataTable
+                  label="Members"
+                  rows={now.members}
+                  columns={MEMBERS}
+                  rowId={(member) => member.member}
+                  empty={<p className="px-4 py-6 text-faint">Nobody reads in this group now.</p>}
+                />
+              </Panel>
+            )}
+            <Positions project={project} positions={now.positions} />
             {open === "reset" && (
               <ResetGroup
                 project={project}
@@ -132,24 +126,24 @@ function Numbers({ group, samples }: { group: Group; samples: LagSample[] }) {
         value={<Badge tone={STATE_TONES[group.state]}>{group.state}</Badge>}
         note={group.type}
       />
-      <Stat name="Lag" value={textOf(lagRecords(group))} note="records" />
+      <Stat name="Lag" value={countOrUnknown(lagRecords(group))} note="records" />
       <Stat
         name="Behind"
-        value={behind === null ? "-" : formatDuration(behind)}
+        value={behind === null ? "-" : formatSpan(behind)}
         note="the partition that is furthest behind"
       />
       <Stat
         name="Time to drain"
-        value={drain === null ? "-" : drain === 0 ? "drained" : formatDuration(drain)}
+        value={drain === null ? "-" : drain === 0 ? "drained" : formatSpan(drain)}
         note={drain === null ? "the lag does not shrink" : "at the rate seen here"}
       />
     </div>
   );
 }
 
-/** What the group was made with, and where what nobody could handle goes. */
-function Settings({ project, group }: { project: string; group: Group }) {
-  const entries = Object.entries(group.config ?? {}).filter(([, value]) => value !== null);
+/** What the group was made with. */
+function Settings({ config }: { config: Schemas["GroupConfig"] }) {
+  const entries = Object.entries(config).filter(([, value]) => value != null);
   if (entries.length === 0) return null;
   return (
     <Panel title="Settings" flush>
@@ -161,20 +155,7 @@ function Settings({ project, group }: { project: string; group: Group }) {
           >
             <dt className="truncate font-mono text-[12.5px] text-soft">{name}</dt>
             <dd className="truncate tabular-nums">
-              {name === "dead_letter_topic" ? (
-                <Link
-                  to="/p/$project/topics/$topic"
-                  params={{ project, topic: String(value) }}
-                  search={{ header: `headwater-group=${group.group}`, from: "earliest" }}
-                  className="text-accent-ink hover:underline"
-                >
-                  {String(value)}: the dead letters of this group
-                </Link>
-              ) : typeof value === "number" && name.endsWith("_ms") ? (
-                formatDuration(value)
-              ) : (
-                String(value)
-              )}
+              {typeof value === "number" && name.endsWith("_ms") ? formatDuration(value) : String(value)}
             </dd>
           </div>
         ))}
@@ -183,7 +164,7 @@ function Settings({ project, group }: { project: string; group: Group }) {
   );
 }
 
-const MEMBERS: Column<GroupMember>[] = [
+const MEMBERS: Column<Schemas["GroupMember"]>[] = [
   {
     id: "member",
     header: "Member",
@@ -196,76 +177,15 @@ const MEMBERS: Column<GroupMember>[] = [
     id: "assignment",
     header: "Reads",
     width: "minmax(10rem, 2fr)",
-    cell: (one) => (one.assignment ?? []).map(({ topic, partition }) => `${topic} ${partition}`).join(", "),
+    cell: ({ assignment }) => {
+      const text = assignmentText(assignment);
+      return <span title={text}>{text}</span>;
+    },
   },
   {
     id: "expires_at",
     header: "Lease ends",
     width: "8rem",
-    cell: (one) => (
-      <span className="text-soft">{one.expires_at ? formatAgo(Date.parse(one.expires_at)) : ""}</span>
-    ),
+    cell: (one) => <span className="text-soft">{formatAgo(Date.parse(one.expires_at))}</span>,
   },
 ];
-
-const textOf = (count: number | null) => (count === null ? "?" : formatCount(count));
-
-function positionColumns(project: string): Column<GroupPosition>[] {
-  return [
-    {
-      id: "topic",
-      header: "Topic",
-      width: "minmax(8rem, 1fr)",
-      sortBy: (one) => one.topic,
-      cell: ({ topic }) => (
-        <Link
-          to="/p/$project/topics/$topic"
-          params={{ project, topic }}
-          className="text-accent-ink hover:underline"
-        >
-          {topic}
-        </Link>
-      ),
-    },
-    {
-      id: "partition",
-      header: "Partition",
-      width: "5.5rem",
-      align: "right",
-      sortBy: (one) => one.partition,
-      cell: (one) => one.partition,
-    },
-    {
-      id: "committed",
-      header: "Committed",
-      width: "8rem",
-      align: "right",
-      sortBy: (one) => one.committed ?? -1,
-      cell: (one) => (one.committed === null ? "none" : formatCount(one.committed)),
-    },
-    {
-      id: "high_watermark",
-      header: "Next offset",
-      width: "8rem",
-      align: "right",
-      sortBy: (one) => one.high_watermark ?? -1,
-      cell: (one) => textOf(one.high_watermark),
-    },
-    {
-      id: "lag",
-      header: "Lag",
-      width: "7rem",
-      align: "right",
-      sortBy: (one) => one.lag ?? -1,
-      cell: (one) => textOf(one.lag),
-    },
-    {
-      id: "lag_ms",
-      header: "Behind",
-      width: "11.5rem",
-      align: "right",
-      sortBy: (one) => one.lag_ms ?? -1,
-      cell: (one) => (one.lag_ms == null ? "" : formatDuration(one.lag_ms)),
-    },
-  ];
-}

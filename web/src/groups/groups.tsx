@@ -3,8 +3,8 @@ import { Link, useParams } from "@tanstack/react-router";
 import { Plus, Workflow } from "lucide-react";
 import { useMemo, useState } from "react";
 import { projectPath } from "../api/client";
-import { type Group, groupQuery, groupsQuery } from "../api/groups";
-import { formatCount, formatDuration } from "../lib/format";
+import { type Group, groupQuery, groupsQuery, type GroupSummary } from "../api/groups";
+import { formatCount, formatSpan } from "../lib/format";
 import { useMay } from "../shell/here";
 import { Button } from "../ui/button";
 import { CallSnippet } from "../ui/copy";
@@ -66,12 +66,12 @@ export function Groups() {
   );
 }
 
-function columnsOf(project: string): Column<Group>[] {
+function columnsOf(project: string): Column<GroupSummary>[] {
   return [
     {
       id: "group",
       header: "Name",
-      width: "minmax(10rem, 1fr)",
+      width: "minmax(7rem, 1fr)",
       sortBy: (group) => group.group,
       cell: ({ group }) => (
         <Link
@@ -84,11 +84,33 @@ function columnsOf(project: string): Column<Group>[] {
       ),
     },
     {
+      id: "lag",
+      header: "Lag",
+      width: "7rem",
+      align: "right",
+      cell: ({ group }) => <Lag project={project} group={group} of={lagRecords} format={formatCount} />,
+    },
+    {
+      id: "lag_ms",
+      header: "Behind",
+      width: "7rem",
+      align: "right",
+      cell: ({ group }) => <Lag project={project} group={group} of={lagMs} format={formatSpan} />,
+    },
+    {
       id: "state",
       header: "State",
       width: "7rem",
       sortBy: (group) => group.state,
       cell: ({ state }) => <Badge tone={STATE_TONES[state]}>{state}</Badge>,
+    },
+    {
+      id: "members",
+      header: "Members",
+      width: "5.5rem",
+      align: "right",
+      sortBy: (group) => group.members.length,
+      cell: ({ members }) => formatCount(members.length),
     },
     {
       id: "type",
@@ -102,28 +124,6 @@ function columnsOf(project: string): Column<Group>[] {
       header: "Topics",
       width: "minmax(8rem, 1fr)",
       cell: ({ topics }) => <span title={topics.join(", ")}>{topics.join(", ")}</span>,
-    },
-    {
-      id: "members",
-      header: "Members",
-      width: "5.5rem",
-      align: "right",
-      sortBy: (group) => group.members?.length ?? -1,
-      cell: ({ members }) => (members ? formatCount(members.length) : ""),
-    },
-    {
-      id: "lag",
-      header: "Lag",
-      width: "7rem",
-      align: "right",
-      cell: ({ group }) => <Lag project={project} group={group} of={lagRecords} format={formatCount} />,
-    },
-    {
-      id: "lag_ms",
-      header: "Behind",
-      width: "11.5rem",
-      align: "right",
-      cell: ({ group }) => <Lag project={project} group={group} of={lagMs} format={formatDuration} />,
     },
   ];
 }

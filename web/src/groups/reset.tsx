@@ -1,6 +1,7 @@
 import { useMutation } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
-import { type Group, resetGroup, type ResetPartition, type ResetTarget } from "../api/groups";
+import type { Schemas } from "../api/client";
+import { type Group, resetGroup, type ResetTo } from "../api/groups";
 import { formatCount } from "../lib/format";
 import { Button } from "../ui/button";
 import { Dialog } from "../ui/dialog";
@@ -24,15 +25,17 @@ export function ResetGroup({ project, group, onClose, onReset }: ResetGroupProps
   const [at, setAt] = useState("");
   const [shift, setShift] = useState("-100");
   const [force, setForce] = useState(false);
-  const target: ResetTarget =
+  const to: ResetTo =
     kind === "at"
       ? { at: at ? new Date(at).toISOString() : "" }
       : kind === "shift"
         ? { shift: Number(shift) }
         : kind;
-  const plan = useMutation({ mutationFn: () => resetGroup(project, group.group, target, true, true) });
+  const plan = useMutation({
+    mutationFn: () => resetGroup(project, group.group, { to, dry_run: true, force: true }),
+  });
   const run = useMutation({
-    mutationFn: () => resetGroup(project, group.group, target, false, force),
+    mutationFn: () => resetGroup(project, group.group, { to, force }),
     onSuccess: () => {
       toast("The group's positions are reset.");
       onReset();
@@ -44,7 +47,7 @@ export function ResetGroup({ project, group, onClose, onReset }: ResetGroupProps
     plan.mutate();
   };
   const anew = () => plan.reset();
-  const active = (group.members?.length ?? 0) > 0;
+  const active = group.members.length > 0;
   const footer = (
     <>
       <Button onClick={onClose}>Cancel</Button>
@@ -100,7 +103,7 @@ export function ResetGroup({ project, group, onClose, onReset }: ResetGroupProps
           <div className="-mx-5 border-y">
             <DataTable
               label="Positions after the reset"
-              rows={plan.data}
+              rows={plan.data.partitions}
               columns={COLUMNS}
               rowId={(one) => `${one.topic}/${one.partition}`}
               maxHeight="40dvh"
@@ -122,11 +125,9 @@ export function ResetGroup({ project, group, onClose, onReset }: ResetGroupProps
   );
 }
 
-const offset = (value: number | null) => (value === null ? "none" : formatCount(value));
-
-const COLUMNS: Column<ResetPartition>[] = [
+const COLUMNS: Column<Schemas["ResetPartition"]>[] = [
   { id: "topic", header: "Topic", width: "minmax(8rem, 1fr)", cell: (one) => one.topic },
   { id: "partition", header: "Partition", width: "5rem", align: "right", cell: (one) => one.partition },
-  { id: "before", header: "Now", width: "7rem", align: "right", cell: (one) => offset(one.before) },
-  { id: "after", header: "After", width: "7rem", align: "right", cell: (one) => offset(one.after) },
+  { id: "before", header: "Now", width: "7rem", align: "right", cell: (one) => formatCount(one.before) },
+  { id: "after", header: "After", width: "7rem", align: "right", cell: (one) => formatCount(one.after) },
 ];

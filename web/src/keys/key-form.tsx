@@ -3,7 +3,7 @@ import { Plus, X } from "lucide-react";
 import { type FormEvent, useState } from "react";
 import { management, ok, projectPath, type Schemas } from "../api/client";
 import { Button, IconButton } from "../ui/button";
-import { CallSnippet } from "../ui/copy";
+import { SameByCall } from "../ui/copy";
 import { Checkbox, Field, Input, Select } from "../ui/field";
 import { Dialog } from "../ui/dialog";
 import { ProblemNote } from "../ui/problem-note";
@@ -125,19 +125,13 @@ export function KeyForm({ project, existing, onClose, onSaved }: KeyFormProps) {
           Add scope
         </Button>
         {save.isError && <ProblemNote error={save.error} />}
-        <details>
-          <summary className="w-fit cursor-pointer text-[13px] text-soft">
-            The same without the console
-          </summary>
-          <CallSnippet
-            className="mt-3"
-            call={{
-              method: "PUT",
-              url: `${window.location.origin}${projectPath(project)}/keys/${name || "NAME"}`,
-              body: JSON.stringify(spec),
-            }}
-          />
-        </details>
+        <SameByCall
+          call={{
+            method: "PUT",
+            url: `${window.location.origin}${projectPath(project)}/keys/${name || "NAME"}`,
+            body: JSON.stringify(spec),
+          }}
+        />
       </form>
     </Dialog>
   );

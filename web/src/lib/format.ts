@@ -45,6 +45,12 @@ export function formatDuration(ms: number): string {
   return parts.join(" ");
 }
 
+const UNITS: Record<string, string> = { day: "d", hour: "h", minute: "min", second: "s" };
+
+/** The same where there is little room: 355000 → "5 min 55 s". */
+export const formatSpan = (ms: number) =>
+  formatDuration(ms).replace(/(day|hour|minute|second)s?/g, (name) => UNITS[name.replace(/s$/, "")] ?? name);
+
 /** "3 minutes ago", "in 2 days". */
 export function formatAgo(time: number, now = Date.now()): string {
   const distance = Math.abs(now - time);

@@ -21,11 +21,14 @@ export function lagSlope(samples: LagSample[]): number | null {
   return variance === 0 ? null : (covariance / variance) * 1_000;
 }
 
+/** Older samples say little of how fast readers are now. */
+const RECENT_MS = 3 * 60_000;
+
 /** Time until nothing is left, in milliseconds; null while the lag does not shrink. */
 export function timeToDrain(samples: LagSample[]): number | null {
   const last = samples.at(-1);
   if (!last) return null;
   if (last.records === 0) return 0;
-  const slope = lagSlope(samples);
+  const slope = lagSlope(samples.filter((sample) => sample.time > last.time - RECENT_MS));
   return slope !== null && slope < 0 ? (last.records / -slope) * 1_000 : null;
 }

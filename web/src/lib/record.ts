@@ -97,6 +97,11 @@ export interface Draft {
   partition?: number;
 }
 
+/** The same record once more. One with a key goes where its key belongs; one without goes where it was. */
+export function draftOf({ key, value, headers, partition }: StoredRecord): Draft {
+  return { key, value, headers, partition: key.kind === "none" ? partition : undefined };
+}
+
 export function draftText(draft: Draft): string {
   const parts: string[] = [];
   const { key, value } = draft;

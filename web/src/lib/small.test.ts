@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
+import { assignmentText } from "./assignment";
 import { compareDecimals } from "./decimal";
 import { estimateRetention } from "./estimate";
-import { formatAgo, formatBytes, formatDuration } from "./format";
+import { formatAgo, formatBytes, formatDuration, formatSpan } from "./format";
 import { hexLines } from "./hex";
 import { lagSlope, timeToDrain } from "./lag";
 import { linesOf } from "./lines";
@@ -50,6 +51,12 @@ test("amounts are told in their best unit", () => {
     "1 second",
     "1 hour 30 minutes",
     "7 days",
+  ]);
+  expect([350, 1_000, 355_000, 90_000_000].map(formatSpan)).toEqual([
+    "350 ms",
+    "1 s",
+    "5 min 55 s",
+    "1 d 1 h",
   ]);
   expect(formatAgo(0, 60_000)).toBe("1 minute ago");
   expect(formatAgo(120_000, 0)).toBe("in 2 minutes");
@@ -131,4 +138,19 @@ test("snippets quote what a shell or a language would read", () => {
     const literal = /(?:data=|body: )("(?:[^"\\]|\\.)*")/.exec(snippet(call, language))?.[1];
     expect(JSON.parse(literal!)).toBe(call.body);
   }
+});
+
+test("an assignment is told in runs of partitions", () => {
+  const owned = [3, 0, 1, 10, 2].map((partition) => ({ topic: "orders", partition }));
+  expect(assignmentText([...owned, { topic: "payments", partition: 1 }])).toBe("orders 0-3 10, payments 1");
+  expect(assignmentText([])).toBe("");
+});
+
+test("the time to drain follows the rate of now, not that of an hour ago", () => {
+  const still = Array.from({ length: 60 }, (_, minute) => ({ time: minute * 60_000, records: 10_000 }));
+  const draining = Array.from({ length: 19 }, (_, n) => ({
+    time: 60 * 60_000 + n * 10_000,
+    records: 10_000 - n * 100,
+  }));
+  expect(timeToDrain([...still, ...draining])).toBeCloseTo(820_000);
 });

@@ -76,18 +76,6 @@ const COLUMNS: Column<Event>[] = [
     cell: (event) => <span className="text-soft tabular-nums">{formatTime(Date.parse(event.time))}</span>,
   },
   {
-    id: "outcome",
-    header: "Outcome",
-    width: "5rem",
-    cell: (event) => <Badge tone={event.outcome === "denied" ? "bad" : "good"}>{event.outcome}</Badge>,
-  },
-  {
-    id: "actor",
-    header: "Who",
-    width: "minmax(9rem, 14rem)",
-    cell: (event) => <span title={event.actor}>{event.actor}</span>,
-  },
-  {
     id: "action",
     header: "Action",
     width: "minmax(9rem, 12rem)",
@@ -96,8 +84,20 @@ const COLUMNS: Column<Event>[] = [
   {
     id: "target",
     header: "On",
-    width: "minmax(12rem, 1fr)",
+    width: "minmax(12rem, 2fr)",
     cell: (event) => <span title={event.target}>{event.target}</span>,
+  },
+  {
+    id: "actor",
+    header: "Who",
+    width: "minmax(9rem, 14rem)",
+    cell: (event) => <span title={event.actor}>{event.actor}</span>,
+  },
+  {
+    id: "outcome",
+    header: "Outcome",
+    width: "5rem",
+    cell: (event) => <Badge tone={event.outcome === "denied" ? "bad" : "good"}>{event.outcome}</Badge>,
   },
   {
     id: "source_ip",

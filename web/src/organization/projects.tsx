@@ -1,7 +1,7 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
 import { Folders, Plus, Trash2 } from "lucide-react";
-import { type FormEvent, useMemo, useState } from "react";
+import { useMemo, useState } from "react";
 import { management, ok, type Schemas } from "../api/client";
 import { projectsQuery } from "../api/queries";
 import { isAtLeast } from "../lib/access";
@@ -9,12 +9,10 @@ import { formatMinute } from "../lib/format";
 import { useHere } from "../shell/here";
 import { Button, IconButton } from "../ui/button";
 import { Confirm } from "../ui/confirm";
-import { Dialog } from "../ui/dialog";
-import { Field, Input } from "../ui/field";
 import { Loaded } from "../ui/loaded";
 import { Empty, Page, Panel } from "../ui/page";
-import { ProblemNote } from "../ui/problem-note";
 import { type Column, DataTable } from "../ui/table";
+import { NamedForm } from "./named-form";
 
 type Project = Schemas["Project"];
 
@@ -133,14 +131,12 @@ function CreateProject({
   onClose: () => void;
   onCreated: () => void;
 }) {
-  const [id, setId] = useState("");
-  const [name, setName] = useState("");
   const create = useMutation({
-    mutationFn: () =>
+    mutationFn: (named: Schemas["Named"]) =>
       ok(
         management.POST("/organizations/{organization}/projects", {
           params: { path: { organization } },
-          body: { id, ...(name ? { name } : {}) },
+          body: named,
         }),
       ),
     onSuccess: () => {
@@ -148,39 +144,5 @@ function CreateProject({
       onClose();
     },
   });
-  const submit = (event: FormEvent) => {
-    event.preventDefault();
-    create.mutate();
-  };
-  const footer = (
-    <>
-      <Button onClick={onClose}>Cancel</Button>
-      <Button type="submit" form="create-project" variant="primary" busy={create.isPending}>
-        Create project
-      </Button>
-    </>
-  );
-  return (
-    <Dialog title="Create project" open onClose={onClose} footer={footer}>
-      <form id="create-project" onSubmit={submit} className="flex flex-col gap-4">
-        <Field
-          label="Id"
-          help="In the address of every call: small letters, digits and dashes. It cannot be changed."
-        >
-          <Input
-            value={id}
-            onChange={(event) => setId(event.target.value)}
-            pattern="[a-z][a-z0-9\-]{2,62}"
-            required
-            autoFocus
-            autoComplete="off"
-          />
-        </Field>
-        <Field label="Name" help="For people; the id if empty.">
-          <Input value={name} onChange={(event) => setName(event.target.value)} autoComplete="off" />
-        </Field>
-        {create.isError && <ProblemNote error={create.error} />}
-      </form>
-    </Dialog>
-  );
+  return <NamedForm what="project" create={create} onClose={onClose} />;
 }

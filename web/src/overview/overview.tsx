@@ -12,6 +12,8 @@ import { formatBytes, formatCount, formatRate } from "../lib/format";
 import { useHere } from "../shell/here";
 import { Loaded } from "../ui/loaded";
 import { Page, Panel, Stat } from "../ui/page";
+import { Errors } from "./errors";
+import { ProjectLag } from "./lag";
 import { RangePicker, UsageCharts, useRange } from "./usage-charts";
 
 const RECENT_MS = 5 * 60_000;
@@ -41,7 +43,13 @@ export function Overview() {
         <Loaded query={usage} skeleton={<div className="h-[560px]" />}>
           {(series) => <UsageCharts series={series} range={range} />}
         </Loaded>
-        <Largest project={project} />
+        <div className="grid gap-4 xl:grid-cols-2">
+          <ProjectLag project={project} />
+          <div className="flex flex-col gap-4">
+            <Errors />
+            <Largest project={project} />
+          </div>
+        </div>
       </div>
     </Page>
   );

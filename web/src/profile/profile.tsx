@@ -1,7 +1,9 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
+import { Plus } from "lucide-react";
 import { type FormEvent, useState } from "react";
 import { management, ok } from "../api/client";
 import { meQuery } from "../api/queries";
+import { CreateOrganization } from "../organization/create";
 import { Button } from "../ui/button";
 import { Field, Input } from "../ui/field";
 import { Loaded } from "../ui/loaded";
@@ -11,12 +13,21 @@ import { toast } from "../ui/toast";
 
 export function Profile() {
   const me = useQuery(meQuery);
+  const [creating, setCreating] = useState(false);
   return (
     <Page title="Profile">
       <Loaded query={me}>
         {({ email, organizations, operator }) => (
           <div className="grid items-start gap-4 lg:grid-cols-2">
-            <Panel title={email ?? "You"} flush>
+            <Panel
+              title={email ?? "You"}
+              flush
+              actions={
+                <Button small icon={<Plus className="size-4" />} onClick={() => setCreating(true)}>
+                  Create organization
+                </Button>
+              }
+            >
               <ul>
                 {organizations.map((one) => (
                   <li
@@ -37,6 +48,7 @@ export function Profile() {
           </div>
         )}
       </Loaded>
+      {creating && <CreateOrganization onClose={() => setCreating(false)} />}
     </Page>
   );
 }

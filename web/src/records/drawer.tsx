@@ -1,9 +1,11 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
+import { useRouter } from "@tanstack/react-router";
 import { ChevronDown, ChevronUp, Link2, Pencil, Repeat, Undo2 } from "lucide-react";
 import { lazy, Suspense, useEffect, useState } from "react";
 import { fetchRecords, produceTexts, recordsPath } from "../api/records";
+import { deadLetterOf, withoutDeath } from "../lib/dead-letter";
 import { formatAgo, formatBytes, formatTime } from "../lib/format";
-import { draftText, fieldBytes, type StoredRecord } from "../lib/record";
+import { draftOf, draftText, fieldBytes, type StoredRecord } from "../lib/record";
 import { useMay } from "../shell/here";
 import { Button, IconButton } from "../ui/button";
 import { CallSnippet, CopyButton } from "../ui/copy";
@@ -39,6 +41,7 @@ export function RecordDrawer({ project, topic, id, records, onOpen, onSent }: Re
     initialData: known,
     staleTime: Infinity,
   });
+  const router = useRouter();
   const before = at > 0 ? records[at - 1] : undefined;
   const after = at >= 0 ? records[at + 1] : undefined;
   useEffect(() => {
@@ -58,10 +61,13 @@ export function RecordDrawer({ project, topic, id, records, onOpen, onSent }: Re
     return () => window.removeEventListener("keydown", onKey);
   });
   const share = () => {
-    const url = new URL(window.location.href);
-    url.search = new URLSearchParams({ record: JSON.stringify(id) }).toString();
+    const href = router.buildLocation({
+      to: "/p/$project/topics/$topic",
+      params: { project, topic },
+      search: { record: id },
+    }).href;
     navigator.clipboard
-      .writeText(url.href)
+      .writeText(window.location.origin + href)
       .then(() => toast("The link to this record is copied."), toastProblem);
   };
   const actions = (
@@ -122,7 +128,7 @@ function Details({ project, topic, record, onSent }: DetailsProps) {
     },
     onError: toastProblem,
   });
-  const origin = deadLetterOrigin(record);
+  const origin = deadLetterOf(record)?.topic;
   const redrive = useMutation({
     mutationFn: (to: string) => produceTexts({ project, topic: to }, [draftText(withoutDeath(record))]),
     onSuccess: ({ results }, to) =>
@@ -221,21 +227,4 @@ function Details({ project, topic, record, onSent }: DetailsProps) {
       </Suspense>
     </div>
   );
-}
-
-/** Where a dead letter came from; null of any other record. */
-function deadLetterOrigin({ headers }: StoredRecord): string | null {
-  const origin = headers.find((header) => header.name === "headwater-origin-topic")?.value;
-  return origin?.kind === "text" ? origin.text : null;
-}
-
-/** A dead letter as it was before it died. */
-function withoutDeath(record: StoredRecord) {
-  const headers = record.headers.filter(({ name }) => !name.startsWith("headwater-"));
-  return { ...draftOf(record), headers, partition: undefined };
-}
-
-/** A record with a key goes where its key belongs; one without goes where it was. */
-function draftOf({ key, value, headers, partition }: StoredRecord) {
-  return { key, value, headers, partition: key.kind === "none" ? partition : undefined };
 }

@@ -5,7 +5,7 @@ import { produceTexts, topicPath } from "../api/records";
 import { parseJson } from "../lib/json";
 import { type Draft, draftText, type Field as RecordField, type Header, NONE } from "../lib/record";
 import { Button, IconButton } from "../ui/button";
-import { CallSnippet } from "../ui/copy";
+import { SameByCall } from "../ui/copy";
 import { Dialog } from "../ui/dialog";
 import { Field, Input, Select } from "../ui/field";
 import { ProblemNote } from "../ui/problem-note";
@@ -126,19 +126,13 @@ export default function ProduceDialog({
         <Headers headers={draft.headers} onChange={(headers) => set({ headers })} />
         {send.isError && <ProblemNote error={send.error} />}
         {text && (
-          <details>
-            <summary className="w-fit cursor-pointer text-[13px] text-soft">
-              The same without the console
-            </summary>
-            <CallSnippet
-              className="mt-3"
-              call={{
-                method: "POST",
-                url: `${window.location.origin}${topicPath({ project, topic })}/records`,
-                body: `{"records":[${text}]}`,
-              }}
-            />
-          </details>
+          <SameByCall
+            call={{
+              method: "POST",
+              url: `${window.location.origin}${topicPath({ project, topic })}/records`,
+              body: `{"records":[${text}]}`,
+            }}
+          />
         )}
       </form>
     </Dialog>

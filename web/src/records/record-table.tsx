@@ -19,8 +19,11 @@ interface RecordTableProps {
 }
 
 const ROW_HEIGHT = 32;
+/** A narrow screen has room for the clock, the key and the value; the rest is in the drawer. */
 const GRID =
-  "grid grid-cols-[12.5rem_3.5rem_6.5rem_minmax(7rem,14rem)_minmax(14rem,1fr)] gap-4 px-3 min-w-[780px]";
+  "grid grid-cols-[6.5rem_minmax(4rem,6rem)_minmax(0,1fr)] gap-3 px-3 sm:gap-4 sm:min-w-[780px] " +
+  "sm:grid-cols-[12.5rem_3.5rem_6.5rem_minmax(7rem,14rem)_minmax(14rem,1fr)]";
+const WIDE = "hidden sm:block";
 
 /**
  * A list that may change many times a second. Whoever scrolls away from its top keeps what they look at,
@@ -72,17 +75,21 @@ export function RecordTable({ records, received, loading, chosen, onOpen, empty 
           <div role="rowgroup" className="sticky top-0 z-10 border-b bg-panel">
             <div role="row" className={cx(GRID, "h-9 items-center text-[12.5px] font-medium text-faint")}>
               <span role="columnheader">Time</span>
-              <span role="columnheader" className="text-right">
+              <span role="columnheader" className={cx(WIDE, "text-right")}>
                 Part.
               </span>
-              <span role="columnheader" className="text-right">
+              <span role="columnheader" className={cx(WIDE, "text-right")}>
                 Offset
               </span>
               <span role="columnheader">Key</span>
               <span role="columnheader">Value</span>
             </div>
           </div>
-          <div role="rowgroup" className="relative min-w-[780px]" style={{ height: virtual.getTotalSize() }}>
+          <div
+            role="rowgroup"
+            className="relative sm:min-w-[780px]"
+            style={{ height: virtual.getTotalSize() }}
+          >
             {virtual.getVirtualItems().map((item) => {
               const record = rows[item.index]!;
               const id = `${record.partition}:${record.offset}`;
@@ -113,6 +120,7 @@ interface RowProps {
 }
 
 function Row({ record, index, start, chosen, onOpen }: RowProps) {
+  const [day, clock] = formatTime(record.timestamp).split(" ");
   return (
     <div
       role="row"
@@ -133,13 +141,14 @@ function Row({ record, index, start, chosen, onOpen }: RowProps) {
           className="rounded"
           onClick={() => onOpen(record)}
         >
-          {formatTime(record.timestamp)}
+          <span className="hidden sm:inline">{day} </span>
+          {clock}
         </button>
       </span>
-      <span role="cell" className="text-right tabular-nums">
+      <span role="cell" className={cx(WIDE, "text-right tabular-nums")}>
         {record.partition}
       </span>
-      <span role="cell" className="text-right tabular-nums">
+      <span role="cell" className={cx(WIDE, "text-right tabular-nums")}>
         {record.offset}
       </span>
       <span role="cell" className="truncate font-mono text-[12px]">

@@ -30,11 +30,14 @@ const whole = (value: unknown): number | undefined => {
 const text = (value: unknown): string | undefined =>
   value === undefined || value === "" ? undefined : String(value);
 
+/** Whether it is a record's place, `partition:offset`. */
+export const isRecordId = (value: unknown): value is string =>
+  typeof value === "string" && /^\d+:\d+$/.test(value);
+
 export function readRecordsSearch(search: Record<string, unknown>): RecordsSearch {
   const from = ["earliest", "offset", "time"].includes(search.from as string)
     ? (search.from as From)
     : undefined;
-  const record = text(search.record);
   return {
     partition: whole(search.partition),
     from,
@@ -46,7 +49,7 @@ export function readRecordsSearch(search: Record<string, unknown>): RecordsSearc
     header: text(search.header),
     text: text(search.text),
     path: text(search.path),
-    record: record !== undefined && /^\d+:\d+$/.test(record) ? record : undefined,
+    record: isRecordId(search.record) ? search.record : undefined,
   };
 }
 

@@ -4,7 +4,7 @@ import { useEffect } from "react";
 import type { Schemas } from "../api/client";
 import { meQuery } from "../api/queries";
 import { isAtLeast, type Role } from "../lib/access";
-import { lastProject, rememberProject } from "./last-project";
+import { remember, remembered } from "../lib/remembered";
 
 export interface Here {
   me: Schemas["Me"] | undefined;
@@ -18,7 +18,7 @@ export function useHere(): Here {
   const { project: projectId, organization: organizationId } = useParams({ strict: false });
   const me = useQuery(meQuery).data;
   useEffect(() => {
-    if (projectId) rememberProject(projectId);
+    if (projectId) remember("headwater-project", projectId);
   }, [projectId]);
   if (!me) return { me, project: undefined, organization: undefined };
   const inOrganization = organizationId
@@ -26,7 +26,7 @@ export function useHere(): Here {
     : me.projects;
   const project = projectId
     ? me.projects.find((one) => one.id === projectId)
-    : (inOrganization.find((one) => one.id === lastProject()) ?? inOrganization[0]);
+    : (inOrganization.find((one) => one.id === remembered("headwater-project")) ?? inOrganization[0]);
   const wanted = organizationId ?? project?.organization;
   const organization =
     me.organizations.find((one) => one.id === wanted) ?? (wanted ? undefined : me.organizations[0]);

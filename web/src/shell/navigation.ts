@@ -2,6 +2,7 @@ import type { LinkProps } from "@tanstack/react-router";
 import {
   Activity,
   Boxes,
+  Fingerprint,
   Folders,
   Gauge,
   KeyRound,
@@ -49,6 +50,7 @@ export function placesOf({ me, project, organization }: Here): PlaceGroup[] {
       { name: "Quotas and usage", icon: Gauge, link: { to: "/o/$organization/usage", params } },
     ];
     if (isAtLeast(organization.role, "admin")) {
+      places.push({ name: "Issuers", icon: Fingerprint, link: { to: "/o/$organization/issuers", params } });
       places.push({ name: "Audit log", icon: ScrollText, link: { to: "/o/$organization/audit", params } });
     }
     groups.push({ name: "Organization", places });

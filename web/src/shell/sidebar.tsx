@@ -1,8 +1,20 @@
 import { Link, useNavigate } from "@tanstack/react-router";
-import { Check, ChevronsUpDown, CircleUser, LogOut, Monitor, Moon, Search, Sun, User } from "lucide-react";
+import {
+  Check,
+  ChevronsUpDown,
+  CircleUser,
+  LogOut,
+  Monitor,
+  Moon,
+  Plus,
+  Search,
+  Sun,
+  User,
+} from "lucide-react";
 import { useState } from "react";
 import { signOut } from "../api/session";
 import { chooseTheme, chosenTheme, type Theme } from "../lib/theme";
+import { CreateOrganization } from "../organization/create";
 import { Menu, MenuItem, MenuLabel, MenuSeparator } from "../ui/menu";
 import { toastProblem } from "../ui/toast";
 import { useHere } from "./here";
@@ -14,13 +26,14 @@ const ROW =
 
 export function Sidebar({ onSearch }: { onSearch: () => void }) {
   const here = useHere();
+  const [creating, setCreating] = useState(false);
   return (
     <div className="flex h-full flex-col gap-3 overflow-y-auto p-3">
       <div className="flex items-center gap-2.5 px-1.5 pt-1">
         <Logo className="size-7" />
         <span className="text-[15px] font-semibold tracking-tight">Headwater</span>
       </div>
-      <Switcher />
+      <Switcher onCreate={() => setCreating(true)} />
       <button type="button" onClick={onSearch} className={`${ROW} border border-line text-faint`}>
         <Search className="size-4" aria-hidden />
         <span className="flex-1">Search</span>
@@ -52,11 +65,12 @@ export function Sidebar({ onSearch }: { onSearch: () => void }) {
         ))}
       </nav>
       <Account email={here.me?.email} />
+      {creating && <CreateOrganization onClose={() => setCreating(false)} />}
     </div>
   );
 }
 
-function Switcher() {
+function Switcher({ onCreate }: { onCreate: () => void }) {
   const { me, project, organization } = useHere();
   const navigate = useNavigate();
   const trigger = (
@@ -107,6 +121,10 @@ function Switcher() {
           </MenuItem>
         </div>
       ))}
+      <MenuSeparator />
+      <MenuItem icon={<Plus className="size-4" />} onSelect={onCreate}>
+        Create organization
+      </MenuItem>
     </Menu>
   );
 }

@@ -2,10 +2,11 @@ import { useMutation } from "@tanstack/react-query";
 import { Navigate, useRouter, useSearch } from "@tanstack/react-router";
 import { type FormEvent, type ReactNode, useState } from "react";
 import { isSignedIn, signIn } from "../api/session";
-import { Button, buttonClass } from "../ui/button";
+import { Button } from "../ui/button";
 import { Field, Input } from "../ui/field";
 import { ProblemNote } from "../ui/problem-note";
 import { Logo } from "./logo";
+import { SingleSignOn } from "./single-sign-on";
 
 /** The card on an empty page where somebody becomes somebody. */
 export function DoorPage({ title, children }: { title: string; children: ReactNode }) {
@@ -32,7 +33,7 @@ export function DoorPage({ title, children }: { title: string; children: ReactNo
 }
 
 export function SignIn() {
-  const { to } = useSearch({ from: "/sign-in" });
+  const { to, provider } = useSearch({ from: "/sign-in" });
   const router = useRouter();
   const [email, setEmail] = useState("");
   const [password, setPassword] = useState("");
@@ -74,33 +75,7 @@ export function SignIn() {
           Sign in
         </Button>
       </form>
-      <SingleSignOn target={target} />
+      <SingleSignOn provider={provider} target={target} />
     </DoorPage>
-  );
-}
-
-/** The API does not list the providers, so their name has to be known. */
-function SingleSignOn({ target }: { target: string }) {
-  const [issuer, setIssuer] = useState("");
-  const href = `/v1/sessions/oidc/${encodeURIComponent(issuer)}/start?redirect=${encodeURIComponent(target)}`;
-  return (
-    <details className="mt-5 border-t pt-4">
-      <summary className="w-fit cursor-pointer text-[13px] text-soft hover:text-ink">
-        Use an identity provider
-      </summary>
-      <div className="mt-3 flex items-end gap-2">
-        <Field label="Provider" help="The name your operator gave it." className="flex-1">
-          <Input value={issuer} onChange={(event) => setIssuer(event.target.value)} autoComplete="off" />
-        </Field>
-        <a
-          href={issuer ? href : undefined}
-          aria-disabled={!issuer || undefined}
-          role={issuer ? undefined : "link"}
-          className={`${buttonClass()} mb-[22px]`}
-        >
-          Continue
-        </a>
-      </div>
-    </details>
   );
 }

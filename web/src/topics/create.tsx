@@ -3,12 +3,12 @@ import { useNavigate } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import { ok, projectPath, streaming } from "../api/client";
 import { Button } from "../ui/button";
-import { CallSnippet } from "../ui/copy";
+import { SameByCall } from "../ui/copy";
 import { Dialog } from "../ui/dialog";
-import { Field, Input, Select } from "../ui/field";
+import { Field, Input } from "../ui/field";
 import { ProblemNote } from "../ui/problem-note";
 import { toast } from "../ui/toast";
-import { NumberInput } from "./number-input";
+import { SettingFields } from "./setting-fields";
 import { CHOICES, NUMBERS, type TopicConfig } from "./setting-names";
 
 const NAME = /^(?!\.{1,2}$)(?!__)[a-zA-Z0-9._-]{1,249}$/;
@@ -41,7 +41,11 @@ export function CreateTopic({ project, onClose }: { project: string; onClose: ()
     event.preventDefault();
     create.mutate();
   };
-  const set = (change: TopicConfig) => setConfig((old) => ({ ...old, ...change }));
+  const fields = {
+    config,
+    onChange: (change: TopicConfig) => setConfig((old) => ({ ...old, ...change })),
+    withDefault: true,
+  };
   const wrongName = name !== "" && !NAME.test(name);
   const wrongNumber = Object.values(config).some((value) => typeof value === "number" && !(value > 0));
   const footer = (
@@ -107,50 +111,16 @@ export function CreateTopic({ project, onClose }: { project: string; onClose: ()
           <Input value={description} onChange={(event) => setDescription(event.target.value)} />
         </Field>
         <div className="grid gap-4 sm:grid-cols-2">
-          {CHOICES.map(({ name: setting, label, help, choices }) => (
-            <Field key={setting} label={label} help={help}>
-              <Select
-                value={config[setting] ?? ""}
-                onChange={(event) => set({ [setting]: event.target.value || undefined })}
-              >
-                <option value="">Default ({choices[0]![1].toLowerCase()})</option>
-                {choices.map(([value, text]) => (
-                  <option key={value} value={value}>
-                    {text}
-                  </option>
-                ))}
-              </Select>
-            </Field>
-          ))}
-          {NUMBERS.slice(0, 2).map((setting) => (
-            <NumberInput
-              key={setting.name}
-              setting={setting}
-              withDefault
-              value={config[setting.name]}
-              onChange={(value) => set({ [setting.name]: value })}
-            />
-          ))}
+          <SettingFields settings={[...CHOICES, ...NUMBERS.slice(0, 2)]} {...fields} />
         </div>
         <details>
           <summary className="w-fit cursor-pointer text-[13px] text-soft">More settings</summary>
           <div className="mt-3 grid gap-4 sm:grid-cols-2">
-            {NUMBERS.slice(2).map((setting) => (
-              <NumberInput
-                key={setting.name}
-                setting={setting}
-                withDefault
-                value={config[setting.name]}
-                onChange={(value) => set({ [setting.name]: value })}
-              />
-            ))}
+            <SettingFields settings={NUMBERS.slice(2)} {...fields} />
           </div>
         </details>
         {create.isError && <ProblemNote error={create.error} />}
-        <div>
-          <p className="mb-1.5 text-[13px] font-medium">The same without the console</p>
-          <CallSnippet call={{ method: "PUT", url, body: JSON.stringify(spec) }} />
-        </div>
+        <SameByCall open call={{ method: "PUT", url, body: JSON.stringify(spec) }} />
       </form>
     </Dialog>
   );

@@ -5,10 +5,10 @@ import { ok, streaming } from "../api/client";
 import type { Topic } from "../api/queries";
 import { Button } from "../ui/button";
 import { Dialog } from "../ui/dialog";
-import { Field, Input, Select } from "../ui/field";
+import { Field, Input } from "../ui/field";
 import { ProblemNote } from "../ui/problem-note";
 import { toast } from "../ui/toast";
-import { NumberInput } from "./number-input";
+import { SettingFields } from "./setting-fields";
 import { CHOICES, NUMBERS, type TopicConfig } from "./setting-names";
 
 interface EditTopicProps {
@@ -84,28 +84,11 @@ export function EditTopic({ project, topic, etag, onClose }: EditTopicProps) {
             onChange={(event) => setPartitions(event.target.value)}
           />
         </Field>
-        {CHOICES.map(({ name, label, help, choices }) => (
-          <Field key={name} label={label} help={help}>
-            <Select
-              value={config[name]}
-              onChange={(event) => setConfig((old) => ({ ...old, [name]: event.target.value }))}
-            >
-              {choices.map(([value, text]) => (
-                <option key={value} value={value}>
-                  {text}
-                </option>
-              ))}
-            </Select>
-          </Field>
-        ))}
-        {NUMBERS.map((setting) => (
-          <NumberInput
-            key={setting.name}
-            setting={setting}
-            value={config[setting.name] ?? null}
-            onChange={(value) => setConfig((old) => ({ ...old, [setting.name]: value }))}
-          />
-        ))}
+        <SettingFields
+          settings={[...CHOICES, ...NUMBERS]}
+          config={config}
+          onChange={(change) => setConfig((old) => ({ ...old, ...change }))}
+        />
         {save.isError && (
           <div className="flex flex-col gap-2 sm:col-span-2">
             <ProblemNote error={save.error} />

@@ -3,9 +3,10 @@ import { useParams } from "@tanstack/react-router";
 import { Scissors } from "lucide-react";
 import { type FormEvent, useMemo, useState } from "react";
 import { ok, type Schemas, streaming } from "../api/client";
-import { partitionsQuery } from "../api/queries";
+import { partitionsQuery, topicQuery } from "../api/queries";
+import { Elect } from "../cluster/elect";
 import { formatBytes, formatCount } from "../lib/format";
-import { useMay } from "../shell/here";
+import { useHere, useMay } from "../shell/here";
 import { Button, IconButton } from "../ui/button";
 import { Dialog } from "../ui/dialog";
 import { Field, Input } from "../ui/field";
@@ -25,8 +26,14 @@ export function Partitions() {
   const { project, topic } = useParams({ from: "/app/p/$project/topics/$topic/partitions" });
   const partitions = useQuery(partitionsQuery(project, topic));
   const [trimmed, setTrimmed] = useState<Partition | null>(null);
+  const [leaderless, setLeaderless] = useState<number | null>(null);
   const mayChange = useMay("developer");
-  const columns = useMemo(() => columnsOf(mayChange ? setTrimmed : undefined), [mayChange]);
+  const isOperator = useHere().me?.operator === true;
+  const topicId = useQuery(topicQuery(project, topic)).data?.data.topic_id;
+  const columns = useMemo(
+    () => columnsOf(mayChange ? setTrimmed : undefined, isOperator ? setLeaderless : undefined),
+    [mayChange, isOperator],
+  );
   return (
     <Loaded query={partitions}>
       {(all) => (
@@ -55,6 +62,14 @@ export function Partitions() {
               sort={{ id: "partition", desc: false }}
             />
           </Panel>
+          {leaderless !== null && (
+            <Elect
+              topicId={topicId}
+              partition={leaderless}
+              onClose={() => setLeaderless(null)}
+              onDone={() => void partitions.refetch()}
+            />
+          )}
           {trimmed && (
             <Trim project={project} topic={topic} partition={trimmed} onClose={() => setTrimmed(null)} />
           )}
@@ -64,7 +79,10 @@ export function Partitions() {
   );
 }
 
-function columnsOf(onTrim: ((partition: Partition) => void) | undefined): Column<Partition>[] {
+function columnsOf(
+  onTrim: ((partition: Partition) => void) | undefined,
+  onElect: ((partition: number) => void) | undefined,
+): Column<Partition>[] {
   const number = (
     id: string,
     header: string,
@@ -90,9 +108,21 @@ function columnsOf(onTrim: ((partition: Partition) => void) | undefined): Column
     {
       id: "leader",
       header: "Leader",
-      width: "7rem",
+      width: "8rem",
       sortBy: (one) => one.leader ?? -1,
-      cell: (one) => (one.leader == null ? <Badge tone="bad">none</Badge> : `Broker ${one.leader}`),
+      cell: ({ leader, partition }) =>
+        leader != null ? (
+          `Broker ${leader}`
+        ) : (
+          <span className="inline-flex items-center gap-2">
+            <Badge tone="bad">none</Badge>
+            {onElect && (
+              <Button small onClick={() => onElect(partition)}>
+                Elect
+              </Button>
+            )}
+          </span>
+        ),
     },
     {
       id: "in_sync",

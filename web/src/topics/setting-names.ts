@@ -28,6 +28,8 @@ interface ChoiceSetting extends Described {
   choices: [value: string, name: string][];
 }
 
+export type Setting = ChoiceSetting | NumberSetting;
+
 export const CHOICES: ChoiceSetting[] = [
   {
     name: "cleanup_policy",

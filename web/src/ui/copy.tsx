@@ -27,7 +27,7 @@ export function CodeBlock({ text, className }: { text: string; className?: strin
       <pre tabIndex={0} className="max-h-72 overflow-auto p-3 pr-11 font-mono text-[12px] leading-relaxed">
         {text}
       </pre>
-      <div className="absolute top-1 right-1 rounded-md bg-sunken">
+      <div className="absolute top-0 right-0 rounded-lg bg-sunken p-0.5">
         <CopyButton text={text} />
       </div>
     </div>
@@ -54,5 +54,15 @@ export function CallSnippet({ call, className }: { call: Call; className?: strin
       </div>
       <CodeBlock text={snippet(call, language)} />
     </div>
+  );
+}
+
+/** What a form is about to do, as a call: what the console can, every program can. */
+export function SameByCall({ call, open }: { call: Call; open?: boolean }) {
+  return (
+    <details open={open}>
+      <summary className="w-fit cursor-pointer text-[13px] text-soft">The same without the console</summary>
+      <CallSnippet className="mt-3" call={call} />
+    </details>
   );
 }

@@ -59,7 +59,7 @@ export function Stat({ name, value, note }: { name: string; value: ReactNode; no
     <div className="min-w-0 rounded-xl border bg-panel px-4 py-3">
       <p className="text-[12.5px] text-faint">{name}</p>
       <p className="mt-0.5 truncate text-lg font-semibold tabular-nums">{value}</p>
-      <p className="min-h-[1.2em] truncate text-[12.5px] text-faint">{note}</p>
+      <p className="line-clamp-2 min-h-[1.2em] text-[12.5px] text-faint">{note}</p>
     </div>
   );
 }
