@@ -134,7 +134,7 @@ test-sdks: sdks ## Test the clients, each against a service that is killed under
 .PHONY: test-examples
 test-examples: setup testdata ## Follow the documents, compare them with what there is; upgrade from earlier builds
 	$(build-tested)
-	$(call step,documents: what they name exists, and what exists is named)
+	$(call step,documents: what they name exists and what exists is named)
 	@.ci/reference $(TESTED)
 	$(call step,documents: each walk is followed beside a service of its own)
 	@.ci/follow $(TESTED) $(WALKS)
