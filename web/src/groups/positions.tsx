@@ -17,7 +17,7 @@ export function Positions({ project, positions }: { project: string; positions: 
         rows={positions}
         columns={columns}
         rowId={(position) => `${position.topic}/${position.partition}`}
-        minWidth={640}
+        minWidth={546}
         empty={<p className="px-4 py-6 text-faint">No positions.</p>}
       />
     </Panel>
