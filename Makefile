@@ -9,7 +9,11 @@ CARGO ?= cargo
 ARGS ?=
 SECONDS_EACH ?= 60
 CONSOLE = $(shell find web/src web/public web/scripts web/index.html web/package.json web/*.ts openapi -type f -not -path '*/generated/*')
-export HEADWATER_FLIGHTS ?= $(CURDIR)/target/testdata/flights-200k.json
+TESTDATA := $(CURDIR)/target/testdata
+export HEADWATER_FLIGHTS ?= $(TESTDATA)/flights-200k.json
+DATA = $(sort $(HEADWATER_FLIGHTS) $(addprefix $(TESTDATA)/,flights-200k.json earthquakes.json stocks.csv))
+WALKS = $(filter-out %/README.md,$(wildcard docs/use-cases/*.md)) docs/quickstart/minio.md docs/recovery.md
+TESTED = $${CARGO_TARGET_DIR:-$(CURDIR)/target}/debug/headwater
 
 # The binary as the tests have built it: another set of features would be another build.
 build-tested = $(CARGO) test --workspace --locked --no-run --quiet
@@ -51,7 +55,7 @@ console-if-possible:
 	fi
 
 .PHONY: test
-test: setup console check deny lint-openapi testdata object-stores test-rust test-properties test-sdks test-console test-docker ## All checks and tests, as CI runs them
+test: setup console check deny lint-openapi testdata object-stores test-rust test-properties test-sdks test-examples test-console test-docker ## All checks and tests, as CI runs them
 	$(call step,everything passed)
 
 .PHONY: setup
@@ -72,10 +76,10 @@ deny: ## Licences, banned crates and sources of everything that is linked in
 	@.ci/deny
 
 .PHONY: testdata
-testdata: $(HEADWATER_FLIGHTS) ## Fetch the flight records that the tests load
+testdata: $(DATA) ## Fetch the real data that tests and documents load
 
-$(HEADWATER_FLIGHTS):
-	$(call step,testdata: 231 083 flights)
+$(DATA):
+	$(call step,testdata: $(@F))
 	@.ci/testdata "$@"
 
 .PHONY: object-stores
@@ -125,6 +129,17 @@ test-sdks: sdks ## Test the clients, each against a service that is killed under
 	@cd target/sdks/typescript && npm test --silent
 	@cd target/sdks/python && PYTHONPATH=src "$(CURDIR)/target/tools/sdk/python/bin/python" -m unittest discover tests
 	@openapi/conformance/run.sh
+	@.ci/follow $(TESTED) docs/quickstart/{python,typescript}.md
+
+.PHONY: test-examples
+test-examples: setup testdata ## Follow the documents, compare them with what there is; upgrade from earlier builds
+	$(build-tested)
+	$(call step,documents: what they name exists, and what exists is named)
+	@.ci/reference $(TESTED)
+	$(call step,documents: each walk is followed beside a service of its own)
+	@.ci/follow $(TESTED) $(WALKS)
+	$(call step,upgrade: this build on what earlier ones wrote)
+	@.ci/upgrade check $(TESTED)
 
 .PHONY: cluster
 cluster: setup ## Three brokers, two gateways and a Postgres on this machine; kills a leader, loses nothing
@@ -148,6 +163,11 @@ openapi: ## Write openapi/*.json from the routes
 		target/debug/headwater openapi $$name >openapi/$$name.json.new; \
 		mv openapi/$$name.json.new openapi/$$name.json; \
 	done
+
+.PHONY: reference
+reference: ## Write docs/reference/cli.md from the commands' help
+	$(build-tested)
+	@.ci/reference $(TESTED) --write
 
 .PHONY: fuzz
 fuzz: ## Fuzz every target for SECONDS_EACH (needs a nightly toolchain and cargo-fuzz)

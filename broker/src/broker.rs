@@ -96,6 +96,12 @@ pub struct PartitionState {
     pub hot_bytes: u64,
     /// Bytes of batches in the object store.
     pub cold_bytes: u64,
+    /// The oldest offset on the leader's disk.
+    pub hot_start: u64,
+    /// The oldest offset in the object store, if any is there.
+    pub cold_start: Option<u64>,
+    /// Bytes of sealed segments that are yet to be uploaded; 0 without an object store.
+    pub backlog_bytes: u64,
 }
 
 /// What a broker holds.

@@ -9,9 +9,9 @@ use serde::Deserialize;
 use super::consume::Consumer;
 use super::failure::{Failure, Problem};
 use super::page::Position;
+use super::resources::not_understood;
 use super::retry::Attempts;
 use super::service::unreachable;
-use super::topics::not_understood;
 
 /// The service sends something each 15 seconds; a connection silent for longer is dead.
 const SILENCE_MAX: Duration = Duration::from_secs(45);

@@ -1,22 +1,14 @@
 //! `headwater groups`: list, describe, reset, delete.
 
-use std::time::Duration;
-
-use bytes::Bytes;
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::failure::Failure;
-use super::output::Output;
-use super::progress::Progress;
-use super::service::{Service, ServiceArgs, percent_encode};
-use super::topics::{not_understood, push_line};
+use super::resources::{Resources, not_understood};
+use super::service::ServiceArgs;
 use super::{group_name, topic_name};
-
-/// Reading is tried again for this long.
-const RETRY_FOR: Duration = Duration::from_secs(10);
 
 /// The groups verb.
 #[derive(Debug, clap::Args)]
@@ -127,30 +119,19 @@ impl Reset {
 
 /// Does one command on groups.
 pub async fn run(args: Args) -> Result<(), Failure> {
-    let groups = Groups {
-        service: Service::new(&args.service)?,
-        output: Output::start(),
-        progress: Progress::new(None, true),
-    };
+    let groups = Resources::of(&args.service)?;
     match args.command {
-        Command::List => groups.list().await,
-        Command::Describe { name } => groups.describe(&name).await,
-        Command::Reset(reset) => groups.reset(&reset).await,
-        Command::Delete { name } => groups.delete(&name).await,
+        Command::List => groups.list("/groups").await,
+        Command::Describe { name } => {
+            let group = groups.get_value(&format!("/groups/{name}")).await?;
+            groups.print_pretty(&group).await
+        }
+        Command::Reset(wanted) => reset(&groups, &wanted).await,
+        Command::Delete { name } => {
+            let path = format!("/groups/{name}");
+            groups.delete(&path, &format!("group {name}")).await
+        }
     }
-}
-
-struct Groups {
-    service: Service,
-    output: Output,
-    progress: Progress,
-}
-
-#[derive(Deserialize)]
-struct GroupList<'a> {
-    #[serde(borrow)]
-    groups: Vec<&'a RawValue>,
-    next_page_token: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -159,70 +140,17 @@ struct Moved<'a> {
     partitions: Vec<&'a RawValue>,
 }
 
-impl Groups {
-    async fn list(&self) -> Result<(), Failure> {
-        let mut token: Option<String> = None;
-        loop {
-            let path = match &token {
-                Some(token) => format!("/groups?page_token={}", percent_encode(token)),
-                None => "/groups".to_owned(),
-            };
-            let body = self.get(&path).await?;
-            let page: GroupList<'_> = serde_json::from_slice(&body).map_err(not_understood)?;
-            self.print(&page.groups).await?;
-            token = page.next_page_token.filter(|token| !token.is_empty());
-            if token.is_none() {
-                return Ok(());
-            }
-        }
+async fn reset(groups: &Resources, reset: &Reset) -> Result<(), Failure> {
+    let path = format!("/groups/{}/offsets", reset.name);
+    let request = groups.service.request(Method::POST, &path);
+    // Not repeated: a shift would go twice as far.
+    let (_, answer) = groups.service.exchange(request.json(&reset.body())).await?;
+    let moved: Moved<'_> = serde_json::from_slice(&answer).map_err(not_understood)?;
+    groups.print_all(&moved.partitions).await?;
+    if reset.dry_run {
+        groups.progress.note("a dry run: nothing was changed");
     }
-
-    async fn describe(&self, name: &str) -> Result<(), Failure> {
-        let group = self.get(&format!("/groups/{name}")).await?;
-        let group: Value = serde_json::from_slice(&group).map_err(not_understood)?;
-        let text = serde_json::to_string_pretty(&group).map_err(not_understood)?;
-        self.output.write((text + "\n").into_bytes()).await
-    }
-
-    async fn reset(&self, reset: &Reset) -> Result<(), Failure> {
-        let path = format!("/groups/{}/offsets", reset.name);
-        let request = self.service.request(Method::POST, &path);
-        // Not repeated: a shift would go twice as far.
-        let (_, answer) = self.service.exchange(request.json(&reset.body())).await?;
-        let moved: Moved<'_> = serde_json::from_slice(&answer).map_err(not_understood)?;
-        self.print(&moved.partitions).await?;
-        if reset.dry_run {
-            self.progress.note("a dry run: nothing was changed");
-        }
-        Ok(())
-    }
-
-    async fn delete(&self, name: &str) -> Result<(), Failure> {
-        // Not repeated: a second try after a lost answer would say that there is no such group.
-        let request = self
-            .service
-            .request(Method::DELETE, &format!("/groups/{name}"));
-        self.service.exchange(request).await?;
-        self.progress.note(&format!("deleted group {name}"));
-        Ok(())
-    }
-
-    async fn print(&self, values: &[&RawValue]) -> Result<(), Failure> {
-        let mut lines = Vec::new();
-        for value in values {
-            push_line(&mut lines, value.get().as_bytes());
-        }
-        self.output.write(lines).await
-    }
-
-    async fn get(&self, path: &str) -> Result<Bytes, Failure> {
-        let request = || self.service.request(Method::GET, path);
-        let (_, body) = self
-            .service
-            .exchange_retrying(RETRY_FOR, &self.progress, request)
-            .await?;
-        Ok(body)
-    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,21 +1,12 @@
 //! `headwater keys`: list, create, rotate, delete.
 
-use std::time::Duration;
-
 use reqwest::Method;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::failure::Failure;
-use super::output::Output;
-use super::progress::Progress;
-use super::service::{Service, ServiceArgs, percent_encode};
-use super::topics::{not_understood, push_line};
+use super::resources::Resources;
+use super::service::ServiceArgs;
 use super::{key_name, topic_name};
-
-/// Reading is tried again for this long.
-const RETRY_FOR: Duration = Duration::from_secs(10);
 
 /// The keys verb.
 #[derive(Debug, clap::Args)]
@@ -82,105 +73,46 @@ fn scope(text: &str) -> Result<Value, String> {
 
 /// Does one command on keys.
 pub async fn run(args: Args) -> Result<(), Failure> {
-    let keys = Keys {
-        service: Service::new(&args.service)?,
-        output: Output::start(),
-        progress: Progress::new(None, true),
-    };
+    let keys = Resources::of(&args.service)?;
     match args.command {
-        Command::List => keys.list().await,
+        Command::List => keys.list("/keys").await,
         Command::Create {
             name,
             scopes,
             expires_at,
-        } => keys.create(&name, scopes, expires_at).await,
-        Command::Rotate { name } => keys.rotate(&name).await,
-        Command::Delete { name } => keys.delete(&name).await,
+        } => create(&keys, &name, scopes, expires_at).await,
+        Command::Rotate { name } => {
+            let path = format!("/keys/{name}/rotate");
+            let request = keys.service.request(Method::POST, &path);
+            let (_, answer) = keys.service.exchange(request).await?;
+            keys.print(&answer).await
+        }
+        Command::Delete { name } => {
+            let path = format!("/keys/{name}");
+            keys.delete(&path, &format!("key {name}")).await
+        }
     }
 }
 
-struct Keys {
-    service: Service,
-    output: Output,
-    progress: Progress,
-}
-
-#[derive(Deserialize)]
-struct KeyList<'a> {
-    #[serde(borrow)]
-    keys: Vec<&'a RawValue>,
-    next_page_token: Option<String>,
-}
-
-impl Keys {
-    async fn list(&self) -> Result<(), Failure> {
-        let mut token: Option<String> = None;
-        loop {
-            let path = match &token {
-                Some(token) => format!("/keys?page_token={}", percent_encode(token)),
-                None => "/keys".to_owned(),
-            };
-            let request = || self.service.request(Method::GET, &path);
-            let (_, body) = self
-                .service
-                .exchange_retrying(RETRY_FOR, &self.progress, request)
-                .await?;
-            let page: KeyList<'_> = serde_json::from_slice(&body).map_err(not_understood)?;
-            let mut lines = Vec::with_capacity(body.len());
-            for key in &page.keys {
-                push_line(&mut lines, key.get().as_bytes());
-            }
-            self.output.write(lines).await?;
-            token = page.next_page_token.filter(|token| !token.is_empty());
-            if token.is_none() {
-                return Ok(());
-            }
-        }
+async fn create(
+    keys: &Resources,
+    name: &str,
+    scopes: Vec<Value>,
+    expires_at: Option<String>,
+) -> Result<(), Failure> {
+    let mut body = json!({ "scopes": scopes });
+    if let Some(at) = expires_at {
+        body["expires_at"] = json!(at);
     }
-
-    async fn create(
-        &self,
-        name: &str,
-        scopes: Vec<Value>,
-        expires_at: Option<String>,
-    ) -> Result<(), Failure> {
-        let mut body = json!({ "scopes": scopes });
-        if let Some(at) = expires_at {
-            body["expires_at"] = json!(at);
-        }
-        // Not repeated: the secret is in the first answer alone.
-        let request = self.service.request(Method::PUT, &format!("/keys/{name}"));
-        let (status, answer) = self.service.exchange(request.json(&body)).await?;
-        if status != 201 {
-            let note =
-                format!("key {name} was there already: its scopes are changed, its secret is not");
-            self.progress.note(&note);
-        }
-        self.print(&answer).await
+    // Not repeated: the secret is in the first answer alone.
+    let request = keys.service.request(Method::PUT, &format!("/keys/{name}"));
+    let (status, answer) = keys.service.exchange(request.json(&body)).await?;
+    if status != 201 {
+        let note =
+            format!("key {name} was there already: its scopes are changed, its secret is not");
+        keys.progress.note(&note);
     }
-
-    async fn rotate(&self, name: &str) -> Result<(), Failure> {
-        let path = format!("/keys/{name}/rotate");
-        let request = self.service.request(Method::POST, &path);
-        let (_, answer) = self.service.exchange(request).await?;
-        self.print(&answer).await
-    }
-
-    async fn delete(&self, name: &str) -> Result<(), Failure> {
-        // Not repeated: a second try after a lost answer would say that there is no such key.
-        let request = self
-            .service
-            .request(Method::DELETE, &format!("/keys/{name}"));
-        self.service.exchange(request).await?;
-        self.progress.note(&format!("deleted key {name}"));
-        Ok(())
-    }
-
-    async fn print(&self, key: &[u8]) -> Result<(), Failure> {
-        let mut line = Vec::with_capacity(key.len() + 1);
-        push_line(&mut line, key);
-        self.output.write(line).await
-    }
+    keys.print(&answer).await
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use super::failure::Failure;
 use super::output::Output;
 use super::progress::Progress;
+use super::resources::{not_understood, push_line};
 use super::service::Service;
-use super::topics::{not_understood, push_line};
 
 /// How long one poll of a follower waits for records.
 const LONG_POLL_MS: u64 = 20_000;

@@ -16,6 +16,7 @@ mod output;
 mod page;
 mod produce;
 mod progress;
+mod resources;
 mod retry;
 mod service;
 mod topics;

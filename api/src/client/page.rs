@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::failure::Failure;
+use super::resources::{not_understood, push_line};
 use super::service::percent_encode;
-use super::topics::{not_understood, push_line};
 
 /// The most bytes of records asked for at once.
 const PAGE_BYTES: u64 = 4 * 1024 * 1024;

@@ -20,9 +20,10 @@ use serde::Deserialize;
 use super::failure::{Failure, Problem};
 use super::input::{BadLine, Batch, Cutter, Shape, read_chunks};
 use super::progress::Progress;
+use super::resources::not_understood;
 use super::retry::{Attempts, duration};
 use super::service::{Service, ServiceArgs};
-use super::{topic_name, topics};
+use super::topic_name;
 
 /// A line that waits longer than this is sent even if its batch is not full.
 const LINGER: Duration = Duration::from_millis(20);
@@ -365,7 +366,7 @@ enum Judgement {
 /// How many of `records` an answer calls duplicates, or which of them it refuses.
 fn judge(body: &[u8], records: usize) -> Result<u64, Judgement> {
     let answer: Answer = serde_json::from_slice(body)
-        .map_err(|error| Judgement::NotUnderstood(topics::not_understood(error)))?;
+        .map_err(|error| Judgement::NotUnderstood(not_understood(error)))?;
     let slots: Vec<_> = answer
         .results
         .into_iter()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use headwater_broker::{FetchError, FetchPosition, Fetched};
-use headwater_record::BatchView;
+use headwater_record::{BatchView, DecodeError, RecordView};
 use serde::Serialize;
 
 use super::{Cursor, Form, Gateway, Held, partition_not_found, read_problem};
@@ -401,6 +401,35 @@ fn convert(
     Ok(Converted { is_full, has_moved })
 }
 
+/// Does something with the record at an offset, if one of the batches has it.
+///
+/// # Errors
+/// 500 if a batch cannot be decoded.
+pub(super) fn with_record_at<T>(
+    batches: &[Bytes],
+    offset: u64,
+    then: impl FnOnce(&RecordView<'_>) -> T,
+) -> Result<Option<T>, Problem> {
+    let mut scratch = Vec::new();
+    for batch in batches {
+        let (view, _) = BatchView::parse(batch).map_err(undecodable)?;
+        let records = view.records(&mut scratch, INFLATED_BYTES_MAX);
+        for record in records.map_err(undecodable)? {
+            let record = record.map_err(undecodable)?;
+            if record.offset == offset {
+                return Ok(Some(then(&record)));
+            }
+        }
+        scratch.clear();
+    }
+    Ok(None)
+}
+
+/// What a stored batch is answered as that cannot be read.
+pub(super) fn undecodable(error: DecodeError) -> Problem {
+    Problem::internal("a stored batch cannot be decoded", error)
+}
+
 /// Writes at most `room` records from where the reading is, and moves it; `false` once the page is full.
 fn write_batches(
     page: &mut FetchPage,
@@ -410,7 +439,6 @@ fn write_batches(
     room: usize,
     limits: &ReadLimits,
 ) -> Result<bool, Problem> {
-    let undecodable = |error| Problem::internal("a stored batch cannot be decoded", error);
     let mut scratch = Vec::new();
     let mut written = 0;
     for batch in &part.batches {

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use headwater_broker::{FetchPosition, PartitionId};
-use headwater_record::{BatchView, RecordView, WriteOptions, partition_for_key, write_record};
+use headwater_record::{RecordView, WriteOptions, partition_for_key, write_record};
 
-use super::{Gateway, Held, fetch::INFLATED_BYTES_MAX, read_problem};
+use super::{Gateway, Held, fetch::with_record_at, read_problem};
 use crate::{
     limits::{KEY_PARTITIONS_AT_ONCE, RECORD_BYTES},
     metadata::Topic,
@@ -139,17 +139,8 @@ impl Found {
     /// # Errors
     /// The batch does not have it.
     fn with_record<T>(&self, then: impl FnOnce(&RecordView<'_>) -> T) -> Result<T, Problem> {
-        let undecodable = |error| Problem::internal("a stored batch cannot be decoded", error);
-        let (view, _) = BatchView::parse(&self.batch).map_err(undecodable)?;
-        let mut scratch = Vec::new();
-        let records = view.records(&mut scratch, INFLATED_BYTES_MAX);
-        for record in records.map_err(undecodable)? {
-            let record = record.map_err(undecodable)?;
-            if record.offset == self.offset {
-                return Ok(then(&record));
-            }
-        }
-        Err(key_not_found())
+        let batches = std::slice::from_ref(&self.batch);
+        with_record_at(batches, self.offset, then)?.ok_or_else(key_not_found)
     }
 }
 

@@ -44,6 +44,17 @@ pub struct TopicChange {
     pub description: Option<String>,
 }
 
+/// What each tier has of a topic, in bytes of batches.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Tiers {
+    /// On the leaders' disks.
+    pub hot_bytes: u64,
+    /// In the object store.
+    pub cold_bytes: u64,
+    /// In sealed segments that are yet to be uploaded.
+    pub offload_backlog_bytes: u64,
+}
+
 fn object<'de, D: serde::Deserializer<'de>>(from: D) -> Result<TopicConfig, D::Error> {
     crate::http::Object::deserialize(from).map(|object| object.0)
 }
@@ -276,9 +287,15 @@ impl Gateway {
         self.catalog.topics(&access.project.id, after, most, wanted)
     }
 
-    /// Bytes of the topic in both tiers, as far as those who lead it can be asked.
-    pub async fn stored(&self, topic: &Topic) -> Stored {
-        stored(&self.states_of(topic).await)
+    /// What each tier has of the topic, as far as those who lead it can be asked.
+    pub async fn tiers(&self, topic: &Topic) -> Tiers {
+        let states = self.states_of(topic).await;
+        let states = states.iter().flatten();
+        states.fold(Tiers::default(), |sum, state| Tiers {
+            hot_bytes: sum.hot_bytes + state.hot_bytes,
+            cold_bytes: sum.cold_bytes + state.cold_bytes,
+            offload_backlog_bytes: sum.offload_backlog_bytes + state.backlog_bytes,
+        })
     }
 
     /// Bytes of the topic as quotas count them: what is in both tiers counts once.
@@ -296,7 +313,11 @@ impl Gateway {
             Some(broker) => broker.partition_states(topic.id, partitions).await,
             None => Vec::new(),
         };
-        stored(&states)
+        let states = states.iter().flatten();
+        states.fold(Stored::default(), |sum, state| Stored {
+            hot: sum.hot + state.hot_bytes,
+            cold: sum.cold + state.cold_bytes,
+        })
     }
 
     /// Where every partition stands.
@@ -432,12 +453,4 @@ fn check_min_in_sync(config: &TopicConfig, replication_factor: u32) -> Result<()
         "above_replication_factor",
         format!("must not be above the replication factor, which is {replication_factor}"),
     ))
-}
-
-fn stored<E>(states: &[Result<PartitionState, E>]) -> Stored {
-    let states = states.iter().flatten();
-    states.fold(Stored::default(), |sum, state| Stored {
-        hot: sum.hot + state.hot_bytes,
-        cold: sum.cold + state.cold_bytes,
-    })
 }

@@ -211,6 +211,9 @@ pub async fn partitions_of(
             high_watermark: state.high_watermark,
             hot_bytes: state.hot_bytes,
             cold_bytes: state.cold_bytes,
+            hot_start: state.hot_start,
+            cold_start: state.cold_start,
+            offload_backlog_bytes: state.backlog_bytes,
         });
     Ok(partitions.collect())
 }
@@ -224,7 +227,7 @@ async fn with_etag(status: StatusCode, gateway: &Gateway, topic: &Topic) -> Resp
 }
 
 async fn info(gateway: &Gateway, topic: &Topic) -> TopicInfo {
-    let stored = gateway.stored(topic).await;
+    let tiers = gateway.tiers(topic).await;
     TopicInfo {
         name: topic.name.clone(),
         topic_id: topic.id.to_string(),
@@ -234,7 +237,8 @@ async fn info(gateway: &Gateway, topic: &Topic) -> TopicInfo {
         config_sources: topic.config.sources(),
         description: topic.description.clone(),
         created_at: rfc3339(topic.created_at_ms),
-        hot_bytes: stored.hot,
-        cold_bytes: stored.cold,
+        hot_bytes: tiers.hot_bytes,
+        cold_bytes: tiers.cold_bytes,
+        offload_backlog_bytes: tiers.offload_backlog_bytes,
     }
 }

@@ -94,7 +94,7 @@ async fn what_is_cold_is_read_as_if_it_were_hot() {
         api.read_partition(&path, 1).await,
     ]
     .into();
-    until_cold(&api, &path).await;
+    let state = until_cold(&api, &path).await;
     let read = async |api: &Api| {
         for (partition, expected) in (0..).zip(&before) {
             let rows = api.read_partition(&path, partition).await;
@@ -118,6 +118,13 @@ async fn what_is_cold_is_read_as_if_it_were_hot() {
         topic["cold_bytes"].as_u64() > topic["hot_bytes"].as_u64(),
         "{topic}"
     );
+    assert!(topic["offload_backlog_bytes"].is_u64(), "{topic}");
+    for partition in state["partitions"].as_array().unwrap() {
+        let number = |name: &str| partition[name].as_u64().expect(name);
+        assert_eq!(number("cold_start"), 0);
+        assert!(number("hot_start") > 0 && number("hot_start") < number("high_watermark"));
+        assert_eq!(number("offload_backlog_bytes"), 0);
+    }
     for _ in 0..2 {
         server.kill9();
         server.restart().await;

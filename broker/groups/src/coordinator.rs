@@ -233,8 +233,9 @@ impl Coordinator {
     }
 
     /// The next event of a snapshot: first the floor, then each group as a whole, a shared one in
-    /// pieces. Other events may be appended in between. A log that holds the first event of a snapshot and all that follow it,
-    /// the whole snapshot among them, makes the same state; what is before may be trimmed.
+    /// pieces. Other events may be appended in between. A log that holds the first event of a
+    /// snapshot and all that follow it, the whole snapshot among them, makes the same state; what is
+    /// before may be trimmed.
     pub fn snapshot_next(&self, cursor: SnapshotCursor) -> Option<(Event, SnapshotCursor)> {
         let after = match &cursor.0 {
             Next::Floor => {

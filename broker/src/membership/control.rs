@@ -141,7 +141,14 @@ async fn places(node: &Node) -> Result<Vec<Proposal>, RegistryError> {
     let homeless: BTreeMap<_, _> = rows()
         .filter(|(_, row)| is_homeless(row, &brokers.views))
         .collect();
-    let Some(tier) = node.tier().filter(|_| !homeless.is_empty()) else {
+    if homeless.is_empty() {
+        return Ok(Vec::new());
+    }
+    let Some(tier) = node.tier() else {
+        tracing::warn!(
+            partitions = homeless.len(),
+            "partitions that were made from the bucket wait for it, and this broker has none: see --object-store"
+        );
         return Ok(Vec::new());
     };
     let ids: Vec<_> = homeless.keys().copied().collect();

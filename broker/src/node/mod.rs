@@ -330,11 +330,15 @@ impl Node {
 
     async fn state_of(&self, id: PartitionId) -> Result<PartitionState, FetchError> {
         let partition = self.led(id).await?;
+        let cold = partition.cold_summary();
         Ok(PartitionState {
             log_start: partition.log.log_start(),
             high_watermark: self.readable_end(&partition).await?,
             hot_bytes: partition.log.bytes(),
-            cold_bytes: partition.cold_summary().map_or(0, |cold| cold.bytes),
+            cold_bytes: cold.map_or(0, |cold| cold.bytes),
+            hot_start: partition.log.local_start(),
+            cold_start: cold.filter(|cold| cold.segments > 0).map(|cold| cold.start),
+            backlog_bytes: offload::backlog(&partition),
         })
     }
 

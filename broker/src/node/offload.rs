@@ -220,7 +220,7 @@ impl Node {
 }
 
 /// Bytes of sealed segments that are not in the store.
-fn backlog(partition: &Partition) -> u64 {
+pub(super) fn backlog(partition: &Partition) -> u64 {
     let Some(cold) = partition.known_cold() else {
         return 0;
     };

@@ -201,6 +201,9 @@ pub(super) fn states_response(
             high_watermark: state.high_watermark,
             hot_bytes: state.hot_bytes,
             cold_bytes: state.cold_bytes,
+            hot_start: state.hot_start,
+            cold_start: state.cold_start,
+            backlog_bytes: state.backlog_bytes,
         },
         Err(error) => proto::PartitionState {
             error: Some(fetch_error(error)),
@@ -219,6 +222,9 @@ pub(super) fn state(answer: proto::PartitionState) -> Result<PartitionState, Fet
         high_watermark: answer.high_watermark,
         hot_bytes: answer.hot_bytes,
         cold_bytes: answer.cold_bytes,
+        hot_start: answer.hot_start,
+        cold_start: answer.cold_start,
+        backlog_bytes: answer.backlog_bytes,
     })
 }
 

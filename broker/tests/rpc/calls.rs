@@ -95,6 +95,8 @@ async fn the_other_calls_arrive() {
     assert_eq!((state.log_start, state.high_watermark), (1, 1));
     assert!(state.hot_bytes > 70);
     assert_eq!(state.cold_bytes, 9);
+    assert_eq!((state.hot_start, state.cold_start), (4, Some(2)));
+    assert_eq!(state.backlog_bytes, 5);
     assert_eq!(states[1], Err(FetchError::UnknownPartition));
     assert_eq!(broker.offset_for_time(id, -3).await, Ok(7));
     assert_eq!(broker.confirm(TOPIC, vec![3]).await, [Ok(())]);

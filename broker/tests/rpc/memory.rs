@@ -150,6 +150,9 @@ impl Broker for Memory {
                 high_watermark: log.len() as u64,
                 hot_bytes: log.iter().map(|batch| batch.len() as u64).sum(),
                 cold_bytes: 9,
+                hot_start: 4,
+                cold_start: Some(2),
+                backlog_bytes: 5,
             })
         });
         Box::pin(std::future::ready(states.collect()))

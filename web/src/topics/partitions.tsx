@@ -45,7 +45,11 @@ export function Partitions() {
               note="between the ends of the log"
             />
             <Stat name="On disk" value={formatBytes(sum(all, (one) => one.hot_bytes))} />
-            <Stat name="In the object store" value={formatBytes(sum(all, (one) => one.cold_bytes))} />
+            <Stat
+              name="In the object store"
+              value={formatBytes(sum(all, (one) => one.cold_bytes))}
+              note={`${formatBytes(sum(all, (one) => one.offload_backlog_bytes))} yet to be uploaded`}
+            />
             <Stat
               name="Short of replicas"
               value={formatCount(all.filter(isShort).length)}
@@ -58,7 +62,7 @@ export function Partitions() {
               rows={all}
               columns={columns}
               rowId={(one) => String(one.partition)}
-              minWidth={860}
+              minWidth={1080}
               sort={{ id: "partition", desc: false }}
             />
           </Panel>
@@ -141,7 +145,16 @@ function columnsOf(
     number("log_start", "First offset", (one) => one.log_start),
     number("high_watermark", "Next offset", (one) => one.high_watermark),
     number("hot_bytes", "On disk", (one) => one.hot_bytes, formatBytes),
+    number("hot_start", "On disk from", (one) => one.hot_start),
     number("cold_bytes", "In the store", (one) => one.cold_bytes, formatBytes),
+    {
+      id: "cold_start",
+      header: "In the store from",
+      width: "minmax(6.5rem, 1fr)",
+      align: "right",
+      sortBy: (one) => one.cold_start ?? -1,
+      cell: (one) => (one.cold_start == null ? "–" : formatCount(one.cold_start)),
+    },
     {
       id: "actions",
       header: "",

@@ -13,7 +13,9 @@ use tokio::time::Instant;
 use super::{Gateway, expect_reply, group_id, token::seal_lease};
 use crate::{
     auth::Access,
-    gateway::{FetchPage, Form, ReadLimits, fetch::INFLATED_BYTES_MAX, read_problem},
+    gateway::{
+        FetchPage, Form, ReadLimits, fetch::INFLATED_BYTES_MAX, fetch::undecodable, read_problem,
+    },
     limits::{LEASE_PAUSE, OFFER_WAIT},
     metadata::Topic,
     problem::Problem,
@@ -280,7 +282,6 @@ impl Picking<'_> {
         fetched: &Fetched,
         handout: &mut Handout,
     ) -> Result<(), Problem> {
-        let undecodable = |error| Problem::internal("a stored batch cannot be decoded", error);
         let mut scratch = Vec::new();
         for batch in &fetched.batches {
             let (view, _) = BatchView::parse(batch).map_err(undecodable)?;

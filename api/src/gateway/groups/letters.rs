@@ -6,15 +6,15 @@
 use std::collections::BTreeSet;
 
 use futures_util::{StreamExt, stream};
-use headwater_broker::{Acks, FetchError, FetchPosition, Fetched};
+use headwater_broker::{Acks, FetchError, FetchPosition};
 use headwater_groups::{Action, Cause, DeadLetter, GroupId, Kind, Reply, Token};
-use headwater_record::{BatchView, Headers, JsonRecord, RecordHeader, RecordView, ValueKind};
+use headwater_record::{Headers, JsonRecord, RecordHeader, RecordView, ValueKind};
 use parking_lot::Mutex;
 
 use super::{Gateway, expect_reply};
 use crate::{
     auth::Access,
-    gateway::{Encoded, IdempotencyKey, fetch::INFLATED_BYTES_MAX, read_problem},
+    gateway::{Encoded, IdempotencyKey, fetch::with_record_at, read_problem},
     limits::{DEAD_LETTERS_AT_ONCE, DEAD_LETTERS_MAX},
     metadata::Topic,
     problem::Problem,
@@ -128,37 +128,14 @@ impl Gateway {
             Some(Err(FetchError::OutOfRange { .. })) | None => return Ok(()),
             Some(Err(error)) => return Err(read_problem(error)),
         };
-        if let Some(encoded) = self.encoded(id, letter, &fetched, &from, to)? {
+        let encode = |record: &RecordView<'_>| self.encode_letter(id, letter, &from, to, record);
+        if let Some(encoded) = with_record_at(&fetched.batches, offset, encode)? {
+            let encoded = encoded?;
             let mut ignored = || {};
             let written = self.produce(to, encoded, Acks::Quorum, &mut ignored);
             written.await?;
         }
         Ok(())
-    }
-
-    /// The letter, if its record is among those that were read.
-    fn encoded(
-        &self,
-        id: &GroupId,
-        letter: &DeadLetter,
-        fetched: &Fetched,
-        from: &Topic,
-        to: &Topic,
-    ) -> Result<Option<Encoded>, Problem> {
-        let undecodable = |error| Problem::internal("a stored batch cannot be decoded", error);
-        let mut scratch = Vec::new();
-        for batch in &fetched.batches {
-            let (view, _) = BatchView::parse(batch).map_err(undecodable)?;
-            let records = view.records(&mut scratch, INFLATED_BYTES_MAX);
-            for record in records.map_err(undecodable)? {
-                let record = record.map_err(undecodable)?;
-                if record.offset == letter.token.offset {
-                    return self.encode_letter(id, letter, from, to, &record).map(Some);
-                }
-            }
-            scratch.clear();
-        }
-        Ok(None)
     }
 
     fn encode_letter(

@@ -1,18 +1,14 @@
 //! `/groups/{group}/members/{member}` and `…/poll`
 
-use std::time::Duration;
-
 use axum::{Json, body::Body, extract::State, response::Response};
 use http::{Request, StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::PageAsk;
 use crate::{
     auth::permissions::{JoinGroup, LeaveGroup, PollGroup},
-    gateway::{
-        Form, GroupGap, GroupPage, JSON_PREFIX, Joined, JsonForm, Lag, OnOutOfRange, PollAsk,
-        ReadLimits, TopicPartition,
-    },
+    gateway::{GroupGap, GroupPage, Joined, Lag, OnOutOfRange, PollAsk, TopicPartition},
     http::{
         body::{json_body, json_body_within},
         call::{InProject, May},
@@ -21,7 +17,7 @@ use crate::{
         params::{Params, in_range, rfc3339},
         router::App,
     },
-    limits::{FETCH_BYTES, FETCH_RECORDS, FETCH_WAIT_MAX, OFFSET_MAX, POLL_BODY_BYTES_MAX},
+    limits::{FETCH_RECORDS, OFFSET_MAX, POLL_BODY_BYTES_MAX},
     metadata::not_null,
     problem::Problem,
     quota::Resource,
@@ -239,35 +235,18 @@ pub async fn poll(
 
 impl PollRequest {
     fn checked(self) -> Result<PollAsk, Problem> {
-        let within = |pointer: &str, number: Option<u64>, least, most, default: usize| match number
-        {
-            Some(number) => in_range(pointer, number, least, most as u64),
-            None => Ok(default as u64),
-        };
         in_range("/epoch", self.epoch, 0, OFFSET_MAX)?;
-        let (records, records_most) = FETCH_RECORDS;
-        let (bytes, bytes_most) = FETCH_BYTES;
-        let wait_most = FETCH_WAIT_MAX.as_millis() as usize;
-        let records_max = within("/max_records", self.max_records, 1, records_most, records)?;
-        let bytes_max = within("/max_bytes", self.max_bytes, 1, bytes_most, bytes)?;
-        let wait_ms = within("/wait_ms", self.wait_ms, 0, wait_most, 0)?;
+        let page = PageAsk {
+            max_records: self.max_records,
+            max_bytes: self.max_bytes,
+            wait_ms: self.wait_ms,
+            encoding: self.encoding,
+        };
         Ok(PollAsk {
             epoch: self.epoch,
             commit: self.commit,
             after: self.after,
-            limits: ReadLimits {
-                records_max: records_max as usize,
-                bytes_max: bytes_max as usize,
-                wait: Duration::from_millis(wait_ms),
-                on_out_of_range: OnOutOfRange::Undeleted,
-                form: Form::Json(JsonForm {
-                    base64: matches!(self.encoding, Some(EncodingParam::Base64)),
-                    single_line: false,
-                    prefix: JSON_PREFIX,
-                    separator: b',',
-                    with_topic: true,
-                }),
-            },
+            limits: page.checked(FETCH_RECORDS, OnOutOfRange::Undeleted)?,
         })
     }
 }

@@ -4,6 +4,8 @@ pub mod members;
 pub mod offsets;
 pub mod shared;
 
+use std::time::Duration;
+
 use axum::{
     Json,
     body::Body,
@@ -17,15 +19,63 @@ use utoipa::ToSchema;
 use super::{
     body::json_body,
     call::{InProject, May},
-    openapi::{GroupLookProblems, GroupProblems},
-    params::Params,
+    openapi::{EncodingParam, GroupLookProblems, GroupProblems},
+    params::{Params, in_range},
     router::App,
 };
 use crate::{
     auth::permissions::{DeleteGroup, EnsureGroup, GetGroup, ListGroups},
-    gateway::{Group, GroupSpec, GroupSummary},
+    gateway::{
+        Form, Group, GroupSpec, GroupSummary, JSON_PREFIX, JsonForm, OnOutOfRange, ReadLimits,
+    },
+    limits::{FETCH_BYTES, FETCH_WAIT_MAX},
     problem::Problem,
 };
+
+/// How large a page of records is to be, and of what form.
+struct PageAsk {
+    max_records: Option<u64>,
+    max_bytes: Option<u64>,
+    wait_ms: Option<u64>,
+    encoding: Option<EncodingParam>,
+}
+
+impl PageAsk {
+    /// `records` are the default and the most.
+    ///
+    /// # Errors
+    /// 400 for what is out of range.
+    fn checked(
+        self,
+        records: (usize, usize),
+        on_out_of_range: OnOutOfRange,
+    ) -> Result<ReadLimits, Problem> {
+        let within = |pointer: &str, number: Option<u64>, least, most, default: usize| match number
+        {
+            Some(number) => in_range(pointer, number, least, most as u64),
+            None => Ok(default as u64),
+        };
+        let (records, records_most) = records;
+        let (bytes, bytes_most) = FETCH_BYTES;
+        let wait_most = FETCH_WAIT_MAX.as_millis() as usize;
+        let records_max = within("/max_records", self.max_records, 1, records_most, records)?;
+        let bytes_max = within("/max_bytes", self.max_bytes, 1, bytes_most, bytes)?;
+        let wait_ms = within("/wait_ms", self.wait_ms, 0, wait_most, 0)?;
+        Ok(ReadLimits {
+            records_max: records_max as usize,
+            bytes_max: bytes_max as usize,
+            wait: Duration::from_millis(wait_ms),
+            on_out_of_range,
+            form: Form::Json(JsonForm {
+                base64: matches!(self.encoding, Some(EncodingParam::Base64)),
+                single_line: false,
+                prefix: JSON_PREFIX,
+                separator: b',',
+                with_topic: true,
+            }),
+        })
+    }
+}
 
 /// A page of groups.
 #[derive(Serialize, ToSchema)]

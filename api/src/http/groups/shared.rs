@@ -1,18 +1,14 @@
 //! `/groups/{group}/lease` and `/groups/{group}/settle`: the work of shared groups.
 
-use std::time::Duration;
-
 use axum::{Json, body::Body, extract::State, response::Response};
 use http::Request;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::PageAsk;
 use crate::{
     auth::permissions::{LeaseRecords, SettleRecords},
-    gateway::{
-        Form, JSON_PREFIX, JsonForm, LeaseAsk, LeasePage, OnOutOfRange, ReadLimits, SettleAsk,
-        SettleStatus,
-    },
+    gateway::{LeaseAsk, LeasePage, OnOutOfRange, SettleAsk, SettleStatus},
     http::{
         body::{json_body, json_body_within},
         call::{InProject, May},
@@ -22,8 +18,7 @@ use crate::{
         router::App,
     },
     limits::{
-        FETCH_BYTES, FETCH_WAIT_MAX, GROUP_LEASE_MS, LEASE_RECORDS, NACK_DELAY_MS_MAX,
-        SETTLE_BODY_BYTES_MAX, SETTLE_LEASES_MAX,
+        GROUP_LEASE_MS, LEASE_RECORDS, NACK_DELAY_MS_MAX, SETTLE_BODY_BYTES_MAX, SETTLE_LEASES_MAX,
     },
     metadata::not_null,
     problem::Problem,
@@ -242,36 +237,19 @@ impl LeaseRequest {
     /// # Errors
     /// 400 for what is out of range.
     pub fn checked(self) -> Result<LeaseAsk, Problem> {
-        let within = |pointer: &str, number: Option<u64>, least, most, default: usize| match number
-        {
-            Some(number) => in_range(pointer, number, least, most as u64),
-            None => Ok(default as u64),
+        let page = PageAsk {
+            max_records: self.max_records,
+            max_bytes: self.max_bytes,
+            wait_ms: self.wait_ms,
+            encoding: self.encoding,
         };
-        let (records, records_most) = LEASE_RECORDS;
-        let (bytes, bytes_most) = FETCH_BYTES;
-        let wait_most = FETCH_WAIT_MAX.as_millis() as usize;
-        let records_max = within("/max_records", self.max_records, 1, records_most, records)?;
-        let bytes_max = within("/max_bytes", self.max_bytes, 1, bytes_most, bytes)?;
-        let wait_ms = within("/wait_ms", self.wait_ms, 0, wait_most, 0)?;
         let (least, _, most) = GROUP_LEASE_MS;
         let lease_ms = self.lease_ms.map(|lease_ms| {
             in_range("/lease_ms", lease_ms, least.into(), most.into()).map(|ms| ms as u32)
         });
         Ok(LeaseAsk {
             lease_ms: lease_ms.transpose()?,
-            limits: ReadLimits {
-                records_max: records_max as usize,
-                bytes_max: bytes_max as usize,
-                wait: Duration::from_millis(wait_ms),
-                on_out_of_range: OnOutOfRange::Error,
-                form: Form::Json(JsonForm {
-                    base64: matches!(self.encoding, Some(EncodingParam::Base64)),
-                    single_line: false,
-                    prefix: JSON_PREFIX,
-                    separator: b',',
-                    with_topic: true,
-                }),
-            },
+            limits: page.checked(LEASE_RECORDS, OnOutOfRange::Error)?,
         })
     }
 }

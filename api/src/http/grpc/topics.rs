@@ -145,6 +145,9 @@ impl TopicService for TopicMethods {
                 high_watermark: partition.high_watermark,
                 hot_bytes: partition.hot_bytes,
                 cold_bytes: partition.cold_bytes,
+                hot_start: partition.hot_start,
+                cold_start: partition.cold_start,
+                offload_backlog_bytes: partition.offload_backlog_bytes,
             });
             let partitions = partitions.collect();
             Ok(pb::ListPartitionsResponse { partitions })
@@ -241,7 +244,7 @@ pub fn known<E: TryFrom<i32>>(pointer: &str, number: i32) -> Result<E, Problem> 
 
 /// A topic as clients see it.
 async fn described(gateway: &Gateway, topic: &Topic) -> pb::Topic {
-    let stored = gateway.stored(topic).await;
+    let tiers = gateway.tiers(topic).await;
     let settings = &topic.settings;
     let policy = match settings.cleanup_policy {
         CleanupPolicy::Delete => pb::CleanupPolicy::Delete,
@@ -275,8 +278,9 @@ async fn described(gateway: &Gateway, topic: &Topic) -> pb::Topic {
             .collect(),
         description: topic.description.clone(),
         created_at_ms: topic.created_at_ms,
-        hot_bytes: stored.hot,
-        cold_bytes: stored.cold,
+        hot_bytes: tiers.hot_bytes,
+        cold_bytes: tiers.cold_bytes,
+        offload_backlog_bytes: tiers.offload_backlog_bytes,
         etag: topic.etag(),
     }
 }

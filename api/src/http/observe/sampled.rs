@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use headwater_broker::{
-    GroupStats, Node, Placement, TierStats,
+    GroupStats, Node, NodeGauges, Placement, TierStats,
     controller::{BrokerState, BrokerView},
 };
 use headwater_log::LogStats;
@@ -68,7 +68,7 @@ impl Collector for OfGateway {
 impl Collector for OfBroker {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let node = &*self.0;
-        encode(&mut encoder, node, &BROKER)?;
+        encode(&mut encoder, &node.gauges(), &BROKER)?;
         let log = node.log_stats();
         encode(&mut encoder, &log, &LOG)?;
         encode_syncs(&mut encoder, &log)?;
@@ -161,16 +161,16 @@ const GATEWAY: [Metric<Gateway>; 3] = [
     ),
 ];
 
-const BROKER: [Metric<Node>; 2] = [
+const BROKER: [Metric<NodeGauges>; 2] = [
     (
         "long_polls_waiting",
         "Fetches and tails that wait for a record",
-        Now(|n| n.gauges().waiting_fetches as f64),
+        Now(|g| g.waiting_fetches as f64),
     ),
     (
         "partitions",
         "Partitions that hold data on this broker",
-        Now(|n| n.gauges().partitions as f64),
+        Now(|g| g.partitions as f64),
     ),
 ];
 

@@ -43,29 +43,33 @@ struct Worker {
     polls: Arc<AtomicU64>,
 }
 
-impl Worker {
-    /// Sends a request until it is answered, by any gateway.
-    async fn ask(&self, method: &str, path: &str, body: &Value) -> Reply {
-        let mut tries = 0;
-        loop {
-            let gateway = &self.gateways[rand::random_range(0..self.gateways.len())];
-            let request = gateway
-                .request(method, path)
-                .header("content-type", "application/json")
-                .timeout(TRY_TIMEOUT)
-                .body(body.to_string());
-            match try_reply(request).await {
-                Ok(answer) if answer.status < 500 => return answer,
-                Ok(answer) => {
-                    let problem = answer.any_problem();
-                    assert_eq!(problem["retryable"], true, "{problem}");
-                }
-                Err(_) => {}
+/// Sends a request until it is answered, by any of these gateways.
+pub async fn ask_any(gateways: &[Api], method: &str, path: &str, body: &Value) -> Reply {
+    let mut tries = 0;
+    loop {
+        let gateway = &gateways[rand::random_range(0..gateways.len())];
+        let request = gateway
+            .request(method, path)
+            .header("content-type", "application/json")
+            .timeout(TRY_TIMEOUT)
+            .body(body.to_string());
+        match try_reply(request).await {
+            Ok(answer) if answer.status < 500 => return answer,
+            Ok(answer) => {
+                let problem = answer.any_problem();
+                assert_eq!(problem["retryable"], true, "{problem}");
             }
-            tries += 1;
-            assert!(tries < 2_000, "{path} is never answered");
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            Err(_) => {}
         }
+        tries += 1;
+        assert!(tries < 2_000, "{path} is never answered");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+impl Worker {
+    async fn ask(&self, method: &str, path: &str, body: &Value) -> Reply {
+        ask_any(&self.gateways, method, path, body).await
     }
 
     /// Reads, processes and commits until it is killed, or fenced by who has its name then.

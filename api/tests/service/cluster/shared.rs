@@ -3,23 +3,20 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
 };
 
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use super::brokers::Cluster;
+use super::{brokers::Cluster, groups::ask_any};
 use crate::{
-    client::{Api, Reply, try_reply},
+    client::{Api, Reply},
     flights::{flights, record},
     groups::worker::ensure,
     harness::{eventually, soon},
 };
 
-/// How long a worker waits for one gateway, before it asks another.
-const TRY_TIMEOUT: Duration = Duration::from_secs(20);
 const GROUP: &str = "crew";
 /// As many of the flights as are worked off: those of a key one after the other.
 const FLIGHTS: usize = 20_000;
@@ -42,29 +39,14 @@ struct Worker {
 }
 
 impl Worker {
-    /// Sends a request until it is answered, by any gateway.
     async fn ask(&self, call: &str, body: &Value) -> Reply {
-        let path = format!("/groups/{GROUP}/{call}");
-        let mut tries = 0;
-        loop {
-            let gateway = &self.gateways[rand::random_range(0..self.gateways.len())];
-            let request = gateway
-                .request("POST", &path)
-                .header("content-type", "application/json")
-                .timeout(TRY_TIMEOUT)
-                .body(body.to_string());
-            match try_reply(request).await {
-                Ok(answer) if answer.status < 500 => return answer,
-                Ok(answer) => {
-                    let problem = answer.any_problem();
-                    assert_eq!(problem["retryable"], true, "{problem}");
-                }
-                Err(_) => {}
-            }
-            tries += 1;
-            assert!(tries < 2_000, "{call} is never answered");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        ask_any(
+            &self.gateways,
+            "POST",
+            &format!("/groups/{GROUP}/{call}"),
+            body,
+        )
+        .await
     }
 
     /// Leases and settles until it is killed. A record of a key comes when all before it that anybody

@@ -1,6 +1,6 @@
 //! Topics: ensured, read, changed, listed, deleted.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::client::reply;
 use crate::harness::{shared, unique};
@@ -136,6 +136,9 @@ async fn partitions_are_described() {
         assert_eq!(partition["replicas"].as_array().unwrap().len(), 1);
         assert_eq!(partition["in_sync"], partition["replicas"]);
         assert!(partition["hot_bytes"].is_u64() && partition["cold_bytes"].is_u64());
+        assert_eq!(partition["hot_start"], 0);
+        assert_eq!(partition["cold_start"], Value::Null);
+        assert_eq!(partition["offload_backlog_bytes"], 0);
     }
 }
 

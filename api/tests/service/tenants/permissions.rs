@@ -326,7 +326,14 @@ async fn snapshot(tenant: &Tenant) -> Value {
     }
     without(
         &mut all,
-        &["last_used_at", "use", "hot_bytes", "cold_bytes", "lag_ms"],
+        &[
+            "last_used_at",
+            "use",
+            "hot_bytes",
+            "cold_bytes",
+            "offload_backlog_bytes",
+            "lag_ms",
+        ],
     );
     all
 }

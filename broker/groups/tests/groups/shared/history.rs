@@ -15,7 +15,7 @@ use crate::shared::other::Other;
 use crate::shared::random::Random;
 use crate::support::{PAYMENTS, group, orders, record, replayed};
 
-const HISTORIES: u64 = 1_000;
+const HISTORIES: u64 = 2_000;
 const STEPS: u64 = 150;
 const PARTITIONS: u32 = 3;
 

@@ -75,6 +75,8 @@ impl Model {
                 record.state = State::Settled;
             }
         }
+        let (_, begin) = self.begins.entry(partition).or_default();
+        *begin = log_start.max(*begin);
     }
 
     pub fn move_to(&mut self, partition: u32, offset: u64) {
