@@ -87,7 +87,7 @@ async function serious(page: Page): Promise<string[]> {
     );
 }
 
-test.each(["light", "dark"] as const)(
+test.concurrent.each(["light", "dark"] as const)(
   "no page has a serious fault of accessibility, nor runs what is stored (%s)",
   async (theme) => {
     const { page, context, faults } = await visit(browser, service, theme);

@@ -23,6 +23,9 @@ export async function allPages<Page extends { next_page_token?: string | null }>
   return pages;
 }
 
+/** More than a screen shows, and there at once. */
+const FIRST_PAGE_SIZE = 100;
+
 export type Topic = Schemas["TopicInfo"];
 
 /** All topics: the API neither searches nor sorts them, so the list does. The first pages show at once. */
@@ -33,7 +36,7 @@ export const topicsQuery = (project: string) =>
       const first = client.getQueryData(queryKey) === undefined;
       const topics: Topic[] = [];
       await allPages(async (page_token) => {
-        const query = { page_size: PAGE_SIZE, page_token };
+        const query = { page_size: page_token ? PAGE_SIZE : FIRST_PAGE_SIZE, page_token };
         const page = await ok(streaming(project).GET("/topics", { params: { query } }));
         topics.push(...page.topics);
         if (first && page.next_page_token) client.setQueryData(queryKey, [...topics]);

@@ -1,21 +1,18 @@
-import { useMutation, useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { Undo2 } from "lucide-react";
 import { useEffect, useMemo, useSyncExternalStore } from "react";
-import { produceTexts } from "../api/records";
-import { offersRedriveQuery, redriveGroup } from "../api/redrive";
-import { deadLetterOf, withoutDeath } from "../lib/dead-letter";
+import { deadLetterOf } from "../lib/dead-letter";
 import { formatMinute } from "../lib/format";
-import { draftText, preview, type StoredRecord } from "../lib/record";
+import { preview, type StoredRecord } from "../lib/record";
 import { RecordDrawer } from "../records/drawer";
 import { RecordReader } from "../records/reader";
+import { useSendBack } from "../records/send-back";
 import { useMay } from "../shell/here";
 import { Button } from "../ui/button";
 import { Panel } from "../ui/page";
 import { ProblemNote } from "../ui/problem-note";
 import { Skeleton } from "../ui/skeleton";
 import { type Column, DataTable } from "../ui/table";
-import { toast, toastProblem } from "../ui/toast";
 import { RedriveButton } from "./redrive";
 
 interface DeadLettersProps {
@@ -50,17 +47,10 @@ export function DeadLetters({ project, group, topic, opened, onOpen }: DeadLette
   }, [reader]);
   const { records, status, scanned, error } = useSyncExternalStore(reader.subscribe, reader.getState);
   const mayProduce = useMay("developer");
-  const offersRedrive = useQuery(offersRedriveQuery).data ?? false;
-  const resend = useMutation({
-    mutationFn: ({ letter, to }: { letter: StoredRecord; to: string }) =>
-      offersRedrive ? redriveOne(project, group, letter) : produceAgain(project, to, letter),
-    onSuccess: toast,
-    onError: toastProblem,
-  });
-  const { mutate } = resend;
+  const { mutate: sendBack } = useSendBack(project, group);
   const columns = useMemo(
-    () => columnsOf(onOpen, mayProduce ? (letter, to) => mutate({ letter, to }) : undefined),
-    [onOpen, mayProduce, mutate],
+    () => columnsOf(onOpen, mayProduce ? sendBack : undefined),
+    [onOpen, mayProduce, sendBack],
   );
   return (
     <Panel
@@ -99,6 +89,7 @@ export function DeadLetters({ project, group, topic, opened, onOpen }: DeadLette
         <RecordDrawer
           project={project}
           topic={topic}
+          group={group}
           id={opened}
           records={records}
           onOpen={(record) => onOpen(record ? idOf(record) : undefined)}
@@ -109,27 +100,9 @@ export function DeadLetters({ project, group, topic, opened, onOpen }: DeadLette
   );
 }
 
-/** The group notes a letter that it moves itself, so that no later redrive moves it again. */
-async function redriveOne(
-  project: string,
-  group: string,
-  { partition, offset }: StoredRecord,
-): Promise<string> {
-  const offsets = [{ partition, from: offset, to: offset + 1 }];
-  const { moved, letters } = await redriveGroup(project, group, { filter: { offsets } });
-  if (moved > 0) return "Sent back. The letter stays until it is deleted by age or trim.";
-  const refusal = letters[0]?.refusal;
-  return refusal ? `It cannot be sent back: ${refusal}` : "It was sent back before.";
-}
-
-async function produceAgain(project: string, topic: string, letter: StoredRecord): Promise<string> {
-  await produceTexts({ project, topic }, [draftText(withoutDeath(letter))]);
-  return `Sent back to ${topic}. The letter stays until it is deleted by age or trim.`;
-}
-
 function columnsOf(
   onOpen: (id: string) => void,
-  onResend: ((letter: StoredRecord, to: string) => void) | undefined,
+  onSendBack: ((letter: StoredRecord) => void) | undefined,
 ): Column<StoredRecord>[] {
   return [
     {
@@ -183,17 +156,12 @@ function columnsOf(
       header: "",
       width: "8rem",
       align: "right",
-      cell: (record) => {
-        const to = deadLetterOf(record)?.topic;
-        return (
-          onResend &&
-          to && (
-            <Button small icon={<Undo2 className="size-3.5" />} onClick={() => onResend(record, to)}>
-              Send back
-            </Button>
-          )
-        );
-      },
+      cell: (record) =>
+        onSendBack && (
+          <Button small icon={<Undo2 className="size-3.5" />} onClick={() => onSendBack(record)}>
+            Send back
+          </Button>
+        ),
     },
   ];
 }

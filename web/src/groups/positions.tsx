@@ -17,7 +17,7 @@ export function Positions({ project, positions }: { project: string; positions: 
         rows={positions}
         columns={columns}
         rowId={(position) => `${position.topic}/${position.partition}`}
-        minWidth={640}
+        minWidth={546}
         empty={<p className="px-4 py-6 text-faint">No positions.</p>}
       />
     </Panel>
@@ -33,7 +33,7 @@ function columnsOf(project: string): Column<Position>[] {
   ): Column<Position> => ({
     id,
     header,
-    width: "minmax(6rem, 1fr)",
+    width: "minmax(5.5rem, 1fr)",
     align: "right",
     sortBy: (one) => of(one) ?? -1,
     cell: text,
@@ -42,7 +42,7 @@ function columnsOf(project: string): Column<Position>[] {
     {
       id: "topic",
       header: "Topic",
-      width: "minmax(6rem, 1fr)",
+      width: "minmax(5rem, 1fr)",
       sortBy: (one) => one.topic,
       cell: ({ topic }) => (
         <Link
@@ -58,7 +58,7 @@ function columnsOf(project: string): Column<Position>[] {
     {
       id: "partition",
       header: "Part.",
-      width: "3rem",
+      width: "2.5rem",
       align: "right",
       sortBy: (one) => one.partition,
       cell: (one) => one.partition,

@@ -107,7 +107,7 @@ export function ResetGroup({ project, group, onClose, onReset }: ResetGroupProps
               columns={COLUMNS}
               rowId={(one) => `${one.topic}/${one.partition}`}
               maxHeight="40dvh"
-              minWidth={520}
+              minWidth={320}
             />
           </div>
         )}
@@ -126,8 +126,20 @@ export function ResetGroup({ project, group, onClose, onReset }: ResetGroupProps
 }
 
 const COLUMNS: Column<Schemas["ResetPartition"]>[] = [
-  { id: "topic", header: "Topic", width: "minmax(8rem, 1fr)", cell: (one) => one.topic },
-  { id: "partition", header: "Partition", width: "5rem", align: "right", cell: (one) => one.partition },
-  { id: "before", header: "Now", width: "7rem", align: "right", cell: (one) => formatCount(one.before) },
-  { id: "after", header: "After", width: "7rem", align: "right", cell: (one) => formatCount(one.after) },
+  { id: "topic", header: "Topic", width: "minmax(5rem, 1fr)", cell: (one) => one.topic },
+  { id: "partition", header: "Part.", width: "2.5rem", align: "right", cell: (one) => one.partition },
+  {
+    id: "before",
+    header: "Now",
+    width: "minmax(4.5rem, 7rem)",
+    align: "right",
+    cell: (one) => formatCount(one.before),
+  },
+  {
+    id: "after",
+    header: "After",
+    width: "minmax(4.5rem, 7rem)",
+    align: "right",
+    cell: (one) => formatCount(one.after),
+  },
 ];

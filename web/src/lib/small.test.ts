@@ -7,7 +7,7 @@ import { hexLines } from "./hex";
 import { lagSlope, timeToDrain } from "./lag";
 import { linesOf } from "./lines";
 import { Ring } from "./ring";
-import { snippet } from "./snippets";
+import { LANGUAGES, snippet } from "./snippets";
 import { bestUnit, BYTE_UNITS, TIME_UNITS } from "./units";
 
 test("decimals compare at any size and in any form", () => {
@@ -137,6 +137,10 @@ test("snippets quote what a shell or a language would read", () => {
   for (const language of ["Python", "TypeScript"] as const) {
     const literal = /(?:data=|body: )("(?:[^"\\]|\\.)*")/.exec(snippet(call, language))?.[1];
     expect(JSON.parse(literal!)).toBe(call.body);
+  }
+  for (const language of LANGUAGES) {
+    expect(snippet(call, language)).toMatch(/HEADWATER_KEY/);
+    expect(snippet({ ...call, asPerson: true }, language)).toMatch(/HEADWATER_TOKEN/);
   }
 });
 

@@ -7,12 +7,15 @@ export interface Call {
   headers?: Record<string, string>;
   /** The answer is read line by line, without end. */
   streams?: boolean;
+  /** What no API key may do: it takes the access token of a person's session. */
+  asPerson?: boolean;
 }
 
 export const LANGUAGES = ["curl", "Python", "TypeScript"] as const;
 export type Language = (typeof LANGUAGES)[number];
 
-const KEY = "$HEADWATER_KEY";
+/** The variable that holds the caller's credential. */
+const credential = ({ asPerson }: Call) => (asPerson ? "HEADWATER_TOKEN" : "HEADWATER_KEY");
 
 export function snippet(call: Call, language: Language): string {
   if (language === "curl") return curl(call);
@@ -22,11 +25,12 @@ export function snippet(call: Call, language: Language): string {
 /** Within single quotes a shell changes nothing; a quote itself has to leave them. */
 const shellQuoted = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
 
-function curl({ method, url, body, headers = {}, streams }: Call): string {
+function curl(call: Call): string {
+  const { method, url, body, headers = {}, streams } = call;
   const first = ["curl", streams && "-N", method !== "GET" && !(method === "POST" && body) && `-X ${method}`]
     .filter(Boolean)
     .join(" ");
-  const lines = [`${first} ${shellQuoted(url)}`, `-H "Authorization: Bearer ${KEY}"`];
+  const lines = [`${first} ${shellQuoted(url)}`, `-H "Authorization: Bearer $${credential(call)}"`];
   for (const [name, value] of Object.entries(headers)) lines.push(`-H ${shellQuoted(`${name}: ${value}`)}`);
   if (body) lines.push("-H 'Content-Type: application/json'", `-d ${shellQuoted(body)}`);
   return lines.join(" \\\n  ");
@@ -35,14 +39,15 @@ function curl({ method, url, body, headers = {}, streams }: Call): string {
 /** A JSON string is a string literal of Python and of TypeScript as well. */
 const literal = (text: string) => JSON.stringify(text);
 
-function python({ method, url, body, headers = {}, streams }: Call): string {
+function python(call: Call): string {
+  const { method, url, body, headers = {}, streams } = call;
   const own = { ...headers, ...(body ? { "Content-Type": "application/json" } : {}) };
   const extra = Object.entries(own).map(([name, value]) => `, ${literal(name)}: ${literal(value)}`);
   const lines = [
     "import os, requests",
     "",
     `answer = requests.request(${literal(method)}, ${literal(url)},`,
-    `    headers={"Authorization": "Bearer " + os.environ["HEADWATER_KEY"]${extra.join("")}},`,
+    `    headers={"Authorization": "Bearer " + os.environ["${credential(call)}"]${extra.join("")}},`,
   ];
   if (body) lines.push(`    data=${literal(body)}.encode(),`);
   if (streams) lines.push("    stream=True,");
@@ -53,13 +58,14 @@ function python({ method, url, body, headers = {}, streams }: Call): string {
   return lines.join("\n");
 }
 
-function typescript({ method, url, body, headers = {}, streams }: Call): string {
+function typescript(call: Call): string {
+  const { method, url, body, headers = {}, streams } = call;
   const own = { ...headers, ...(body ? { "Content-Type": "application/json" } : {}) };
   const extra = Object.entries(own).map(([name, value]) => `, ${literal(name)}: ${literal(value)}`);
   const lines = [
     `const answer = await fetch(${literal(url)}, {`,
     `  method: ${literal(method)},`,
-    `  headers: { Authorization: \`Bearer \${process.env.HEADWATER_KEY}\`${extra.join("")} },`,
+    `  headers: { Authorization: \`Bearer \${process.env.${credential(call)}}\`${extra.join("")} },`,
   ];
   if (body) lines.push(`  body: ${literal(body)},`);
   lines.push("});", "if (!answer.ok) throw new Error(await answer.text());");

@@ -125,6 +125,7 @@ export function IssuerForm({ organization, existing, onClose, onSaved }: IssuerF
         <SameByCall
           call={{
             method: "PUT",
+            asPerson: true,
             url: `${window.location.origin}/v1/organizations/${organization}/issuers/${name || "NAME"}`,
             body: JSON.stringify(spec),
           }}

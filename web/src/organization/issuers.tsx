@@ -145,10 +145,11 @@ function columnsOf(onEdit: (issuer: Issuer) => void, onDelete: (issuer: Issuer) 
 function NoIssuers({ organization, action }: { organization: string; action: React.ReactNode }) {
   return (
     <Empty icon={<Fingerprint className="size-5" />} title="No issuers yet" action={action}>
-      <p className="mb-4">Trust one here, or with the token of an owner or admin:</p>
+      <p className="mb-4">Trust one here, or with the access token of an owner or admin:</p>
       <CallSnippet
         call={{
           method: "PUT",
+          asPerson: true,
           url: `${window.location.origin}/v1/organizations/${organization}/issuers/corp`,
           body: '{"issuer":"https://id.example.com","audience":"headwater","rules":[{"claim":"groups","value":"data","role":"developer"}]}',
         }}

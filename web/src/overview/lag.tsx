@@ -23,37 +23,35 @@ export function ProjectLag({ project }: { project: string }) {
       title="Lag"
       help="Of all groups, since this page was first opened: the API keeps no history of it."
     >
-      <div className="min-h-[210px]">
-        <Loaded query={lags}>
-          {({ groups, unasked }) =>
-            groups.length === 0 ? (
-              <p className="text-soft">
-                No groups yet.{" "}
-                <Link to="/p/$project/groups" params={{ project }} className="text-accent-ink underline">
-                  Make one
-                </Link>
-              </p>
-            ) : (
-              <>
-                <LagChart samples={samples} />
-                <ul className="mt-3">
-                  {groups
-                    .toSorted(byLag)
-                    .slice(0, FURTHEST)
-                    .map((group) => (
-                      <Behind key={group.group} project={project} group={group} />
-                    ))}
-                </ul>
-                {unasked > 0 && (
-                  <p className="mt-2 text-[12.5px] text-faint">
-                    {formatCount(unasked)} more groups are not looked at here.
-                  </p>
-                )}
-              </>
-            )
-          }
-        </Loaded>
-      </div>
+      <Loaded query={lags} skeleton={<div className="h-[210px]" />}>
+        {({ groups, unasked }) =>
+          groups.length === 0 ? (
+            <p className="text-soft">
+              No groups yet.{" "}
+              <Link to="/p/$project/groups" params={{ project }} className="text-accent-ink underline">
+                Make one
+              </Link>
+            </p>
+          ) : (
+            <>
+              <LagChart samples={samples} />
+              <ul className="mt-3">
+                {groups
+                  .toSorted(byLag)
+                  .slice(0, FURTHEST)
+                  .map((group) => (
+                    <Behind key={group.group} project={project} group={group} />
+                  ))}
+              </ul>
+              {unasked > 0 && (
+                <p className="mt-2 text-[12.5px] text-faint">
+                  {formatCount(unasked)} more groups are not looked at here.
+                </p>
+              )}
+            </>
+          )
+        }
+      </Loaded>
     </Panel>
   );
 }

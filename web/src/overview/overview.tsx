@@ -43,7 +43,7 @@ export function Overview() {
         <Loaded query={usage} skeleton={<div className="h-[560px]" />}>
           {(series) => <UsageCharts series={series} range={range} />}
         </Loaded>
-        <div className="grid gap-4 xl:grid-cols-2">
+        <div className="grid items-start gap-4 xl:grid-cols-2">
           <ProjectLag project={project} />
           <div className="flex flex-col gap-4">
             <Errors />

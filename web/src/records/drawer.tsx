@@ -3,7 +3,7 @@ import { useRouter } from "@tanstack/react-router";
 import { ChevronDown, ChevronUp, Link2, Pencil, Repeat, Undo2 } from "lucide-react";
 import { lazy, Suspense, useEffect, useState } from "react";
 import { fetchRecords, produceTexts, recordsPath } from "../api/records";
-import { deadLetterOf, withoutDeath } from "../lib/dead-letter";
+import { deadLetterOf } from "../lib/dead-letter";
 import { formatAgo, formatBytes, formatTime } from "../lib/format";
 import { draftOf, draftText, fieldBytes, type StoredRecord } from "../lib/record";
 import { useMay } from "../shell/here";
@@ -12,6 +12,7 @@ import { CallSnippet, CopyButton } from "../ui/copy";
 import { Drawer } from "../ui/dialog";
 import { Loaded } from "../ui/loaded";
 import { toast, toastProblem } from "../ui/toast";
+import { useSendBack } from "./send-back";
 import { ValueView } from "./value-view";
 
 const ProduceDialog = lazy(() => import("./produce"));
@@ -19,6 +20,8 @@ const ProduceDialog = lazy(() => import("./produce"));
 interface RecordDrawerProps {
   project: string;
   topic: string;
+  /** The group whose dead-letter topic this is, where it is shown as that. */
+  group?: string;
   /** `partition:offset`. */
   id: string;
   records: StoredRecord[];
@@ -26,7 +29,7 @@ interface RecordDrawerProps {
   onSent: (() => void) | undefined;
 }
 
-export function RecordDrawer({ project, topic, id, records, onOpen, onSent }: RecordDrawerProps) {
+export function RecordDrawer({ project, topic, group, id, records, onOpen, onSent }: RecordDrawerProps) {
   const [partition, offset] = id.split(":").map(Number) as [number, number];
   const at = records.findIndex((record) => record.partition === partition && record.offset === offset);
   const known = records[at];
@@ -99,7 +102,14 @@ export function RecordDrawer({ project, topic, id, records, onOpen, onSent }: Re
         <Loaded query={fetched}>
           {(record) =>
             record ? (
-              <Details key={id} project={project} topic={topic} record={record} onSent={onSent} />
+              <Details
+                key={id}
+                project={project}
+                topic={topic}
+                group={group}
+                record={record}
+                onSent={onSent}
+              />
             ) : (
               <p className="text-soft">There is no record at this offset any more.</p>
             )
@@ -113,11 +123,12 @@ export function RecordDrawer({ project, topic, id, records, onOpen, onSent }: Re
 interface DetailsProps {
   project: string;
   topic: string;
+  group: string | undefined;
   record: StoredRecord;
   onSent: (() => void) | undefined;
 }
 
-function Details({ project, topic, record, onSent }: DetailsProps) {
+function Details({ project, topic, group, record, onSent }: DetailsProps) {
   const [editing, setEditing] = useState(false);
   const mayProduce = useMay("developer");
   const resend = useMutation({
@@ -129,12 +140,7 @@ function Details({ project, topic, record, onSent }: DetailsProps) {
     onError: toastProblem,
   });
   const origin = deadLetterOf(record)?.topic;
-  const redrive = useMutation({
-    mutationFn: (to: string) => produceTexts({ project, topic: to }, [draftText(withoutDeath(record))]),
-    onSuccess: ({ results }, to) =>
-      toast(`Sent to ${to}: partition ${results[0]?.partition}, offset ${results[0]?.offset}.`),
-    onError: toastProblem,
-  });
+  const sendBack = useSendBack(project, group);
   const place = { project, topic };
   const url = `${window.location.origin}${recordsPath(place, record.partition)}?offset=${record.offset}&max_records=1`;
   return (
@@ -156,8 +162,8 @@ function Details({ project, topic, record, onSent }: DetailsProps) {
             <Button
               small
               icon={<Undo2 className="size-3.5" />}
-              busy={redrive.isPending}
-              onClick={() => redrive.mutate(origin)}
+              busy={sendBack.isPending}
+              onClick={() => sendBack.mutate(record)}
             >
               Send back to {origin}
             </Button>
