@@ -176,6 +176,7 @@ fn refused(error: GroupError) -> Problem {
     let detail = error.to_string();
     match error {
         GroupError::NoGroup => Problem::new(Code::GroupNotFound, "the project has no such group"),
+        GroupError::Exists => Problem::new(Code::GroupExists, detail),
         GroupError::OtherKind => Problem::new(Code::GroupTypeConflict, detail),
         GroupError::MembersActive => Problem::new(Code::GroupActive, detail),
         GroupError::MemberFenced => Problem::new(Code::MemberFenced, detail),

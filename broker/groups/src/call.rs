@@ -31,6 +31,8 @@ pub enum Action {
         /// Positions of partitions that the group does not have yet; those of all, for
         /// [`Start::Latest`](crate::Start::Latest).
         offsets: Vec<(PartitionId, u64)>,
+        /// A group that is there and is another is left as it is.
+        only_new: bool,
     },
     /// Deletes a group that has no members, and no records with workers; [`Reply::Deleted`].
     Delete,

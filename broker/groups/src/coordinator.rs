@@ -118,7 +118,10 @@ impl Coordinator {
             self.reschedule(&id, due_ms);
             return handled;
         }
-        let Action::Ensure { config, offsets } = action else {
+        let Action::Ensure {
+            config, offsets, ..
+        } = action
+        else {
             return Err(GroupError::NoGroup);
         };
         check_name("project", &id.project)?;

@@ -81,7 +81,14 @@ impl Group {
             topics,
         };
         let (change, reply) = match action {
-            Action::Ensure { config, offsets } => {
+            Action::Ensure {
+                config,
+                only_new: true,
+                ..
+            } if config != self.config => return Err(GroupError::Exists),
+            Action::Ensure {
+                config, offsets, ..
+            } => {
                 return self.ensure(id, now_ms, config, &offsets, topics);
             }
             Action::Delete => {

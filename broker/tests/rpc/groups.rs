@@ -33,7 +33,11 @@ fn ensure(topics: &[TopicId], lease_ms: u32) -> Action {
         lease_ms,
     };
     let offsets = (0..4).map(|n| (orders(n), u64::from(n) << 40)).collect();
-    Action::Ensure { config, offsets }
+    Action::Ensure {
+        config,
+        offsets,
+        only_new: false,
+    }
 }
 
 fn group(action: Action) -> Call {
@@ -174,12 +178,19 @@ async fn every_call_about_leases_and_its_answer_arrive() {
     let Action::Ensure {
         mut config,
         offsets,
+        only_new,
     } = ensure(&[TopicId([1; 16])], 10_000)
     else {
         panic!("it is one");
     };
     config.kind = Kind::Shared(rules);
-    world.act(Action::Ensure { config, offsets }).await;
+    world
+        .act(Action::Ensure {
+            config,
+            offsets,
+            only_new,
+        })
+        .await;
     let lease = |lease_ms| Action::Lease {
         records_max: 9,
         lease_ms,
@@ -255,6 +266,7 @@ async fn every_refusal_is_told_as_it_is() {
     });
     assert_eq!(answer, Err(refusal));
     let errors = [
+        CoordinateError::Refused(GroupError::Exists),
         CoordinateError::Refused(GroupError::OtherKind),
         CoordinateError::Refused(GroupError::MembersActive),
         CoordinateError::Refused(GroupError::MemberFenced),

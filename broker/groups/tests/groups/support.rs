@@ -127,7 +127,11 @@ impl Fixture {
         offsets: &[(PartitionId, u64)],
     ) -> Result<Reply, GroupError> {
         let offsets = offsets.to_vec();
-        self.act(Action::Ensure { config, offsets })
+        self.act(Action::Ensure {
+            config,
+            offsets,
+            only_new: false,
+        })
     }
 
     /// Lets time pass, and those go whose leases end in it.

@@ -68,9 +68,14 @@ fn read_call(call: Asked) -> Unread<Call> {
 
 fn action_message(action: Action) -> Wanted {
     match action {
-        Action::Ensure { config, offsets } => Wanted::Ensure(proto::EnsureGroup {
+        Action::Ensure {
+            config,
+            offsets,
+            only_new,
+        } => Wanted::Ensure(proto::EnsureGroup {
             config: Some(config_message(&config)),
             offsets: offsets_message(offsets),
+            only_new,
         }),
         Action::Delete => Wanted::Delete(proto::Nothing {}),
         Action::Describe => Wanted::Describe(proto::Nothing {}),
@@ -126,6 +131,7 @@ fn read_action(action: Wanted) -> Unread<Action> {
         Wanted::Ensure(ensure) => Action::Ensure {
             config: config(&ensure.config?)?,
             offsets: offsets(ensure.offsets)?,
+            only_new: ensure.only_new,
         },
         Wanted::Delete(proto::Nothing {}) => Action::Delete,
         Wanted::Describe(proto::Nothing {}) => Action::Describe,
