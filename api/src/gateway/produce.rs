@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use headwater_broker::{Acks, ProduceError, Produced, idempotent_producer};
-use headwater_groups::{GroupId, Token};
+use headwater_groups::{GroupId, Token, TopicId};
 use headwater_record::{BatchView, JsonRecord, JsonScratch, ParseError, Producer};
 use sha2::{Digest, Sha256};
 

@@ -222,6 +222,11 @@ impl Group {
         self.body.member_count()
     }
 
+    /// Whether records are to be written to the dead-letter topic.
+    pub(crate) fn has_dead_letters(&self) -> bool {
+        self.body.has_dead_letters()
+    }
+
     /// How many records it knows and has not settled.
     pub(crate) const fn known(&self) -> usize {
         self.body.known()

@@ -3,19 +3,19 @@
 //! A letter is produced under an idempotency key made of its group and its last lease, which no other
 //! death has. So gateways that write the same one append it once; it is settled when it is committed.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use futures_util::{StreamExt, stream};
-use headwater_broker::{Acks, FetchError, FetchPosition, Fetched};
+use headwater_broker::{Acks, FetchError, FetchPosition, Fetched, LetterWriter};
 use headwater_groups::{Action, Cause, DeadLetter, GroupId, Kind, Reply, Token};
 use headwater_record::{BatchView, Headers, JsonRecord, RecordHeader, RecordView, ValueKind};
 use parking_lot::Mutex;
+use tokio::sync::mpsc;
 
 use super::{Gateway, expect_reply};
 use crate::{
-    auth::Access,
     gateway::{Encoded, IdempotencyKey, fetch::INFLATED_BYTES_MAX, read_problem},
-    limits::{DEAD_LETTERS_AT_ONCE, DEAD_LETTERS_MAX},
+    limits::{DEAD_LETTER_GROUPS_AT_ONCE, DEAD_LETTERS_AT_ONCE, DEAD_LETTERS_MAX},
     metadata::Topic,
     problem::Problem,
 };
@@ -26,6 +26,32 @@ const LETTER_BYTES: usize = 64 << 10;
 /// Whose dead letters this gateway writes now.
 #[derive(Debug, Default)]
 pub struct Writing(Mutex<BTreeSet<(String, String)>>);
+
+/// Where this process's broker tells of groups whose letters wait.
+pub struct Letters(mpsc::Sender<GroupId>);
+
+impl Letters {
+    /// Has a gateway write what is told, for as long as this lives.
+    pub fn written_by(gateway: Arc<Gateway>) -> Self {
+        let (tell, told) = mpsc::channel(DEAD_LETTERS_MAX);
+        let write = move |id: GroupId| {
+            let gateway = gateway.clone();
+            async move { while gateway.write_dead_letters(&id).await {} }
+        };
+        let told = stream::unfold(told, async |mut told| Some((told.recv().await?, told)));
+        tokio::spawn(told.for_each_concurrent(DEAD_LETTER_GROUPS_AT_ONCE, write));
+        Self(tell)
+    }
+}
+
+impl LetterWriter for Letters {
+    fn letters_wait(&self, groups: Vec<GroupId>) {
+        for id in groups {
+            // Where too many wait it is told again.
+            let _ = self.0.try_send(id);
+        }
+    }
+}
 
 /// Ends with the writing.
 struct Turn<'a> {
@@ -49,15 +75,19 @@ impl Drop for Turn<'_> {
 }
 
 impl Gateway {
-    /// Writes the dead letters that there are, unless this gateway already does. What fails is told
-    /// again to whoever comes next.
-    pub(super) async fn write_dead_letters(&self, access: &Access, id: &GroupId) {
+    /// Writes the first of the dead letters that there are, unless this gateway already does. What is left
+    /// or fails is told again to whoever comes next. Answers whether more may be written now.
+    pub(super) async fn write_dead_letters(&self, id: &GroupId) -> bool {
         let Some(_turn) = self.letters.begin(id) else {
-            return;
+            return false;
         };
-        if let Err(problem) = self.try_write(access, id).await {
-            let why = &problem.detail;
-            tracing::warn!(group = id.name, why, "dead letters are written later");
+        match self.try_write(id).await {
+            Ok(count) => count == DEAD_LETTERS_MAX,
+            Err(problem) => {
+                let why = &problem.detail;
+                tracing::warn!(group = id.name, why, "dead letters are written later");
+                false
+            }
         }
     }
 
@@ -68,20 +98,20 @@ impl Gateway {
             .await?;
         let letters = expect_reply!(reply, Reply::DeadLetters(letters) => letters)?;
         if letters.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let reply = self.ask_coordinator(id, Action::Describe).await?;
         let is = expect_reply!(reply, Reply::Described(is) => is)?;
         let Kind::Shared(rules) = is.config.kind else {
-            return Ok(());
+            return Ok(0);
         };
         // Without one the coordinator drops them itself; one that is deleted may be replaced.
         let to = rules.dead_letters;
-        let Some(to) = to.and_then(|to| self.topic_read(access, to)) else {
-            return Ok(());
+        let Some(to) = to.and_then(|to| self.topic_in(&id.project, to)) else {
+            return Ok(0);
         };
         let writes = letters.into_iter().map(async |letter| {
-            let written = self.write(access, id, &letter, &to).await;
+            let written = self.write(id, &letter, &to).await;
             written.map(|()| letter.token)
         });
         let mut writes = stream::iter(writes).buffered(DEAD_LETTERS_AT_ONCE);
@@ -93,13 +123,14 @@ impl Gateway {
             }
         }
         drop(writes);
-        if !written.is_empty() {
+        let count = written.len();
+        if count > 0 {
             let reply = self
                 .ask_coordinator(id, Action::DeadLettered(written))
                 .await?;
             expect_reply!(reply, Reply::DeadLettered => ())?;
         }
-        failure.map_or(Ok(()), Err)
+        failure.map_or(Ok(count), Err)
     }
 
     /// Writes one, if its record is still there.
@@ -113,7 +144,7 @@ impl Gateway {
         let Token {
             partition, offset, ..
         } = letter.token;
-        let Some(from) = self.topic_read(access, partition.topic) else {
+        let Some(from) = self.topic_in(&id.project, partition.topic) else {
             return Ok(());
         };
         let position = FetchPosition {

@@ -189,6 +189,31 @@ async fn what_was_tried_often_or_rejected_becomes_a_dead_letter() {
 }
 
 #[tokio::test]
+async fn a_record_whose_last_lease_ends_becomes_a_dead_letter_although_nobody_asks() {
+    let api = shared().await;
+    let (topic, dead, group) = shared_group(&api, 2, 1).await;
+    let records: Vec<_> = (0..120).map(|n| json!({"value": n})).collect();
+    produce(&api, &topic, json!(records)).await;
+    let ask = json!({"lease_ms": 10_000, "max_records": 1_000});
+    assert_eq!(lease(&api, &group, ask).await.len(), 120);
+    // More than are written in one go.
+    eventually("the dead letters are written", async || {
+        let ends = api.high_watermarks(&dead).await;
+        ends.iter().sum::<u64>() == 120
+    })
+    .await;
+    let path = format!("/topics/{dead}/records?max_records=1");
+    let page = api.get(&path).await.expect(200).json();
+    let headers = &page["records"][0]["headers"];
+    assert_eq!(headers["headwater-reason"], "the last lease expired");
+    eventually("the group hears of it", async || {
+        let told = api.get(&format!("/groups/{group}")).await;
+        told.expect(200).json()["work"]["dead"] == 0
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_lease_that_ends_is_another_attempt_unless_it_is_extended() {
     let api = shared().await;
     let (topic, _, group) = shared_group(&api, 1, 5).await;

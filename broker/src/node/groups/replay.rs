@@ -8,6 +8,7 @@ use super::{
     driver::{Driver, Home},
     events,
     known::KnownTopics,
+    leases::LettersWait,
     snapshots::Snapshots,
 };
 use crate::{error::CoordinateError, node::ROLE_WAIT};
