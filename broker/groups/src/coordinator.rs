@@ -9,7 +9,9 @@ use crate::config::{GroupId, check_name};
 use crate::error::{CorruptEvent, GroupError};
 use crate::event::{Change, Event};
 use crate::group::{Group, Handled};
-use crate::limits::{EXPIRED_GROUPS_MAX, GROUPS_MAX, KNOWN_RECORDS_MAX, PAGE_MAX};
+use crate::limits::{
+    BURIED_GROUPS_MAX, EXPIRED_GROUPS_MAX, GROUPS_MAX, KNOWN_RECORDS_MAX, PAGE_MAX,
+};
 use crate::shared::Place;
 use crate::topics::Topics;
 
@@ -227,6 +229,30 @@ impl Coordinator {
         if let Some(due_ms) = due_ms {
             self.due.insert((due_ms, id));
         }
+    }
+
+    /// The events by which groups go whose project is not known and whose topics are all deleted, some at a
+    /// time; and whether such a group may have topics that are not known to be yet.
+    pub fn bury(
+        &self,
+        topics: &dyn Topics,
+        is_project: impl Fn(&str) -> bool,
+    ) -> (Vec<Event>, bool) {
+        let (mut events, mut more) = (Vec::new(), false);
+        let lost = self
+            .groups
+            .iter()
+            .filter(|(id, _)| !is_project(&id.project));
+        for (id, group) in lost {
+            let is_whole = events.len() >= 2 * BURIED_GROUPS_MAX;
+            if is_whole || !group.is_of_deleted(topics) {
+                more = true;
+                continue;
+            }
+            events.push(Event::EpochFloor(group.epoch()));
+            events.push(Event::Deleted(GroupId::clone(id)));
+        }
+        (events, more)
     }
 
     /// When [`Coordinator::expire`] next has something to do; `None`: not before the next call.

@@ -95,7 +95,7 @@ impl Group {
                 if self.body.is_active() {
                     return Err(GroupError::MembersActive);
                 }
-                let floor = Event::EpochFloor(self.body.epoch());
+                let floor = Event::EpochFloor(self.epoch());
                 return Ok((vec![floor, Event::Deleted(id.clone())], Reply::Deleted));
             }
             Action::Describe => {
@@ -200,6 +200,16 @@ impl Group {
     pub(crate) fn piece(&self, place: Place) -> Option<(Change, Place)> {
         let (body, next) = self.body.piece(place)?;
         Some((Change::of_body(body), next))
+    }
+
+    pub(crate) const fn epoch(&self) -> u64 {
+        self.body.epoch()
+    }
+
+    /// Whether all that it has to do with is deleted.
+    pub(crate) fn is_of_deleted(&self, topics: &dyn Topics) -> bool {
+        let mut all = self.config.all_topics();
+        all.all(|topic| topics.partitions(topic).is_none())
     }
 
     fn positions(&self) -> Vec<Position> {

@@ -110,7 +110,7 @@ impl Fixture {
         Ok(reply)
     }
 
-    fn append(&mut self, events: Vec<Event>) {
+    pub fn append(&mut self, events: Vec<Event>) {
         for event in events {
             self.log.push(record(&event));
             self.coordinator.apply(event);
