@@ -166,6 +166,8 @@ fn may_repeat(call: &Call) -> bool {
                 | Action::Settle(_)
                 | Action::DeadLetters { .. }
                 | Action::DeadLettered(_)
+                | Action::Redrives
+                | Action::Redriven(_)
                 | Action::Reset { dry_run: true, .. }
         ),
     }

@@ -65,6 +65,16 @@ impl IdempotencyKey {
         ])
     }
 
+    /// The key of a dead letter that is moved back: of this letter alone.
+    pub(super) fn of_redrive(topic: TopicId, partition: u32, offset: u64) -> Self {
+        Self::hash(&[
+            b"redrive\0",
+            &topic.0,
+            &partition.to_be_bytes(),
+            &offset.to_be_bytes(),
+        ])
+    }
+
     fn hash(parts: &[&[u8]]) -> Self {
         let mut sha = Sha256::new();
         parts.iter().for_each(|part| sha.update(part));

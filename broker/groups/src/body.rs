@@ -205,7 +205,7 @@ impl Body {
     /// Goes by other rules from now on, if it is of a kind that has some.
     pub(crate) fn follow(&mut self, config: &Config) {
         if let (Self::Shared(body), Kind::Shared(rules)) = (self, config.kind) {
-            body.rules = rules;
+            body.obey(rules);
         }
     }
 

@@ -30,6 +30,8 @@ pub const KNOWN_RECORDS_MAX: usize = 1_000_000;
 pub const CALL_RECORDS_MAX: usize = 1_000;
 /// Records of one [`Offer`](crate::Action::Offer) call.
 pub const OFFER_RECORDS_MAX: usize = 10_000;
+/// Ranges of offsets of its dead-letter topic that a shared group remembers to be done with.
+pub const REDRIVEN_RANGES_MAX: usize = 10_000;
 /// Rows of one piece of a shared group's snapshot.
 pub(crate) const PIECE_ROWS_MAX: usize = 5_000;
 /// The most attempts that a record may be given.

@@ -246,6 +246,16 @@ async fn every_call_about_leases_and_its_answer_arrive() {
     world.ask(list).await.expect("a page");
     let written = letters.iter().map(|letter| letter.token).collect();
     world.act(Action::DeadLettered(written)).await;
+    let letters = |partition| PartitionId {
+        topic: TopicId([2; 16]),
+        partition,
+    };
+    let moved = vec![
+        (letters(0), vec![0..1, 3..1 << 50]),
+        (letters(3), vec![7..9, 11..12]),
+    ];
+    world.act(Action::Redriven(moved.clone())).await;
+    assert_eq!(world.act(Action::Redrives).await, Reply::Redrives(moved));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -71,7 +71,7 @@ pub struct GroupSpec {
 }
 
 /// A key chooses topics for a group that it may read itself.
-const READS: [Permission; 2] = [by_key(Grant::Fetch), by_key(Grant::Consume)];
+pub(super) const READS: [Permission; 2] = [by_key(Grant::Fetch), by_key(Grant::Consume)];
 
 const fn by_key(grant: Grant) -> Permission {
     Permission {
@@ -81,7 +81,7 @@ const fn by_key(grant: Grant) -> Permission {
 }
 
 /// And dead letters for what it may produce.
-const WRITES: Permission = by_key(Grant::Produce);
+pub(super) const WRITES: Permission = by_key(Grant::Produce);
 
 impl Gateway {
     /// Creates the group, or finds that it already is what `wanted` says. Answers whether it was

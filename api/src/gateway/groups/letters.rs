@@ -23,6 +23,19 @@ use crate::{
 /// Bytes that are read for one letter: its batch comes as a whole, however large it is.
 const LETTER_BYTES: usize = 64 << 10;
 
+/// The topic where the record died.
+pub(super) const ORIGIN_TOPIC: &str = "headwater-origin-topic";
+/// Its partition there.
+pub(super) const ORIGIN_PARTITION: &str = "headwater-origin-partition";
+/// Its offset there.
+pub(super) const ORIGIN_OFFSET: &str = "headwater-origin-offset";
+/// The group that gave it up.
+pub(super) const GROUP: &str = "headwater-group";
+/// How often it was tried.
+pub(super) const ATTEMPTS: &str = "headwater-attempts";
+/// Why it was given up.
+pub(super) const REASON: &str = "headwater-reason";
+
 /// Whose dead letters this gateway writes now.
 #[derive(Debug, Default)]
 pub struct Writing(Mutex<BTreeSet<(String, String)>>);
@@ -91,7 +104,8 @@ impl Gateway {
         }
     }
 
-    async fn try_write(&self, access: &Access, id: &GroupId) -> Result<(), Problem> {
+    /// Answers how many were written.
+    async fn try_write(&self, id: &GroupId) -> Result<usize, Problem> {
         let max = DEAD_LETTERS_MAX;
         let reply = self
             .ask_coordinator(id, Action::DeadLetters { max })
@@ -134,13 +148,7 @@ impl Gateway {
     }
 
     /// Writes one, if its record is still there.
-    async fn write(
-        &self,
-        access: &Access,
-        id: &GroupId,
-        letter: &DeadLetter,
-        to: &Topic,
-    ) -> Result<(), Problem> {
+    async fn write(&self, id: &GroupId, letter: &DeadLetter, to: &Topic) -> Result<(), Problem> {
         let Token {
             partition, offset, ..
         } = letter.token;
@@ -206,12 +214,12 @@ impl Gateway {
         let number = partition.partition.to_string();
         let (offset, attempts) = (offset.to_string(), letter.attempts.to_string());
         let told = [
-            ("headwater-origin-topic", from.name.as_str()),
-            ("headwater-origin-partition", number.as_str()),
-            ("headwater-origin-offset", offset.as_str()),
-            ("headwater-group", id.name.as_str()),
-            ("headwater-attempts", attempts.as_str()),
-            ("headwater-reason", reason(letter)),
+            (ORIGIN_TOPIC, from.name.as_str()),
+            (ORIGIN_PARTITION, number.as_str()),
+            (ORIGIN_OFFSET, offset.as_str()),
+            (GROUP, id.name.as_str()),
+            (ATTEMPTS, attempts.as_str()),
+            (REASON, reason(letter)),
         ];
         // One that died before tells of its last death.
         let is_told = |name: &[u8]| told.iter().any(|(told, _)| told.as_bytes() == name);
@@ -226,11 +234,7 @@ impl Gateway {
         let letter_record = JsonRecord {
             key: record.key,
             value: record.value,
-            kind: match record.value {
-                None => ValueKind::Null,
-                Some(_) if record.is_json() => ValueKind::Json,
-                Some(_) => ValueKind::Binary,
-            },
+            kind: value_kind(record),
             headers: Headers::new(&headers),
             timestamp_ms: Some(record.timestamp_ms),
             partition: None,
@@ -239,6 +243,15 @@ impl Gateway {
         let mut encoder = self.encoder(to, key, letter_record.payload_bytes());
         encoder.push(&letter_record)?;
         Ok(self.finish(encoder, key))
+    }
+}
+
+/// What a stored record's value was given as.
+pub(super) fn value_kind(record: &RecordView<'_>) -> ValueKind {
+    match record.value {
+        None => ValueKind::Null,
+        Some(_) if record.is_json() => ValueKind::Json,
+        Some(_) => ValueKind::Binary,
     }
 }
 

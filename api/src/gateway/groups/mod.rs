@@ -11,6 +11,7 @@ mod members;
 mod offers;
 mod offsets;
 mod poll;
+mod redrive;
 mod reset;
 mod settle;
 mod token;
@@ -34,6 +35,9 @@ pub use letters::{Letters, Writing};
 pub use members::Joined;
 pub use offsets::GroupPosition;
 pub use poll::{GroupGap, GroupPage, Lag, PollAsk};
+pub use redrive::{
+    LetterOffsets, RecordPlace, RedriveAsk, RedriveFilter, RedrivePage, RedrivenLetter,
+};
 pub use reset::{ResetAsk, ResetOffset, ResetPartition, ResetTo};
 pub use settle::{SettleAsk, SettleStatus};
 
@@ -138,7 +142,7 @@ macro_rules! expect_reply {
     ($reply:expr, $pattern:pat => $value:expr) => {
         match $reply {
             $pattern => Ok($value),
-            other => Err(super::strange(&other)),
+            other => Err($crate::gateway::groups::strange(&other)),
         }
     };
 }

@@ -10,7 +10,11 @@ use crate::harness::{eventually, shared, unique};
 use crate::tenants::people::{Engine, Tenant};
 
 /// A topic with so many partitions and a dead-letter topic, and a shared group on them.
-async fn shared_group(api: &Api, partitions: u32, max_attempts: u32) -> (String, String, String) {
+pub async fn shared_group(
+    api: &Api,
+    partitions: u32,
+    max_attempts: u32,
+) -> (String, String, String) {
     let (topic, dead) = (unique("work"), unique("dead"));
     api.topic(&topic, partitions).await;
     api.topic(&dead, 2).await;
@@ -23,7 +27,7 @@ async fn shared_group(api: &Api, partitions: u32, max_attempts: u32) -> (String,
     (topic, dead, group)
 }
 
-async fn produce(api: &Api, topic: &str, records: Value) {
+pub async fn produce(api: &Api, topic: &str, records: Value) {
     let body = json!({ "records": records }).to_string();
     api.produce(&format!("/topics/{topic}"), body).await;
 }
@@ -34,7 +38,7 @@ pub async fn try_lease(api: &Api, group: &str, ask: Value) -> Reply {
 }
 
 /// Leases what there is.
-async fn lease(api: &Api, group: &str, ask: Value) -> Vec<Value> {
+pub async fn lease(api: &Api, group: &str, ask: Value) -> Vec<Value> {
     let leased = try_lease(api, group, ask).await.expect(200).json();
     let records = leased["records"].as_array().expect("records").clone();
     assert_eq!(leased["expires_at"].is_null(), records.is_empty());
@@ -47,7 +51,7 @@ pub async fn try_settle(api: &Api, group: &str, what: Value) -> Reply {
 }
 
 /// What came of each lease.
-async fn settle(api: &Api, group: &str, what: Value) -> Vec<String> {
+pub async fn settle(api: &Api, group: &str, what: Value) -> Vec<String> {
     let settled = try_settle(api, group, what).await.expect(200).json();
     let results = settled["results"].as_array().expect("results").iter();
     let status = |result: &Value| result["status"].as_str().expect("a status").to_owned();

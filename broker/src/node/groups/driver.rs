@@ -196,6 +196,7 @@ fn rows(reply: &Reply) -> usize {
         Reply::Leased(leases) => leases.leased.len() + leases.wants.len(),
         Reply::Settled(outcomes) => outcomes.len(),
         Reply::DeadLetters(letters) => letters.len(),
+        Reply::Redrives(letters) => letters.iter().map(|(_, ranges)| ranges.len()).sum(),
         _ => 0,
     }
 }

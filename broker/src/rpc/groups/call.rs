@@ -123,6 +123,8 @@ fn action_message(action: Action) -> Wanted {
             Wanted::DeadLetters(proto::MaxDeadLetters { max: max as u64 })
         }
         Action::DeadLettered(written) => Wanted::DeadLettered(shared::tokens_message(written)),
+        Action::Redrives => Wanted::Redrives(proto::Nothing {}),
+        Action::Redriven(letters) => Wanted::Redriven(shared::redriven_message(letters)),
     }
 }
 
@@ -174,6 +176,8 @@ fn read_action(action: Wanted) -> Unread<Action> {
             max: calls::bound(letters.max),
         },
         Wanted::DeadLettered(written) => Action::DeadLettered(all(written.leases, shared::token)?),
+        Wanted::Redrives(proto::Nothing {}) => Action::Redrives,
+        Wanted::Redriven(letters) => Action::Redriven(shared::redriven(letters)?),
     })
 }
 
