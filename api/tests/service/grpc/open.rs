@@ -121,7 +121,7 @@ async fn tools_find_everything_by_reflection() {
             .expect("the service");
         methods.insert(name.to_owned(), found.method.len());
     }
-    assert_eq!((methods["TopicService"], methods["RecordService"]), (8, 5));
+    assert_eq!((methods["TopicService"], methods["RecordService"]), (8, 6));
     let records = file_of("headwater.v1.Record.timestamp_ms").await;
     assert_eq!(records.name(), "headwater/v1/records.proto");
     let named = |message: &DescriptorProto| message.name() == "Record";
