@@ -83,7 +83,7 @@ async fn ask(questions: Vec<MessageRequest>) -> Vec<MessageResponse> {
 }
 
 /// The file that has a symbol.
-async fn file_of(symbol: &str) -> FileDescriptorProto {
+pub async fn file_of(symbol: &str) -> FileDescriptorProto {
     let told = ask(vec![MessageRequest::FileContainingSymbol(symbol.into())]).await;
     let [MessageResponse::FileDescriptorResponse(found)] = &told[..] else {
         panic!("{symbol}: {told:?}");
