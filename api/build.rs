@@ -11,9 +11,10 @@ use std::{
 use prost::Message;
 
 /// Answers whose records the gateway writes into a page as it reads them.
-const PAGES: [&str; 5] = [
+const PAGES: [&str; 6] = [
     "FetchPartitionResponse",
     "FetchTopicResponse",
+    "GetLastOfKeyResponse",
     "TailResponse",
     "LeaseResponse",
     "PollResponse",

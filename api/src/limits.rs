@@ -238,6 +238,26 @@ pub const GROUP_ATTEMPTS: (u32, u32) = (5, 1_000);
 pub const DEAD_LETTERS_MAX: usize = 100;
 /// See [`DEAD_LETTERS_MAX`].
 pub const DEAD_LETTERS_AT_ONCE: usize = 8;
+/// Groups whose dead letters a node writes at once, of those that its broker coordinates.
+pub const DEAD_LETTER_GROUPS_AT_ONCE: usize = 8;
+/// Letters that one call of a redrive moves: default, ceiling.
+pub const REDRIVE_RECORDS: (usize, usize) = (500, 1_000);
+/// How fast a redrive may be asked to be, in records a second.
+pub const REDRIVE_RATE_MAX: u32 = 100_000;
+/// How long one call of a redrive moves letters.
+pub const REDRIVE_TIME: Duration = Duration::from_secs(10);
+/// Bytes of the dead-letter topic that one call of a redrive reads.
+pub const REDRIVE_SCAN_BYTES: usize = 32 << 20;
+/// Bytes and records that a redrive reads at once.
+pub const REDRIVE_READ_BYTES: usize = 1 << 20;
+/// See [`REDRIVE_READ_BYTES`].
+pub const REDRIVE_READ_RECORDS: usize = 1_000;
+/// Letters that a redrive moves before it notes that they are, and of these at once.
+pub const REDRIVE_CHUNK: usize = 100;
+/// See [`REDRIVE_CHUNK`].
+pub const REDRIVE_AT_ONCE: usize = 16;
+/// Places that the filter of a redrive names.
+pub const REDRIVE_PLACES_MAX: usize = 1_000;
 /// A poll's body, in bytes: two cursors of a member that owns all that a group can have.
 pub const POLL_BODY_BYTES_MAX: usize = 4 << 20;
 /// Largest offset that JSON carries without loss.

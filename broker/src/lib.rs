@@ -3,7 +3,7 @@
 //! [`Node`] owns one disk's [`Log`](headwater_log::Log) and serves it through the [`Broker`] trait;
 //! [`Cluster`] finds the broker that leads a partition, which is this node or one that the
 //! [`Network`] reaches. Everything from outside is handed in: [`Clock`], [`Placement`],
-//! [`Network`] and the log's `Disk`, so that a simulation can stand in for all of them.
+//! [`Network`], [`LetterWriter`] and the log's `Disk`, so that a simulation can stand in for all of them.
 
 mod broker;
 mod clock;
@@ -12,6 +12,7 @@ pub mod cold;
 pub mod controller;
 mod copy_state;
 mod error;
+mod letters;
 mod look;
 mod manifest;
 pub mod membership;
@@ -33,6 +34,7 @@ pub use cluster::{Cluster, Network, SingleNode};
 pub use copy_state::CopyState;
 pub use error::{CoordinateError, FetchError, NodeError, ProduceError};
 pub use headwater_log::{PartitionId, TopicId};
+pub use letters::LetterWriter;
 pub use manifest::{ColdSummary, Manifest, Place, Term, Unbegun, Written};
 pub use node::{GroupStats, Node, NodeGauges, NodeOptions};
 pub use placement::{

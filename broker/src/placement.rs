@@ -47,6 +47,11 @@ pub trait Placement: Send + Sync + 'static {
         false
     }
 
+    /// Whether there is a project of that id. One that is not heard of yet, or cannot be read, is none.
+    fn is_project(&self, _id: &str) -> bool {
+        true
+    }
+
     /// What is written into objects about a topic, for who finds nothing but the bucket.
     fn describe(&self, id: TopicId) -> Option<TopicDescription>;
 }

@@ -180,6 +180,7 @@ permissions! {
     LeaveGroup               "leaveGroup"               DEVELOPER     Wait  Group(Consume);
     LeaseRecords             "leaseRecords"             DEVELOPER     Wait  Group(Consume);
     SettleRecords            "settleRecords"            DEVELOPER     Wait  Group(Consume);
+    RedriveGroup             "redriveGroup"             DEVELOPER     Wait  Group(Consume);
 
     CreateSession            "createSession"            ANYONE        Wait  Any;
     RefreshSession           "refreshSession"           ANYONE        Wait  Any;

@@ -10,9 +10,9 @@ mod ready;
 mod settings;
 mod tenant;
 
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 pub use settings::database_url;
 
@@ -58,7 +58,18 @@ enum Command {
         #[arg(value_parser = ["streaming", "management"])]
         document: Option<String>,
     },
+    /// Print what completes these commands in a shell
+    #[command(after_long_help = COMPLETIONS_HELP)]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
 }
+
+const COMPLETIONS_HELP: &str = "Put it where the shell looks, for example:\n  \
+    headwater completions bash > ~/.local/share/bash-completion/completions/headwater\n  \
+    headwater completions zsh > ~/.zfunc/_headwater        (a directory of fpath)\n  \
+    headwater completions fish > ~/.config/fish/completions/headwater.fish";
 
 /// Runs what the arguments say.
 pub fn main() -> ExitCode {
@@ -75,6 +86,7 @@ pub fn main() -> ExitCode {
         Command::Client(verb) => on_runtime(client::run(verb)),
         Command::Bench(args) => on_runtime(bench::run(args)),
         Command::Openapi { document } => print_openapi(document.as_deref()),
+        Command::Completions { shell } => print_completions(shell),
     }
 }
 
@@ -88,8 +100,13 @@ fn on_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
     }
 }
 
+fn print_completions(shell: clap_complete::Shell) -> ExitCode {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "headwater", &mut script);
+    print(&script)
+}
+
 fn print_openapi(document: Option<&str>) -> ExitCode {
-    use std::io::Write;
     let streaming = http::openapi::streaming_document();
     let management = http::management_document();
     let text = match document {
@@ -99,10 +116,14 @@ fn print_openapi(document: Option<&str>) -> ExitCode {
             "streaming": streaming, "management": management,
         })),
     };
-    let written = text
-        .map_err(std::io::Error::other)
-        .and_then(|text| writeln!(std::io::stdout().lock(), "{text}"));
-    match written {
+    match text {
+        Ok(text) => print((text + "\n").as_bytes()),
+        Err(error) => exit::usage(&error.to_string()),
+    }
+}
+
+fn print(text: &[u8]) -> ExitCode {
+    match std::io::stdout().lock().write_all(text) {
         Ok(()) => ExitCode::SUCCESS,
         // The reader of a pipe had enough.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,

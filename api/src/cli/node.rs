@@ -34,7 +34,7 @@ use crate::{
         oidc::{Providers, SignIn},
         outbound::{Outbound, Reach},
     },
-    gateway::{Budget, Gateway, Note, Notes},
+    gateway::{Budget, Gateway, Letters, Note, Notes},
     http::{self, App, Metrics, Server},
     limits::{IN_FLIGHT_BYTES_MAX, METADATA_POLL, PAGE_BYTES_MAX},
     metadata::{Catalog, ClusterRegistry, Store, StoreError},
@@ -201,6 +201,7 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
     let dead_topics = gateway.catch_up().await.map_err(metadata)?;
     gateway.remove_topics(dead_topics).await;
     if let Some(node) = &node {
+        node.use_letter_writer(Arc::new(Letters::written_by(gateway.clone())));
         node.until_it_leads(ELECTION_WAIT).await;
     }
     let following = tokio::spawn(gateway.clone().follow_metadata());

@@ -1,4 +1,4 @@
-//! `headwater groups`: list, describe, reset, delete.
+//! `headwater groups`: list, describe, reset, redrive, delete.
 
 use reqwest::Method;
 use serde::Deserialize;
@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::failure::Failure;
+use super::redrive::Redrive;
 use super::resources::{Resources, not_understood};
 use super::service::ServiceArgs;
 use super::{group_name, topic_name};
@@ -16,7 +17,9 @@ use super::{group_name, topic_name};
     after_long_help = "A group remembers how far it has read each partition of its topics. Read as \
     a member of one with\n  headwater consume orders --group billing --follow\n\nTo read the last hour \
     again, look first, then do it:\n  headwater groups reset billing --to-time 2026-01-31T11:00:00Z \
-    --dry-run\n  headwater groups reset billing --to-time 2026-01-31T11:00:00Z"
+    --dry-run\n  headwater groups reset billing --to-time 2026-01-31T11:00:00Z\n\nTo have a shared \
+    group try its dead letters once more, 50 a second:\n  headwater groups redrive billing --dry-run\n  \
+    headwater groups redrive billing --reason timeout --rate 50"
 )]
 pub struct Args {
     #[command(flatten)]
@@ -40,6 +43,11 @@ enum Command {
     /// Prints each partition's position before and after, one JSON object a line. Positions never leave
     /// what can be read.
     Reset(Reset),
+    /// Move the dead letters of a shared group back to the topics that they came from
+    ///
+    /// Prints each letter that was moved, or that cannot be and why, one JSON object a line. It ends with the
+    /// letters that were there when it began. Run again, it moves no letter twice.
+    Redrive(Redrive),
     /// Delete a group that has no members, and how far it is
     Delete {
         /// Its name
@@ -127,6 +135,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             groups.print_pretty(&group).await
         }
         Command::Reset(wanted) => reset(&groups, &wanted).await,
+        Command::Redrive(redrive) => redrive.run(&groups.service, &groups.output).await,
         Command::Delete { name } => {
             let path = format!("/groups/{name}");
             groups.delete(&path, &format!("group {name}")).await

@@ -16,6 +16,7 @@ mod output;
 mod page;
 mod produce;
 mod progress;
+mod redrive;
 mod resources;
 mod retry;
 mod service;
@@ -32,7 +33,7 @@ pub use service::ServiceArgs;
 pub enum Verb {
     /// List, create, describe or delete topics
     Topics(topics::Args),
-    /// List, describe, reset or delete consumer groups
+    /// List, describe, reset, redrive or delete consumer groups
     Groups(groups::Args),
     /// List, create, rotate or delete the project's API keys
     Keys(keys::Args),

@@ -166,6 +166,8 @@ fn may_repeat(call: &Call) -> bool {
                 | Action::Settle(_)
                 | Action::DeadLetters { .. }
                 | Action::DeadLettered(_)
+                | Action::Redrives
+                | Action::Redriven(_)
                 | Action::Reset { dry_run: true, .. }
         ),
     }
@@ -176,6 +178,7 @@ fn refused(error: GroupError) -> Problem {
     let detail = error.to_string();
     match error {
         GroupError::NoGroup => Problem::new(Code::GroupNotFound, "the project has no such group"),
+        GroupError::Exists => Problem::new(Code::GroupExists, detail),
         GroupError::OtherKind => Problem::new(Code::GroupTypeConflict, detail),
         GroupError::MembersActive => Problem::new(Code::GroupActive, detail),
         GroupError::MemberFenced => Problem::new(Code::MemberFenced, detail),

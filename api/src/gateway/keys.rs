@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use headwater_broker::{FetchPosition, PartitionId};
-use headwater_record::{RecordView, WriteOptions, partition_for_key, write_record};
+use headwater_record::{RecordView, partition_for_key};
 
-use super::{Gateway, Held, fetch::with_record_at, read_problem};
+use super::{Form, Gateway, Held, fetch::with_record_at, read_problem};
 use crate::{
     limits::{KEY_PARTITIONS_AT_ONCE, RECORD_BYTES},
     metadata::Topic,
@@ -15,10 +15,10 @@ use crate::{
 /// Looks for one record before it is told that compaction is always faster.
 const TRIES: usize = 3;
 
-/// A record as JSON.
+/// A record.
 pub struct OneRecord {
-    /// The record.
-    pub json: Vec<u8>,
+    /// The record in the form that was asked for.
+    pub bytes: Vec<u8>,
     /// Bytes of its key, value and headers.
     pub payload_bytes: usize,
     /// The memory that it holds of the budget.
@@ -44,7 +44,7 @@ impl Gateway {
         &self,
         topic: &Topic,
         key: &[u8],
-        base64: bool,
+        form: &Form,
     ) -> Result<OneRecord, Problem> {
         if !topic.settings.is_compacted() {
             return Err(Problem::new(
@@ -70,15 +70,11 @@ impl Gateway {
             if record.value.is_none() {
                 return Err(key_not_found());
             }
-            let mut json = Vec::with_capacity(256 + record.payload_bytes());
-            let options = WriteOptions {
-                base64,
-                single_line: false,
-                partition: found.partition,
-            };
-            write_record(&mut json, record, &options);
+            let mut bytes = Vec::with_capacity(256 + record.payload_bytes());
+            form.write(&mut bytes, record, &topic.name, found.partition);
+            form.finish(&mut bytes);
             Ok(OneRecord {
-                json,
+                bytes,
                 payload_bytes: record.payload_bytes(),
                 held,
             })

@@ -51,6 +51,7 @@ pub use encode::{Encoded, Encoder, partition_out_of_range};
 pub use fetch::{FetchPage, Gap, JSON_PREFIX, OnOutOfRange, PartitionPage, ReadLimits};
 pub use form::{Form, JsonForm};
 pub use groups::*;
+pub use keys::OneRecord;
 pub use loss::{Candidate, LossyElection, Lost};
 pub use notes::{Note, Notes};
 pub use positions::{Position, Start, TimePoint};

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use headwater_broker::{Acks, ProduceError, Produced, idempotent_producer};
-use headwater_groups::{GroupId, Token};
+use headwater_groups::{GroupId, Token, TopicId};
 use headwater_record::{BatchView, JsonRecord, JsonScratch, ParseError, Producer};
 use sha2::{Digest, Sha256};
 
@@ -62,6 +62,16 @@ impl IdempotencyKey {
             &partition.to_be_bytes(),
             &offset.to_be_bytes(),
             &token.lease.to_be_bytes(),
+        ])
+    }
+
+    /// The key of a dead letter that is moved back: of this letter alone.
+    pub(super) fn of_redrive(topic: TopicId, partition: u32, offset: u64) -> Self {
+        Self::hash(&[
+            b"redrive\0",
+            &topic.0,
+            &partition.to_be_bytes(),
+            &offset.to_be_bytes(),
         ])
     }
 

@@ -20,6 +20,8 @@ pub(super) enum Purpose {
     Group = 2,
     /// A lease of a record.
     Lease = 3,
+    /// Moving a group's dead letters back.
+    Redrive = 4,
 }
 
 /// The text of some content. Who opens it must name what it is bound to.

@@ -600,10 +600,7 @@ impl InTopic {
     /// # Errors
     /// 429 and 403 if they are.
     pub async fn check_ingress(&self, app: &App) -> Result<(), Problem> {
-        self.access
-            .layers()
-            .check(Resource::IngressBytesPerSecond)?;
-        self.check_stored(app).await
+        check_ingress(app, &self.access).await
     }
 
     /// Waits, as long as the caller still may, until what they appended is paid for.
@@ -626,12 +623,7 @@ impl InTopic {
     /// # Errors
     /// 403 if not.
     pub async fn check_stored(&self, app: &App) -> Result<(), Problem> {
-        for (allowance, limit) in self.access.layers().storage_limits() {
-            let measure = app.gateway.stored_bytes(allowance);
-            let stored = allowance.stored_bytes(measure).await;
-            check_stored(allowance, stored, limit)?;
-        }
-        Ok(())
+        check_all_stored(app, &self.access).await
     }
 
     /// The key of records that the path names.
@@ -651,6 +643,25 @@ impl InTopic {
             .filter(|partition| *partition < self.topic.partitions())
             .ok_or_else(|| partition_not_found(&self.topic))
     }
+}
+
+/// Whether a caller may append to topics of the project: their quotas of bytes written and stored are not
+/// used up.
+///
+/// # Errors
+/// 429 and 403 if they are.
+pub async fn check_ingress(app: &App, access: &Access) -> Result<(), Problem> {
+    access.layers().check(Resource::IngressBytesPerSecond)?;
+    check_all_stored(app, access).await
+}
+
+async fn check_all_stored(app: &App, access: &Access) -> Result<(), Problem> {
+    for (allowance, limit) in access.layers().storage_limits() {
+        let measure = app.gateway.stored_bytes(allowance);
+        let stored = allowance.stored_bytes(measure).await;
+        check_stored(allowance, stored, limit)?;
+    }
+    Ok(())
 }
 
 fn dry_run(uri: &http::Uri) -> Result<bool, Problem> {

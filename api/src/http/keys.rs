@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     auth::permissions::GetLastOfKey,
+    gateway::{Form, JsonForm, OneRecord},
     limits::{KEY_BYTES_MAX, TURN_FETCH_BYTES},
     problem::Problem,
     quota::Resource,
@@ -37,29 +38,50 @@ pub async fn get_last_of_key(
     let params = Params::parse(request.uri(), &["encoding", "key_encoding"])?;
     let base64 = params.is_base64("encoding")?;
     let key = key_of(call.record_key(), params.is_base64("key_encoding")?)?;
-    let layers = call.access.layers();
-    layers.check(Resource::EgressBytesPerSecond)?;
-    let turn = layers.turn(TURN_FETCH_BYTES).await?;
-    let found = app.gateway.last_of_key(&call.topic, &key, base64);
-    let record = turn
-        .work(while_allowed(&app, || call.check(&app), found))
-        .await?;
-    app.metrics.records_out.inc();
-    call.topic.meter.sent(1, record.payload_bytes);
-    layers.charge(Resource::EgressBytesPerSecond, record.payload_bytes as u64);
-    Ok(held_json(record.json, Some(record.held)))
+    let form = Form::Json(JsonForm {
+        base64,
+        single_line: false,
+        prefix: b"",
+        separator: b',',
+        with_topic: false,
+    });
+    let record = look_up(&app, &call, &key, &form).await?;
+    Ok(held_json(record.bytes, Some(record.held)))
 }
 
-fn key_of(text: &str, base64: bool) -> Result<Vec<u8>, Problem> {
-    let key = match base64 {
-        true => base64_simd::URL_SAFE_NO_PAD
-            .decode_to_vec(text)
-            .map_err(|_| Problem::invalid("key", "invalid_value", "must be URL-safe base64"))?,
-        false => text.as_bytes().to_vec(),
-    };
+/// Looks a key up for a caller, and counts what is sent.
+///
+/// # Errors
+/// 400 for a key that no record has, 429 over a quota, and those of
+/// [`Gateway::last_of_key`](crate::gateway::Gateway::last_of_key).
+pub async fn look_up(
+    app: &App,
+    call: &InTopic,
+    key: &[u8],
+    form: &Form,
+) -> Result<OneRecord, Problem> {
     if key.len() > KEY_BYTES_MAX {
         let message = format!("must be at most {KEY_BYTES_MAX} bytes");
         return Err(Problem::invalid("key", "out_of_range", message));
     }
-    Ok(key)
+    let layers = call.access.layers();
+    layers.check(Resource::EgressBytesPerSecond)?;
+    let turn = layers.turn(TURN_FETCH_BYTES).await?;
+    let found = app.gateway.last_of_key(&call.topic, key, form);
+    let record = turn
+        .work(while_allowed(app, || call.check(app), found))
+        .await?;
+    app.metrics.records_out.inc();
+    call.topic.meter.sent(1, record.payload_bytes);
+    layers.charge(Resource::EgressBytesPerSecond, record.payload_bytes as u64);
+    Ok(record)
+}
+
+fn key_of(text: &str, base64: bool) -> Result<Vec<u8>, Problem> {
+    match base64 {
+        true => base64_simd::URL_SAFE_NO_PAD
+            .decode_to_vec(text)
+            .map_err(|_| Problem::invalid("key", "invalid_value", "must be URL-safe base64")),
+        false => Ok(text.as_bytes().to_vec()),
+    }
 }

@@ -71,6 +71,7 @@ pub fn streaming() -> OpenApiRouter<App> {
         .routes(routes!(groups::members::poll_group))
         .routes(routes!(groups::shared::lease_records))
         .routes(routes!(groups::shared::settle_records))
+        .routes(routes!(groups::redrive::redrive_group))
         .routes(routes!(
             groups::offsets::list_group_offsets,
             groups::offsets::reset_group_offsets

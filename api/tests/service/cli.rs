@@ -259,3 +259,48 @@ fn a_setting_may_be_given_by_flag_and_by_file_at_once() {
         assert!(known, "--{flag} has no row");
     }
 }
+
+/// Runs a shell on a script that it is only to read.
+fn reads(shell: &str, arguments: &[&str], script: &std::path::Path) -> Option<Output> {
+    let mut command = Command::new(shell);
+    match command.args(arguments).arg(script).output() {
+        Ok(output) => Some(output),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => panic!("{shell}: {error}"),
+    }
+}
+
+#[tokio::test]
+async fn shells_read_the_completions() {
+    let api = shared().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    for (shell, arguments) in [
+        ("bash", vec!["-n"]),
+        ("zsh", vec!["-n"]),
+        ("fish", vec!["--no-execute"]),
+        ("elvish", vec!["-compileonly"]),
+        ("powershell", vec![]),
+    ] {
+        let script = text(&run(&api, &["completions", shell], "").await);
+        for word in ["headwater", "redrive", "dry-run"] {
+            assert!(script.contains(word), "{shell}: no {word}");
+        }
+        assert!(!script.contains(&api.key), "no secret of the environment");
+        let path = folder.path().join(shell);
+        std::fs::write(&path, script).expect("written");
+        // bash is wherever these tests are; the others may not be.
+        let read = match shell {
+            "powershell" => None,
+            _ => reads(shell, &arguments, &path),
+        };
+        assert!(read.is_some() || shell != "bash", "no bash");
+        if let Some(read) = read {
+            let said = String::from_utf8_lossy(&read.stderr);
+            assert!(read.status.success(), "{shell}: {said}");
+        }
+    }
+    let unknown = run(&api, &["completions", "tcsh"], "").await;
+    assert_eq!(unknown.status.code(), Some(2));
+    let help = text(&run(&api, &["--help"], "").await);
+    assert!(help.contains("completions"), "{help}");
+}

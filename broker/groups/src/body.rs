@@ -81,6 +81,14 @@ impl Body {
         }
     }
 
+    /// Whether records are to be written to the dead-letter topic.
+    pub(crate) fn has_dead_letters(&self) -> bool {
+        match self {
+            Self::Partitioned(_) => false,
+            Self::Shared(body) => body.has_dead_letters(),
+        }
+    }
+
     /// How many records it knows and has not settled.
     pub(crate) const fn known(&self) -> usize {
         match self {
@@ -197,7 +205,7 @@ impl Body {
     /// Goes by other rules from now on, if it is of a kind that has some.
     pub(crate) fn follow(&mut self, config: &Config) {
         if let (Self::Shared(body), Kind::Shared(rules)) = (self, config.kind) {
-            body.rules = rules;
+            body.obey(rules);
         }
     }
 

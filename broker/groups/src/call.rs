@@ -1,5 +1,7 @@
 //! What a coordinator is asked, and what it answers.
 
+use std::ops::Range;
+
 use headwater_log::PartitionId;
 
 use crate::config::{Config, GroupId, Kind};
@@ -24,13 +26,15 @@ pub enum Call {
 /// What a call asks of one group.
 #[derive(Debug, Clone)]
 pub enum Action {
-    /// Creates the group, or makes it what is asked for; [`Reply::Ensured`].
+    /// Creates the group, or makes it what is asked for, if it may; [`Reply::Ensured`].
     Ensure {
         /// What the group is to be.
         config: Config,
         /// Positions of partitions that the group does not have yet; those of all, for
         /// [`Start::Latest`](crate::Start::Latest).
         offsets: Vec<(PartitionId, u64)>,
+        /// A group that is there and is another is left as it is.
+        only_new: bool,
     },
     /// Deletes a group that has no members, and no records with workers; [`Reply::Deleted`].
     Delete,
@@ -111,7 +115,15 @@ pub enum Action {
     },
     /// Settles dead letters that are written; [`Reply::DeadLettered`].
     DeadLettered(Vec<Token>),
+    /// Asks which records of the dead-letter topic are done with; [`Reply::Redrives`].
+    Redrives,
+    /// Notes records of the dead-letter topic that are done with: letters that were moved back, and
+    /// what is no letter of the group; [`Reply::Redriven`].
+    Redriven(Vec<Letters>),
 }
+
+/// Offsets of a partition of a dead-letter topic.
+pub type Letters = (PartitionId, Vec<Range<u64>>);
 
 /// A partition's part of a cursor: everything below `next_offset` is done with, by the owner of this
 /// stint.
@@ -186,6 +198,10 @@ pub enum Reply {
     DeadLetters(Vec<DeadLetter>),
     /// To [`Action::DeadLettered`].
     DeadLettered,
+    /// To [`Action::Redrives`]: in the order of partitions and offsets.
+    Redrives(Vec<Letters>),
+    /// To [`Action::Redriven`].
+    Redriven,
 }
 
 /// What a poll is told.

@@ -9,7 +9,9 @@ use crate::config::{GroupId, check_name};
 use crate::error::{CorruptEvent, GroupError};
 use crate::event::{Change, Event};
 use crate::group::{Group, Handled};
-use crate::limits::{EXPIRED_GROUPS_MAX, GROUPS_MAX, KNOWN_RECORDS_MAX, PAGE_MAX};
+use crate::limits::{
+    BURIED_GROUPS_MAX, EXPIRED_GROUPS_MAX, GROUPS_MAX, KNOWN_RECORDS_MAX, PAGE_MAX,
+};
 use crate::shared::Place;
 use crate::topics::Topics;
 
@@ -24,6 +26,8 @@ pub struct Coordinator {
     groups: BTreeMap<Arc<GroupId>, Group>,
     /// When the next lease or delay of each group ends: the one structure over all of them.
     due: BTreeSet<(i64, Arc<GroupId>)>,
+    /// Groups that have dead letters to be written.
+    bereaved: BTreeSet<Arc<GroupId>>,
     epoch_floor: u64,
     /// Of all groups.
     members: usize,
@@ -82,6 +86,9 @@ impl Coordinator {
         let due = self.groups.iter();
         let due = due.filter_map(|(id, group)| Some((group.due_ms()?, id.clone())));
         self.due = due.collect();
+        let bereaved = self.groups.iter();
+        let bereaved = bereaved.filter(|(_, group)| group.has_dead_letters());
+        self.bereaved = bereaved.map(|(id, _)| id.clone()).collect();
     }
 
     /// The events that a call is to append, and its answer. Nothing that is in the log changes before
@@ -118,7 +125,10 @@ impl Coordinator {
             self.reschedule(&id, due_ms);
             return handled;
         }
-        let Action::Ensure { config, offsets } = action else {
+        let Action::Ensure {
+            config, offsets, ..
+        } = action
+        else {
             return Err(GroupError::NoGroup);
         };
         check_name("project", &id.project)?;
@@ -167,6 +177,7 @@ impl Coordinator {
                 if let Some(group) = self.groups.remove(&id) {
                     self.members -= group.member_count();
                     self.known -= group.known();
+                    self.bereaved.remove(&id);
                     self.reschedule(&id, group.due_ms());
                 }
             }
@@ -189,7 +200,19 @@ impl Coordinator {
         group.apply(change, self.now_ms);
         self.members = self.members - members + group.member_count();
         self.known = self.known - known + group.known();
+        let has_dead_letters = group.has_dead_letters();
         self.reschedule(&id, due_ms);
+        if has_dead_letters != self.bereaved.contains(&id) {
+            match has_dead_letters {
+                true => self.bereaved.insert(Arc::new(id)),
+                false => self.bereaved.remove(&id),
+            };
+        }
+    }
+
+    /// Groups that have records to be [written](Action::DeadLetters) to their dead-letter topics.
+    pub fn with_dead_letters(&self) -> impl ExactSizeIterator<Item = &GroupId> + Clone {
+        self.bereaved.iter().map(|id| &**id)
     }
 
     /// Notes when a group is due that was at `before_ms`.
@@ -208,14 +231,38 @@ impl Coordinator {
         }
     }
 
+    /// The events by which groups go whose project is not known and whose topics are all deleted, some at a
+    /// time; and whether such a group may have topics that are not known to be yet.
+    pub fn bury(
+        &self,
+        topics: &dyn Topics,
+        is_project: impl Fn(&str) -> bool,
+    ) -> (Vec<Event>, bool) {
+        let (mut events, mut more) = (Vec::new(), false);
+        let lost = self
+            .groups
+            .iter()
+            .filter(|(id, _)| !is_project(&id.project));
+        for (id, group) in lost {
+            let is_whole = events.len() >= 2 * BURIED_GROUPS_MAX;
+            if is_whole || !group.is_of_deleted(topics) {
+                more = true;
+                continue;
+            }
+            events.push(Event::EpochFloor(group.epoch()));
+            events.push(Event::Deleted(GroupId::clone(id)));
+        }
+        (events, more)
+    }
+
     /// When [`Coordinator::expire`] next has something to do; `None`: not before the next call.
     pub fn due_ms(&self) -> Option<i64> {
         self.due.first().map(|(due_ms, _)| *due_ms)
     }
 
     /// The events by which members go whose leases are over, and records are given up; none if they
-    /// are only to be leased again. It looks at [`EXPIRED_GROUPS_MAX`] groups: ask
-    /// [`Coordinator::due_ms`] again once they are applied.
+    /// are only to be leased again. It looks at [`EXPIRED_GROUPS_MAX`] groups, and ends some of what
+    /// is due in each: ask [`Coordinator::due_ms`] again once they are applied.
     pub fn expire(&mut self, now_ms: i64) -> Vec<Event> {
         self.now_ms = now_ms;
         let over = self.due.iter().take_while(|(due_ms, _)| *due_ms <= now_ms);

@@ -9,6 +9,8 @@ use headwater_log::{PartitionId, TopicId};
 pub enum GroupError {
     /// There is no such group (404).
     NoGroup,
+    /// Another group of the name is there (409).
+    Exists,
     /// The group is of another kind, which has no such call, or cannot become of this one (409).
     OtherKind,
     /// The group has members, or records with workers (409).
@@ -47,6 +49,7 @@ impl fmt::Display for GroupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoGroup => f.write_str("there is no such group"),
+            Self::Exists => f.write_str("another group of the name is there"),
             Self::OtherKind => f.write_str("the group is of another kind"),
             Self::MembersActive => f.write_str("the group has members, or records with workers"),
             Self::MemberFenced => f.write_str("another instance has taken the member's name"),

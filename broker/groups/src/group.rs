@@ -81,14 +81,21 @@ impl Group {
             topics,
         };
         let (change, reply) = match action {
-            Action::Ensure { config, offsets } => {
+            Action::Ensure {
+                config,
+                only_new: true,
+                ..
+            } if config != self.config => return Err(GroupError::Exists),
+            Action::Ensure {
+                config, offsets, ..
+            } => {
                 return self.ensure(id, now_ms, config, &offsets, topics);
             }
             Action::Delete => {
                 if self.body.is_active() {
                     return Err(GroupError::MembersActive);
                 }
-                let floor = Event::EpochFloor(self.body.epoch());
+                let floor = Event::EpochFloor(self.epoch());
                 return Ok((vec![floor, Event::Deleted(id.clone())], Reply::Deleted));
             }
             Action::Describe => {
@@ -195,6 +202,16 @@ impl Group {
         Some((Change::of_body(body), next))
     }
 
+    pub(crate) const fn epoch(&self) -> u64 {
+        self.body.epoch()
+    }
+
+    /// Whether all that it has to do with is deleted.
+    pub(crate) fn is_of_deleted(&self, topics: &dyn Topics) -> bool {
+        let mut all = self.config.all_topics();
+        all.all(|topic| topics.partitions(topic).is_none())
+    }
+
     fn positions(&self) -> Vec<Position> {
         self.body.positions()
     }
@@ -213,6 +230,11 @@ impl Group {
 
     pub(crate) fn member_count(&self) -> usize {
         self.body.member_count()
+    }
+
+    /// Whether records are to be written to the dead-letter topic.
+    pub(crate) fn has_dead_letters(&self) -> bool {
+        self.body.has_dead_letters()
     }
 
     /// How many records it knows and has not settled.

@@ -23,14 +23,15 @@ mod topics;
 mod wire;
 
 pub use call::{
-    Action, Call, Description, Ensured, Mark, MemberDescription, Moved, Owned, Polled, Position,
-    Reply, State, Summary,
+    Action, Call, Description, Ensured, Letters, Mark, MemberDescription, Moved, Owned, Polled,
+    Position, Reply, State, Summary,
 };
 pub use config::{Config, GroupId, Kind, Rules, Start};
 pub use coordinator::{Coordinator, SnapshotCursor};
 pub use error::{CorruptEvent, GroupError};
 pub use event::{Change, Event};
 pub use headwater_log::{PartitionId, TopicId};
+pub use shared::Ranges;
 pub use shared::types::{
     Cause, DeadLetter, Leased, Leases, Nack, Offer, Outcome, Reject, Settlement, Token, Want, Work,
 };

@@ -16,6 +16,8 @@ pub const LEASE_MS: (u32, u32) = (10_000, 300_000);
 pub const PAGE_MAX: usize = 1_000;
 /// Groups that one call of [`expire`](crate::Coordinator::expire) looks at.
 pub const EXPIRED_GROUPS_MAX: usize = 100;
+/// Groups that one call of [`bury`](crate::Coordinator::bury) has go.
+pub const BURIED_GROUPS_MAX: usize = 1_000;
 /// An event with all that a group of these limits has, as a record's value.
 pub const EVENT_BYTES_MAX: usize = 5 << 20;
 /// Records that a shared group knows and has not settled, over all its partitions.
@@ -28,6 +30,8 @@ pub const KNOWN_RECORDS_MAX: usize = 1_000_000;
 pub const CALL_RECORDS_MAX: usize = 1_000;
 /// Records of one [`Offer`](crate::Action::Offer) call.
 pub const OFFER_RECORDS_MAX: usize = 10_000;
+/// Ranges of offsets of its dead-letter topic that a shared group remembers to be done with.
+pub const REDRIVEN_RANGES_MAX: usize = 10_000;
 /// Rows of one piece of a shared group's snapshot.
 pub(crate) const PIECE_ROWS_MAX: usize = 5_000;
 /// The most attempts that a record may be given.

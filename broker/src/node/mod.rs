@@ -46,6 +46,7 @@ use crate::{
     cluster::Network,
     copy_state::CopyState,
     error::{CoordinateError, FetchError, NodeError, ProduceError},
+    letters::LetterWriter,
     look::look_until,
     partition::Partition,
     placement::{BrokerId, Incarnation, Placement, Registry},
@@ -115,6 +116,7 @@ pub struct Node {
     to_begin: Mutex<HashSet<PartitionId>>,
     resignations: Mutex<Resignations>,
     coordinators: Coordinators,
+    letter_writer: OnceLock<Arc<dyn LetterWriter>>,
     stopped: AtomicBool,
     leaving: AtomicBool,
     left: AtomicBool,
@@ -169,6 +171,7 @@ impl Node {
             placement,
             maintenance_interval: options.maintenance_interval,
             tier: OnceLock::new(),
+            letter_writer: OnceLock::new(),
             hot_keys: HotKeys::default(),
             waiting_fetches: AtomicUsize::new(0),
             me: me.clone(),
@@ -201,6 +204,13 @@ impl Node {
             begin::start(&self.me, tier.clone());
             offload::start(&self.me, tier, self.maintenance_interval);
         }
+    }
+
+    /// Has dead letters of the groups that are coordinated here written from now on. Only the first call
+    /// counts.
+    pub fn use_letter_writer(&self, writer: Arc<dyn LetterWriter>) {
+        // There is one already, and it stays.
+        let _ = self.letter_writer.set(writer);
     }
 
     /// Takes part in the cluster from now on, in the life that the registry gave this broker. Without

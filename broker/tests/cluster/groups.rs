@@ -41,6 +41,7 @@ pub fn ensure() -> Action {
             lease_ms: 10_000,
         },
         offsets: Vec::new(),
+        only_new: false,
     }
 }
 

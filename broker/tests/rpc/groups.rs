@@ -33,7 +33,11 @@ fn ensure(topics: &[TopicId], lease_ms: u32) -> Action {
         lease_ms,
     };
     let offsets = (0..4).map(|n| (orders(n), u64::from(n) << 40)).collect();
-    Action::Ensure { config, offsets }
+    Action::Ensure {
+        config,
+        offsets,
+        only_new: false,
+    }
 }
 
 fn group(action: Action) -> Call {
@@ -174,12 +178,19 @@ async fn every_call_about_leases_and_its_answer_arrive() {
     let Action::Ensure {
         mut config,
         offsets,
+        only_new,
     } = ensure(&[TopicId([1; 16])], 10_000)
     else {
         panic!("it is one");
     };
     config.kind = Kind::Shared(rules);
-    world.act(Action::Ensure { config, offsets }).await;
+    world
+        .act(Action::Ensure {
+            config,
+            offsets,
+            only_new,
+        })
+        .await;
     let lease = |lease_ms| Action::Lease {
         records_max: 9,
         lease_ms,
@@ -235,6 +246,16 @@ async fn every_call_about_leases_and_its_answer_arrive() {
     world.ask(list).await.expect("a page");
     let written = letters.iter().map(|letter| letter.token).collect();
     world.act(Action::DeadLettered(written)).await;
+    let letters = |partition| PartitionId {
+        topic: TopicId([2; 16]),
+        partition,
+    };
+    let moved = vec![
+        (letters(0), vec![0..1, 3..1 << 50]),
+        (letters(3), vec![7..9, 11..12]),
+    ];
+    world.act(Action::Redriven(moved.clone())).await;
+    assert_eq!(world.act(Action::Redrives).await, Reply::Redrives(moved));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -255,6 +276,7 @@ async fn every_refusal_is_told_as_it_is() {
     });
     assert_eq!(answer, Err(refusal));
     let errors = [
+        CoordinateError::Refused(GroupError::Exists),
         CoordinateError::Refused(GroupError::OtherKind),
         CoordinateError::Refused(GroupError::MembersActive),
         CoordinateError::Refused(GroupError::MemberFenced),

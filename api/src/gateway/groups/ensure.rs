@@ -71,7 +71,7 @@ pub struct GroupSpec {
 }
 
 /// A key chooses topics for a group that it may read itself.
-const READS: [Permission; 2] = [by_key(Grant::Fetch), by_key(Grant::Consume)];
+pub(super) const READS: [Permission; 2] = [by_key(Grant::Fetch), by_key(Grant::Consume)];
 
 const fn by_key(grant: Grant) -> Permission {
     Permission {
@@ -81,7 +81,7 @@ const fn by_key(grant: Grant) -> Permission {
 }
 
 /// And dead letters for what it may produce.
-const WRITES: Permission = by_key(Grant::Produce);
+pub(super) const WRITES: Permission = by_key(Grant::Produce);
 
 impl Gateway {
     /// Creates the group, or finds that it already is what `wanted` says. Answers whether it was
@@ -101,14 +101,17 @@ impl Gateway {
         let topics = self.topics_wanted(access, &wanted.topics)?;
         let dead_letters = self.dead_letters_wanted(access, &wanted)?;
         let id = group_id(access, name)?;
-        match self.ask_coordinator(&id, Action::Describe).await {
+        let find = async || match self.ask_coordinator(&id, Action::Describe).await {
             Ok(reply) => {
                 let is = expect_reply!(reply, Reply::Described(is) => is)?;
                 compare(&is, &wanted, &topics, dead_letters)?;
-                return Ok((self.group(access, is).await, false));
+                Ok(Some((self.group(access, is).await, false)))
             }
-            Err(problem) if problem.code == Code::GroupNotFound => {}
-            Err(problem) => return Err(problem),
+            Err(problem) if problem.code == Code::GroupNotFound => Ok(None),
+            Err(problem) => Err(problem),
+        };
+        if let Some(found) = find().await? {
+            return Ok(found);
         }
         let start = match wanted.start {
             None | Some(GroupStart::Earliest) => Start::Earliest,
@@ -130,8 +133,18 @@ impl Gateway {
             start,
             lease_ms: wanted.lease_ms.unwrap_or(GROUP_LEASE_MS.1),
         };
-        let reply = self.ask_coordinator(&id, Action::Ensure { config, offsets });
-        let reply = reply.await?;
+        let action = Action::Ensure {
+            config,
+            offsets,
+            only_new: true,
+        };
+        let reply = match self.ask_coordinator(&id, action).await {
+            // Somebody else was faster; it may be what is wanted all the same.
+            Err(problem) if problem.code == Code::GroupExists => {
+                return find().await?.ok_or(problem);
+            }
+            reply => reply?,
+        };
         let (ensured, is) = expect_reply!(reply, Reply::Ensured(ensured, is) => (ensured, is))?;
         Ok((self.group(access, is).await, ensured == Ensured::Created))
     }

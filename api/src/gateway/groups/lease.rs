@@ -94,7 +94,7 @@ impl Gateway {
                 has_dead_letters,
             } = self.ask_lease(&id, ask).await?;
             if has_dead_letters {
-                self.write_dead_letters(access, &id).await;
+                self.write_dead_letters(&id).await;
             }
             let (page, ()) = tokio::join!(self.read_leased(&worker, &id, &leased), async {
                 if !leased.is_empty() {

@@ -3,19 +3,19 @@
 //! A letter is produced under an idempotency key made of its group and its last lease, which no other
 //! death has. So gateways that write the same one append it once; it is settled when it is committed.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use futures_util::{StreamExt, stream};
-use headwater_broker::{Acks, FetchError, FetchPosition};
+use headwater_broker::{Acks, FetchError, FetchPosition, LetterWriter};
 use headwater_groups::{Action, Cause, DeadLetter, GroupId, Kind, Reply, Token};
 use headwater_record::{Headers, JsonRecord, RecordHeader, RecordView, ValueKind};
 use parking_lot::Mutex;
+use tokio::sync::mpsc;
 
 use super::{Gateway, expect_reply};
 use crate::{
-    auth::Access,
     gateway::{Encoded, IdempotencyKey, fetch::with_record_at, read_problem},
-    limits::{DEAD_LETTERS_AT_ONCE, DEAD_LETTERS_MAX},
+    limits::{DEAD_LETTER_GROUPS_AT_ONCE, DEAD_LETTERS_AT_ONCE, DEAD_LETTERS_MAX},
     metadata::Topic,
     problem::Problem,
 };
@@ -23,9 +23,48 @@ use crate::{
 /// Bytes that are read for one letter: its batch comes as a whole, however large it is.
 const LETTER_BYTES: usize = 64 << 10;
 
+/// The topic where the record died.
+pub(super) const ORIGIN_TOPIC: &str = "headwater-origin-topic";
+/// Its partition there.
+pub(super) const ORIGIN_PARTITION: &str = "headwater-origin-partition";
+/// Its offset there.
+pub(super) const ORIGIN_OFFSET: &str = "headwater-origin-offset";
+/// The group that gave it up.
+pub(super) const GROUP: &str = "headwater-group";
+/// How often it was tried.
+pub(super) const ATTEMPTS: &str = "headwater-attempts";
+/// Why it was given up.
+pub(super) const REASON: &str = "headwater-reason";
+
 /// Whose dead letters this gateway writes now.
 #[derive(Debug, Default)]
 pub struct Writing(Mutex<BTreeSet<(String, String)>>);
+
+/// Where this process's broker tells of groups whose letters wait.
+pub struct Letters(mpsc::Sender<GroupId>);
+
+impl Letters {
+    /// Has a gateway write what is told, for as long as this lives.
+    pub fn written_by(gateway: Arc<Gateway>) -> Self {
+        let (tell, told) = mpsc::channel(DEAD_LETTERS_MAX);
+        let write = move |id: GroupId| {
+            let gateway = gateway.clone();
+            async move { while gateway.write_dead_letters(&id).await {} }
+        };
+        let told = stream::unfold(told, async |mut told| Some((told.recv().await?, told)));
+        tokio::spawn(told.for_each_concurrent(DEAD_LETTER_GROUPS_AT_ONCE, write));
+        Self(tell)
+    }
+}
+
+impl LetterWriter for Letters {
+    fn letters_wait(&self, groups: Vec<GroupId>) {
+        for id in groups {
+            // Where too many wait it is told again.
+            let _ = self.0.try_send(id);
+        }
+    }
+}
 
 /// Ends with the writing.
 struct Turn<'a> {
@@ -49,39 +88,44 @@ impl Drop for Turn<'_> {
 }
 
 impl Gateway {
-    /// Writes the dead letters that there are, unless this gateway already does. What fails is told
-    /// again to whoever comes next.
-    pub(super) async fn write_dead_letters(&self, access: &Access, id: &GroupId) {
+    /// Writes the first of the dead letters that there are, unless this gateway already does. What is left
+    /// or fails is told again to whoever comes next. Answers whether more may be written now.
+    pub(super) async fn write_dead_letters(&self, id: &GroupId) -> bool {
         let Some(_turn) = self.letters.begin(id) else {
-            return;
+            return false;
         };
-        if let Err(problem) = self.try_write(access, id).await {
-            let why = &problem.detail;
-            tracing::warn!(group = id.name, why, "dead letters are written later");
+        match self.try_write(id).await {
+            Ok(count) => count == DEAD_LETTERS_MAX,
+            Err(problem) => {
+                let why = &problem.detail;
+                tracing::warn!(group = id.name, why, "dead letters are written later");
+                false
+            }
         }
     }
 
-    async fn try_write(&self, access: &Access, id: &GroupId) -> Result<(), Problem> {
+    /// Answers how many were written.
+    async fn try_write(&self, id: &GroupId) -> Result<usize, Problem> {
         let max = DEAD_LETTERS_MAX;
         let reply = self
             .ask_coordinator(id, Action::DeadLetters { max })
             .await?;
         let letters = expect_reply!(reply, Reply::DeadLetters(letters) => letters)?;
         if letters.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let reply = self.ask_coordinator(id, Action::Describe).await?;
         let is = expect_reply!(reply, Reply::Described(is) => is)?;
         let Kind::Shared(rules) = is.config.kind else {
-            return Ok(());
+            return Ok(0);
         };
         // Without one the coordinator drops them itself; one that is deleted may be replaced.
         let to = rules.dead_letters;
-        let Some(to) = to.and_then(|to| self.topic_read(access, to)) else {
-            return Ok(());
+        let Some(to) = to.and_then(|to| self.topic_in(&id.project, to)) else {
+            return Ok(0);
         };
         let writes = letters.into_iter().map(async |letter| {
-            let written = self.write(access, id, &letter, &to).await;
+            let written = self.write(id, &letter, &to).await;
             written.map(|()| letter.token)
         });
         let mut writes = stream::iter(writes).buffered(DEAD_LETTERS_AT_ONCE);
@@ -93,27 +137,22 @@ impl Gateway {
             }
         }
         drop(writes);
-        if !written.is_empty() {
+        let count = written.len();
+        if count > 0 {
             let reply = self
                 .ask_coordinator(id, Action::DeadLettered(written))
                 .await?;
             expect_reply!(reply, Reply::DeadLettered => ())?;
         }
-        failure.map_or(Ok(()), Err)
+        failure.map_or(Ok(count), Err)
     }
 
     /// Writes one, if its record is still there.
-    async fn write(
-        &self,
-        access: &Access,
-        id: &GroupId,
-        letter: &DeadLetter,
-        to: &Topic,
-    ) -> Result<(), Problem> {
+    async fn write(&self, id: &GroupId, letter: &DeadLetter, to: &Topic) -> Result<(), Problem> {
         let Token {
             partition, offset, ..
         } = letter.token;
-        let Some(from) = self.topic_read(access, partition.topic) else {
+        let Some(from) = self.topic_in(&id.project, partition.topic) else {
             return Ok(());
         };
         let position = FetchPosition {
@@ -152,12 +191,12 @@ impl Gateway {
         let number = partition.partition.to_string();
         let (offset, attempts) = (offset.to_string(), letter.attempts.to_string());
         let told = [
-            ("headwater-origin-topic", from.name.as_str()),
-            ("headwater-origin-partition", number.as_str()),
-            ("headwater-origin-offset", offset.as_str()),
-            ("headwater-group", id.name.as_str()),
-            ("headwater-attempts", attempts.as_str()),
-            ("headwater-reason", reason(letter)),
+            (ORIGIN_TOPIC, from.name.as_str()),
+            (ORIGIN_PARTITION, number.as_str()),
+            (ORIGIN_OFFSET, offset.as_str()),
+            (GROUP, id.name.as_str()),
+            (ATTEMPTS, attempts.as_str()),
+            (REASON, reason(letter)),
         ];
         // One that died before tells of its last death.
         let is_told = |name: &[u8]| told.iter().any(|(told, _)| told.as_bytes() == name);
@@ -172,11 +211,7 @@ impl Gateway {
         let letter_record = JsonRecord {
             key: record.key,
             value: record.value,
-            kind: match record.value {
-                None => ValueKind::Null,
-                Some(_) if record.is_json() => ValueKind::Json,
-                Some(_) => ValueKind::Binary,
-            },
+            kind: value_kind(record),
             headers: Headers::new(&headers),
             timestamp_ms: Some(record.timestamp_ms),
             partition: None,
@@ -185,6 +220,15 @@ impl Gateway {
         let mut encoder = self.encoder(to, key, letter_record.payload_bytes());
         encoder.push(&letter_record)?;
         Ok(self.finish(encoder, key))
+    }
+}
+
+/// What a stored record's value was given as.
+pub(super) fn value_kind(record: &RecordView<'_>) -> ValueKind {
+    match record.value {
+        None => ValueKind::Null,
+        Some(_) if record.is_json() => ValueKind::Json,
+        Some(_) => ValueKind::Binary,
     }
 }
 

@@ -11,13 +11,14 @@ mod members;
 mod offers;
 mod offsets;
 mod poll;
+mod redrive;
 mod reset;
 mod settle;
 mod token;
 
 use std::sync::Arc;
 
-use headwater_groups::{GroupId, PartitionId, Reply};
+use headwater_groups::{GroupId, PartitionId, Reply, TopicId};
 use serde::Serialize;
 
 use super::{Gateway, check_name};
@@ -30,10 +31,13 @@ use crate::{
 pub use describe::{Group, GroupState, GroupSummary};
 pub use ensure::{GroupSpec, GroupStart, GroupType};
 pub use lease::{LeaseAsk, LeasePage};
-pub use letters::Writing;
+pub use letters::{Letters, Writing};
 pub use members::Joined;
 pub use offsets::GroupPosition;
 pub use poll::{GroupGap, GroupPage, Lag, PollAsk};
+pub use redrive::{
+    LetterOffsets, RecordPlace, RedriveAsk, RedriveFilter, RedrivePage, RedrivenLetter,
+};
 pub use reset::{ResetAsk, ResetOffset, ResetPartition, ResetTo};
 pub use settle::{SettleAsk, SettleStatus};
 
@@ -71,9 +75,14 @@ impl Gateway {
     }
 
     /// The topic of that id, if this node knows it and it is of the caller's project.
-    fn topic_read(&self, access: &Access, id: headwater_broker::TopicId) -> Option<Arc<Topic>> {
+    fn topic_read(&self, access: &Access, id: TopicId) -> Option<Arc<Topic>> {
+        self.topic_in(&access.project.id, id)
+    }
+
+    /// The topic of that id, if this node knows it and it is of that project.
+    fn topic_in(&self, project: &str, id: TopicId) -> Option<Arc<Topic>> {
         let topic = self.catalog.topic_of(id)?;
-        (topic.project == access.project.id).then_some(topic)
+        (topic.project == project).then_some(topic)
     }
 
     /// The partitions by the names of their topics. Those of deleted topics have none.
@@ -133,7 +142,7 @@ macro_rules! expect_reply {
     ($reply:expr, $pattern:pat => $value:expr) => {
         match $reply {
             $pattern => Ok($value),
-            other => Err(super::strange(&other)),
+            other => Err($crate::gateway::groups::strange(&other)),
         }
     };
 }

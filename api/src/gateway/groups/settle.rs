@@ -85,7 +85,7 @@ impl Gateway {
             .await?;
         let outcomes = expect_reply!(reply, Reply::Settled(outcomes) => outcomes)?;
         if may_kill {
-            self.write_dead_letters(access, &id).await;
+            self.write_dead_letters(&id).await;
         }
         let mut outcomes = outcomes.into_iter();
         let statuses = good.into_iter().map(|is_good| match is_good {

@@ -2,6 +2,7 @@
 
 pub mod members;
 pub mod offsets;
+pub mod redrive;
 pub mod shared;
 
 use std::time::Duration;

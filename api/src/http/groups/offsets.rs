@@ -243,7 +243,8 @@ impl<'de> Visitor<'de> for ReadTo {
 }
 
 /// A point in time, as text or as a number.
-struct At(TimePoint);
+#[derive(Debug)]
+pub struct At(pub TimePoint);
 
 impl<'de> Deserialize<'de> for At {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {

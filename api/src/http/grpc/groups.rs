@@ -7,13 +7,14 @@ use super::{
     page::{Page as RecordPage, keeping},
     pb::headwater::v1 as pb,
     read::limits_of,
+    redrive::{ask_of, redriven},
     services::headwater::group_service_server::GroupService,
     topics::known,
 };
 use crate::{
     auth::permissions::{
         DeleteGroup, EnsureGroup, GetGroup, JoinGroup, LeaseRecords, LeaveGroup, ListGroupOffsets,
-        ListGroups, PollGroup, ResetGroupOffsets, SettleRecords,
+        ListGroups, PollGroup, RedriveGroup, ResetGroupOffsets, SettleRecords,
     },
     gateway::{
         Form, Group, GroupPage, GroupPosition, GroupSpec, GroupStart, GroupState, GroupSummary,
@@ -21,7 +22,7 @@ use crate::{
         SettleAsk, SettleStatus, TimePoint, TopicPartition,
     },
     http::{
-        groups::{members::poll, shared},
+        groups::{members::poll, redrive::redrive, shared},
         params::{Page, in_range},
     },
     limits::{OFFSET_MAX, PAGE_SIZE},
@@ -281,6 +282,16 @@ impl GroupService for GroupMethods {
             Ok(pb::SettleResponse {
                 results: results.collect(),
             })
+        };
+        call.change(work).await
+    }
+
+    async fn redrive(&self, request: Request<pb::RedriveRequest>) -> Answer<pb::RedriveResponse> {
+        let (call, wanted) = Call::of(request);
+        let work = async {
+            let caller = call.in_project::<RedriveGroup>(Some(&wanted.group))?;
+            let page = redrive(&call.app, &caller, &ask_of(wanted)?).await?;
+            Ok(redriven(page))
         };
         call.change(work).await
     }

@@ -42,7 +42,7 @@ const fn method(service: Service, path: &'static str) -> Method {
 }
 
 /// All of them.
-pub const METHODS: [Method; 29] = [
+pub const METHODS: [Method; 31] = [
     Method {
         message_bytes_max: BODY_BYTES_MAX,
         ..method(Service::Records, "/headwater.v1.RecordService/Produce")
@@ -60,6 +60,7 @@ pub const METHODS: [Method; 29] = [
         "/headwater.v1.RecordService/FetchPartition",
     ),
     method(Service::Records, "/headwater.v1.RecordService/FetchTopic"),
+    method(Service::Records, "/headwater.v1.RecordService/GetLastOfKey"),
     method(Service::Records, "/headwater.v1.RecordService/Tail"),
     method(Service::Topics, "/headwater.v1.TopicService/ListTopics"),
     method(Service::Topics, "/headwater.v1.TopicService/EnsureTopic"),
@@ -96,6 +97,7 @@ pub const METHODS: [Method; 29] = [
         message_bytes_max: SETTLE_BODY_BYTES_MAX,
         ..method(Service::Groups, "/headwater.v1.GroupService/Settle")
     },
+    method(Service::Groups, "/headwater.v1.GroupService/Redrive"),
     method(Service::Health, "/grpc.health.v1.Health/Check"),
     method(Service::Health, "/grpc.health.v1.Health/Watch"),
     Method {

@@ -15,6 +15,7 @@ mod page;
 mod produce;
 mod read;
 mod records;
+mod redrive;
 mod reflection;
 mod status;
 mod stream;

@@ -8,8 +8,8 @@ use http_body_util::BodyExt;
 use super::call::Answer;
 use crate::gateway::Held;
 
-/// A message whose first field is `repeated Record records = 1`, which the gateway has written
-/// already: what is written one behind the other is one message.
+/// A message whose first field is `repeated Record records = 1`, or one record, which the gateway has
+/// written already: what is written one behind the other is one message.
 #[derive(Debug)]
 pub struct Page<M> {
     /// That field.

@@ -17,10 +17,11 @@ use super::{
     stream::ProduceStream,
 };
 use crate::{
-    auth::permissions::{FetchPartition, FetchTopic, ProduceRecords, TailTopic},
-    gateway::{Position, ReadLimits, Start, Tail, TailStep, Written, partition_not_found},
+    auth::permissions::{FetchPartition, FetchTopic, GetLastOfKey, ProduceRecords, TailTopic},
+    gateway::{Form, Position, ReadLimits, Start, Tail, TailStep, Written, partition_not_found},
     http::{
         fetch::{read_partition, read_topic},
+        keys::look_up,
         observe::Counted,
         params::in_range,
         produce::append,
@@ -137,6 +138,24 @@ impl RecordService for RecordMethods {
                 records: page.records,
             };
             Ok((answer, page.held))
+        };
+        keeping(call.read(work).await)
+    }
+
+    async fn get_last_of_key(
+        &self,
+        request: Request<pb::GetLastOfKeyRequest>,
+    ) -> Answer<Page<pb::GetLastOfKeyResponse>> {
+        let (call, wanted) = Call::of(request);
+        let work = async {
+            let caller = call.in_topic::<GetLastOfKey>(&wanted.topic)?;
+            let form = Form::Protobuf { with_topic: false };
+            let record = look_up(&call.app, &caller, &wanted.key, &form).await?;
+            let answer = Page {
+                records: record.bytes,
+                rest: pb::GetLastOfKeyResponse { record: None },
+            };
+            Ok((answer, Some(record.held)))
         };
         keeping(call.read(work).await)
     }

@@ -30,7 +30,7 @@ use super::{
             Limits: a record 1 MiB by default and 8 MiB at most, a request 10 000 records or 8 MiB \
             after inflating, a key 32 KiB, 64 headers, JSON 64 levels deep, a long poll 60 s, \
             a lease 10 to 300 s and 45 s by default, 100 topics a group, \
-            1 000 records a lease and leases a settlement, a delay of a day, \
+            1 000 records a lease and leases a settlement, a delay of a day, 1 000 letters a redrive, \
             segments 64 KiB to 1 GiB, 1 000 partitions a topic.\n\n\
             Every error is an RFC 9457 problem: retry on `retryable` and `outcome` alone.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),

@@ -465,6 +465,10 @@ impl Placement for Catalog {
         is_heard && !self.snapshot.read().existing.contains(&id)
     }
 
+    fn is_project(&self, id: &str) -> bool {
+        self.snapshot.read().projects.contains_key(id)
+    }
+
     fn describe(&self, id: TopicId) -> Option<TopicDescription> {
         let snapshot = self.snapshot.read();
         let topic = snapshot.topics.get(&id)?;

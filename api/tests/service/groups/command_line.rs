@@ -5,6 +5,8 @@ use std::process::Output;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
+use super::redrives::die;
+use super::shared::{produce, shared_group};
 use super::worker::{committed, ensure, fill, group_of};
 use crate::client::{Api, Row};
 use crate::harness::{BINARY, shared, soon, unique};
@@ -131,6 +133,40 @@ async fn groups_are_listed_described_reset_and_deleted() {
         Some(1)
     );
     ensure(&api, &group, json!({"topics": [topic]})).await;
+}
+
+#[tokio::test]
+async fn dead_letters_are_moved_back() {
+    let api = shared().await;
+    let (topic, _, group) = shared_group(&api, 1, 1).await;
+    let records: Vec<_> = (0..4)
+        .map(|n| json!({"key": format!("k{n}"), "value": n, "headers": {"n": n.to_string()}}))
+        .collect();
+    produce(&api, &topic, json!(records)).await;
+    die(&api, &group, "rejected").await;
+    let redrive = async |more: &[&str]| {
+        let how: Vec<_> = [&["groups", "redrive", group.as_str()][..], more].concat();
+        lines(&api, &how).await.len()
+    };
+    assert_eq!(redrive(&["--dry-run"]).await, 4);
+    assert_eq!(redrive(&["--dry-run", "--record-key", "k1"]).await, 1);
+    assert_eq!(redrive(&["--header", "n=2", "--rate", "100"]).await, 1);
+    assert_eq!(redrive(&["--reason", "rain"]).await, 0);
+    let all = [
+        "--reason",
+        "rejected",
+        "--topic",
+        topic.as_str(),
+        "--since",
+        "0",
+    ];
+    assert_eq!(redrive(&[&all[..], &["--max", "2"]].concat()).await, 2);
+    assert_eq!(redrive(&all).await, 1);
+    assert_eq!(redrive(&[]).await, 0);
+    let unclear = run(&api, &["groups", "redrive", &group, "--offsets", "3"]).await;
+    assert_eq!(unclear.status.code(), Some(2));
+    let unknown = run(&api, &["groups", "redrive", "not-there"]).await;
+    assert_eq!(unknown.status.code(), Some(1));
 }
 
 #[tokio::test]

@@ -73,6 +73,34 @@ async fn many_who_make_a_group_at_once_make_one() {
 }
 
 #[tokio::test]
+async fn of_many_different_ones_at_once_the_first_stays_as_it_was_made() {
+    let api = shared().await;
+    let topic = unique("raced");
+    api.topic(&topic, 1).await;
+    for _ in 0..5 {
+        let group = unique("raced");
+        let tries = (0..12u64).map(|n| {
+            let spec = json!({"topics": [topic], "lease_ms": 10_000 + n});
+            let (api, group) = (api.clone(), group.clone());
+            tokio::spawn(async move { (put(&api, &group, spec).await, n) })
+        });
+        let mut made = Vec::new();
+        for one in tries.collect::<Vec<_>>() {
+            let (answer, n) = one.await.expect("no panic");
+            match answer.status {
+                201 => made.push(10_000 + n),
+                _ => {
+                    let problem = answer.problem(409, "group_exists");
+                    assert_eq!(problem["errors"][0]["pointer"], "/lease_ms");
+                }
+            }
+        }
+        let is = described(&api, &group).await["config"]["lease_ms"].as_u64();
+        assert_eq!(made, [is.expect("a lease")]);
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_a_group_is_refused() {
     let api = shared().await;
     let topic = unique("here");

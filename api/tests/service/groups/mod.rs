@@ -9,6 +9,7 @@ mod grpc;
 mod leases;
 mod lifecycle;
 mod polls;
+mod redrives;
 mod resets;
 mod scopes;
 pub mod shared;

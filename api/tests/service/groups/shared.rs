@@ -10,7 +10,11 @@ use crate::harness::{eventually, shared, unique};
 use crate::tenants::people::{Engine, Tenant};
 
 /// A topic with so many partitions and a dead-letter topic, and a shared group on them.
-async fn shared_group(api: &Api, partitions: u32, max_attempts: u32) -> (String, String, String) {
+pub async fn shared_group(
+    api: &Api,
+    partitions: u32,
+    max_attempts: u32,
+) -> (String, String, String) {
     let (topic, dead) = (unique("work"), unique("dead"));
     api.topic(&topic, partitions).await;
     api.topic(&dead, 2).await;
@@ -23,7 +27,7 @@ async fn shared_group(api: &Api, partitions: u32, max_attempts: u32) -> (String,
     (topic, dead, group)
 }
 
-async fn produce(api: &Api, topic: &str, records: Value) {
+pub async fn produce(api: &Api, topic: &str, records: Value) {
     let body = json!({ "records": records }).to_string();
     api.produce(&format!("/topics/{topic}"), body).await;
 }
@@ -34,7 +38,7 @@ pub async fn try_lease(api: &Api, group: &str, ask: Value) -> Reply {
 }
 
 /// Leases what there is.
-async fn lease(api: &Api, group: &str, ask: Value) -> Vec<Value> {
+pub async fn lease(api: &Api, group: &str, ask: Value) -> Vec<Value> {
     let leased = try_lease(api, group, ask).await.expect(200).json();
     let records = leased["records"].as_array().expect("records").clone();
     assert_eq!(leased["expires_at"].is_null(), records.is_empty());
@@ -47,7 +51,7 @@ pub async fn try_settle(api: &Api, group: &str, what: Value) -> Reply {
 }
 
 /// What came of each lease.
-async fn settle(api: &Api, group: &str, what: Value) -> Vec<String> {
+pub async fn settle(api: &Api, group: &str, what: Value) -> Vec<String> {
     let settled = try_settle(api, group, what).await.expect(200).json();
     let results = settled["results"].as_array().expect("results").iter();
     let status = |result: &Value| result["status"].as_str().expect("a status").to_owned();
@@ -186,6 +190,31 @@ async fn what_was_tried_often_or_rejected_becomes_a_dead_letter() {
     );
     assert_eq!(told["config"]["max_attempts"], 2);
     assert_eq!(told["config"]["dead_letter_topic"], dead.as_str());
+}
+
+#[tokio::test]
+async fn a_record_whose_last_lease_ends_becomes_a_dead_letter_although_nobody_asks() {
+    let api = shared().await;
+    let (topic, dead, group) = shared_group(&api, 2, 1).await;
+    let records: Vec<_> = (0..120).map(|n| json!({"value": n})).collect();
+    produce(&api, &topic, json!(records)).await;
+    let ask = json!({"lease_ms": 10_000, "max_records": 1_000});
+    assert_eq!(lease(&api, &group, ask).await.len(), 120);
+    // More than are written in one go.
+    eventually("the dead letters are written", async || {
+        let ends = api.high_watermarks(&dead).await;
+        ends.iter().sum::<u64>() == 120
+    })
+    .await;
+    let path = format!("/topics/{dead}/records?max_records=1");
+    let page = api.get(&path).await.expect(200).json();
+    let headers = &page["records"][0]["headers"];
+    assert_eq!(headers["headwater-reason"], "the last lease expired");
+    eventually("the group hears of it", async || {
+        let told = api.get(&format!("/groups/{group}")).await;
+        told.expect(200).json()["work"]["dead"] == 0
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -1,9 +1,11 @@
 //! Topics that change under a group.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::worker::{Worker, described, ensure, fill, values};
-use crate::harness::{eventually, shared, unique};
+use crate::client::reply;
+use crate::harness::{Server, eventually, shared, unique};
+use crate::tenants::people::Tenant;
 
 #[tokio::test]
 async fn a_topic_that_is_deleted_goes_and_another_of_its_name_is_another() {
@@ -59,4 +61,37 @@ async fn partitions_that_come_are_read_from_their_beginning() {
         worker.owned.len() == 3 && seen == [5, 6]
     })
     .await;
+}
+
+#[tokio::test]
+async fn groups_go_with_their_project() {
+    let server = Server::start().await;
+    let tenant = Tenant::on(&server).await;
+    for topic in ["jobs", "letters"] {
+        tenant.key.topic(topic, 1).await;
+    }
+    let shared = json!({"topics": ["jobs"], "type": "shared", "dead_letter_topic": "letters"});
+    ensure(&tenant.key, "shared", shared).await;
+    ensure(&tenant.key, "plain", json!({"topics": ["jobs"]})).await;
+    Worker::join(&tenant.key, "plain", "w").await;
+    let other = server.api();
+    other.topic("stays", 1).await;
+    ensure(&other, "stays", json!({"topics": ["stays"]})).await;
+    let groups = async || {
+        let told = other.anonymous("GET", &format!("{}/metrics", server.root()));
+        let told = reply(told).await.expect(200).text;
+        let told = told
+            .lines()
+            .find_map(|line| line.strip_prefix("headwater_groups "));
+        told.map(str::to_owned)
+    };
+    assert_eq!(groups().await.as_deref(), Some("3"));
+    let path = tenant.in_project("");
+    let api = &tenant.owner.api;
+    api.manage("DELETE", &path, Value::Null).await.expect(204);
+    eventually("its groups are gone", async || {
+        groups().await.as_deref() == Some("1")
+    })
+    .await;
+    described(&other, "stays").await;
 }

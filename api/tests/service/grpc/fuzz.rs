@@ -18,7 +18,7 @@ const FAULTS: [Code; 4] = [
     Code::DataLoss,
 ];
 
-fn damaged(random: &mut StdRng, good: &[u8]) -> Vec<u8> {
+pub fn damaged(random: &mut StdRng, good: &[u8]) -> Vec<u8> {
     let mut bytes = good.to_vec();
     match random.random_range(0..4) {
         // Another message altogether, in a good frame.

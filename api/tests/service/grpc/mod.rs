@@ -1,5 +1,6 @@
 //! gRPC as a generated client sees it, and as bytes that no client would send.
 
+mod arbitrary;
 pub mod client;
 mod deadlines;
 mod fuzz;

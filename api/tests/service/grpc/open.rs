@@ -83,7 +83,7 @@ async fn ask(questions: Vec<MessageRequest>) -> Vec<MessageResponse> {
 }
 
 /// The file that has a symbol.
-async fn file_of(symbol: &str) -> FileDescriptorProto {
+pub async fn file_of(symbol: &str) -> FileDescriptorProto {
     let told = ask(vec![MessageRequest::FileContainingSymbol(symbol.into())]).await;
     let [MessageResponse::FileDescriptorResponse(found)] = &told[..] else {
         panic!("{symbol}: {told:?}");
@@ -121,7 +121,7 @@ async fn tools_find_everything_by_reflection() {
             .expect("the service");
         methods.insert(name.to_owned(), found.method.len());
     }
-    assert_eq!((methods["TopicService"], methods["RecordService"]), (8, 5));
+    assert_eq!((methods["TopicService"], methods["RecordService"]), (8, 6));
     let records = file_of("headwater.v1.Record.timestamp_ms").await;
     assert_eq!(records.name(), "headwater/v1/records.proto");
     let named = |message: &DescriptorProto| message.name() == "Record";

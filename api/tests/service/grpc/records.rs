@@ -455,3 +455,52 @@ async fn cursors_are_those_of_rest() {
         "invalid_cursor",
     );
 }
+
+#[tokio::test]
+async fn the_last_record_of_a_key_is_the_same_over_both() {
+    let api = shared().await;
+    let (topic, plain) = (unique("keyed"), unique("plain"));
+    let spec = r#"{"partitions":3,"config":{"cleanup_policy":"compact"}}"#;
+    api.send("PUT", &format!("/topics/{topic}"), spec)
+        .await
+        .expect(201);
+    api.topic(&plain, 1).await;
+    let body = r#"{"records":[{"key":"a","value":1},{"key":"a","value":{"n" : 2},"headers":{"h":"x"}},
+        {"key":"gone","value":1},{"key":"gone","value":null},{"key_base64":"/w==","value_text":"b"}]}"#;
+    api.produce(&format!("/topics/{topic}"), body).await;
+    let mut grpc = Grpc::connect(&api).await.records();
+    let ask = |topic: &str, key: &[u8]| pb::GetLastOfKeyRequest {
+        topic: topic.to_owned(),
+        key: key.to_vec(),
+    };
+    let found = grpc.get_last_of_key(ask(&topic, b"a")).await;
+    let found = found.expect("found").into_inner().record.expect("a record");
+    assert_eq!(
+        (found.key(), found.value(), found.json),
+        (&b"a"[..], &b"{\"n\" : 2}"[..], true)
+    );
+    assert_eq!(found.headers[0].name, "h");
+    let rest = api.get(&format!("/topics/{topic}/keys/a")).await;
+    let rest = rest.expect(200).json();
+    assert_eq!(
+        (rest["partition"].as_u64(), rest["offset"].as_u64()),
+        (found.partition.map(u64::from), found.offset)
+    );
+    let bytes = grpc.get_last_of_key(ask(&topic, &[0xff])).await;
+    let bytes = bytes.expect("found").into_inner().record.expect("a record");
+    assert_eq!(bytes.value(), b"b");
+    for (topic, key, code, reason) in [
+        (&topic, &b"gone"[..], Code::NotFound, "key_not_found"),
+        (&topic, b"never", Code::NotFound, "key_not_found"),
+        (&plain, b"a", Code::FailedPrecondition, "not_compacted"),
+        (
+            &topic,
+            &[b'x'; 40_000],
+            Code::InvalidArgument,
+            "invalid_request",
+        ),
+    ] {
+        let refusal = grpc.get_last_of_key(ask(topic, key)).await.unwrap_err();
+        refused(&refusal, code, reason);
+    }
+}

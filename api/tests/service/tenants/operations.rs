@@ -91,6 +91,7 @@ pub fn streaming() -> Vec<Operation> {
         // It is no shared group.
         row("POST /groups/{}/lease", "/groups/{group}/lease", json!({}), Developer, Scope("consume")),
         row("POST /groups/{}/settle", "/groups/{group}/settle", json!({"ack": []}), Developer, Scope("consume")),
+        row("POST /groups/{}/redrive", "/groups/{group}/redrive", json!({}), Developer, Scope("consume")),
         row("GET /groups/{}/offsets", "/groups/{group}/offsets", Value::Null, Viewer, Scope("consume")),
         row("POST /groups/{}/offsets", "/groups/{group}/offsets", json!({"to": "latest", "dry_run": true, "force": true}), Developer, Scope("consume")),
     ]

@@ -182,7 +182,13 @@ async fn everybody_may_do_what_the_contract_says_and_no_more(engine: Engine) {
                 }
                 _ if operation.template.ends_with("/poll") => answer.status == 410,
                 // The group is no shared one.
-                _ if ["/groups/{}/lease", "/groups/{}/settle"].contains(&operation.template) => {
+                _ if [
+                    "/groups/{}/lease",
+                    "/groups/{}/settle",
+                    "/groups/{}/redrive",
+                ]
+                .contains(&operation.template) =>
+                {
                     answer.status == 409
                 }
                 // The topic is not compacted.

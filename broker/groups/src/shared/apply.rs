@@ -45,6 +45,7 @@ impl Shared {
                 }
             }
             Step::Known(pieces) => pieces.iter().for_each(|piece| self.learn(piece)),
+            Step::Redriven(letters) => self.redriven.note(letters),
         }
     }
 

@@ -29,6 +29,11 @@ impl Shared {
                 let step = self.dead_lettered(&written);
                 Ok((step.into_iter().collect(), Reply::DeadLettered))
             }
+            Action::Redrives => Ok((Vec::new(), Reply::Redrives(self.redriven.letters()))),
+            Action::Redriven(letters) => {
+                let step = self.redriven.noting(&letters, self.rules.dead_letters)?;
+                Ok((step.into_iter().collect(), Reply::Redriven))
+            }
             _ => Err(GroupError::OtherKind),
         }
     }

@@ -26,7 +26,8 @@
 //! that do not exist (compacted, trimmed) are settled together with their neighbours.
 //!
 //! *Durable* are floors, settled ranges, and what is known of records that were leased and are not
-//! settled: attempts, the last lease, a delay, a death. All else (the window itself, deadlines, what
+//! settled: attempts, the last lease, a delay, a death; and which offsets of the dead-letter topic are
+//! done with. All else (the window itself, deadlines, what
 //! is available) is built again from offers and [`Shared::resume`]. A call does not change durable
 //! state: it gives the [`Step`] that [`Shared::apply`] changes it by, here and in every replay.
 //!
@@ -41,6 +42,7 @@ mod offer;
 mod partitions;
 mod progress;
 mod ranges;
+mod redriven;
 mod settle;
 mod snapshot;
 mod step;
@@ -56,6 +58,8 @@ use crate::call::{Position, State};
 use crate::config::Rules;
 use progress::Progress;
 pub(crate) use progress::{State as RecordState, Tried};
+pub use ranges::Ranges;
+use redriven::Redriven;
 pub(crate) use snapshot::Place;
 pub(crate) use step::{Changes, Piece, Step};
 use timers::Timers;
@@ -71,6 +75,8 @@ pub(crate) struct Shared {
     /// The number of the last lease.
     epoch: u64,
     dropped: u64,
+    /// Of the dead-letter topic.
+    redriven: Redriven,
 
     // From here on nothing is durable.
     timers: Timers,
@@ -89,8 +95,13 @@ pub(crate) struct Shared {
 /// What the log says; windows and deadlines are not of it.
 impl PartialEq for Shared {
     fn eq(&self, other: &Self) -> bool {
-        (self.epoch, self.dropped, &self.partitions)
-            == (other.epoch, other.dropped, &other.partitions)
+        (self.epoch, self.dropped, &self.partitions, &self.redriven)
+            == (
+                other.epoch,
+                other.dropped,
+                &other.partitions,
+                &other.redriven,
+            )
     }
 }
 
@@ -127,6 +138,7 @@ impl Shared {
             partitions: BTreeMap::new(),
             epoch,
             dropped: 0,
+            redriven: Redriven::default(),
             timers: Timers::default(),
             dead: BTreeSet::new(),
             ready: BTreeSet::new(),
@@ -134,6 +146,12 @@ impl Shared {
             asked: None,
             known: 0,
         }
+    }
+
+    /// Goes by other rules from now on. What became of the letters of another topic is of no use.
+    pub(crate) fn obey(&mut self, rules: Rules) {
+        self.rules = rules;
+        self.redriven.keep(rules.dead_letters);
     }
 
     pub(crate) const fn epoch(&self) -> u64 {

@@ -6,9 +6,10 @@ use std::ops::Range;
 
 /// Offsets as ranges that neither overlap nor touch: starts with their ends.
 #[derive(Clone, Default, PartialEq, Debug)]
-pub(super) struct Ranges(BTreeMap<u64, u64>);
+pub struct Ranges(BTreeMap<u64, u64>);
 
 impl Ranges {
+    /// Adds offsets, of which some may be in it.
     pub fn insert(&mut self, range: Range<u64>) {
         let Range { mut start, mut end } = range;
         if start >= end {
@@ -43,6 +44,7 @@ impl Ranges {
         offset
     }
 
+    /// The ranges, in their order.
     pub fn iter(&self) -> impl Iterator<Item = Range<u64>> {
         self.0.iter().map(|(start, end)| *start..*end)
     }
@@ -56,6 +58,16 @@ impl Ranges {
             .into_iter()
             .chain(behind)
             .map(|(start, end)| *start..*end)
+    }
+
+    /// How many ranges there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// How many offsets there are.

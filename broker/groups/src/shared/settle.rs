@@ -121,7 +121,8 @@ impl Shared {
         }
     }
 
-    pub(super) fn has_dead_letters(&self) -> bool {
+    /// Whether there are some to be written.
+    pub(crate) fn has_dead_letters(&self) -> bool {
         !self.dead.is_empty()
     }
 

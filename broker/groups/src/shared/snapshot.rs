@@ -15,6 +15,8 @@ pub(crate) struct Place {
     /// What is told of the next one already: settled ranges and records below these.
     settled: u64,
     tried: u64,
+    /// What is told of the dead-letter topic, once all partitions are: its partition, and up to where.
+    letters: Option<(PartitionId, u64)>,
 }
 
 impl Shared {
@@ -31,7 +33,19 @@ impl Shared {
     /// Other steps may come between head and pieces. Whoever begins with the head is told each row
     /// once, as it is then, and knows what happens to it from then on; what came before that it could
     /// not make much of is overwritten.
-    pub(crate) fn piece(&self, mut place: Place) -> Option<(Step, Place)> {
+    pub(crate) fn piece(&self, place: Place) -> Option<(Step, Place)> {
+        let known = self.known_from(place);
+        known.or_else(|| {
+            let (letters, told) = self.redriven.rows(place.letters, PIECE_ROWS_MAX)?;
+            let letters_told = Place {
+                letters: Some(told),
+                ..place
+            };
+            Some((Step::Redriven(letters), letters_told))
+        })
+    }
+
+    fn known_from(&self, mut place: Place) -> Option<(Step, Place)> {
         let mut left = PIECE_ROWS_MAX;
         let mut pieces = Vec::new();
         let behind = (place.after.map_or(Unbounded, Excluded), Unbounded);
@@ -57,7 +71,9 @@ impl Shared {
             if is_last {
                 place = Place {
                     after: Some(*partition),
-                    ..Place::default()
+                    settled: 0,
+                    tried: 0,
+                    ..place
                 };
             } else {
                 place.settled = settled.last().map_or(place.settled, |range| range.end);

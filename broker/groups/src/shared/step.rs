@@ -6,6 +6,7 @@ use headwater_log::PartitionId;
 
 use super::progress::Tried;
 use super::types::Cause;
+use crate::call::Letters;
 
 /// A change of a group's durable state, as small as can be: every record that is worked off goes
 /// through two of them.
@@ -36,6 +37,8 @@ pub(crate) enum Step {
     },
     /// A part of a snapshot.
     Known(Vec<Piece>),
+    /// These offsets of the dead-letter topic are done with.
+    Redriven(Vec<Letters>),
 }
 
 /// What happened in one partition; ascending offsets.

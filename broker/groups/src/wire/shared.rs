@@ -17,6 +17,7 @@ const MOVED: u32 = 2;
 const LEASED: u32 = 3;
 const CHANGED: u32 = 4;
 const KNOWN: u32 = 5;
+const REDRIVEN: u32 = 6;
 
 /// A step of any kind, with the fields that its kind has.
 #[derive(Clone, PartialEq, Message)]
@@ -47,7 +48,7 @@ struct PartitionMessage {
     position: Option<u64>,
     #[prost(uint64, tag = "4")]
     fence: u64,
-    /// What is leased or settled: of each range the gap before it, and its length.
+    /// What is leased, settled or moved back: of each range the gap before it, and its length.
     #[prost(uint64, repeated, tag = "5")]
     ranges: Vec<u64>,
     #[prost(uint64, repeated, tag = "6")]
@@ -139,6 +140,14 @@ pub(super) fn step_message(step: &Step) -> StepMessage {
                 ..StepMessage::default()
             }
         }
+        Step::Redriven(letters) => StepMessage {
+            kind: REDRIVEN,
+            partitions: partitions(letters, |letters| PartitionMessage {
+                ranges: gaps(letters),
+                ..PartitionMessage::default()
+            }),
+            ..StepMessage::default()
+        },
     }
 }
 
@@ -279,6 +288,7 @@ pub(super) fn step(message: StepMessage) -> Result<Step, CorruptEvent> {
             let pieces = each(partitions, piece)?;
             Step::Known(pieces.into_iter().map(|(_, piece)| piece).collect())
         }
+        REDRIVEN => Step::Redriven(each(partitions, |_, message| ranges(&message.ranges))?),
         other => return Err(CorruptEvent(format!("unknown step {other}"))),
     })
 }

@@ -50,6 +50,7 @@ fn values_that_cannot_be_are_refused() {
     let action = Action::Ensure {
         config: config(&[ORDERS]),
         offsets: Vec::new(),
+        only_new: false,
     };
     invalid(f.call(Call::Group(group(&long), action)), "group");
     let elsewhere = PartitionId {
@@ -75,6 +76,7 @@ fn groups_and_members_are_counted() {
         let action = Action::Ensure {
             config: config(&[ORDERS]),
             offsets: Vec::new(),
+            only_new: false,
         };
         Call::Group(group(&format!("g{n}")), action)
     };

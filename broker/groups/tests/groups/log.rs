@@ -58,6 +58,7 @@ fn groups_are_listed_by_project_in_pages() {
         let action = Action::Ensure {
             config: config(&[ORDERS]),
             offsets: Vec::new(),
+            only_new: false,
         };
         f.call(Call::Group(group(name), action)).unwrap();
     }
@@ -101,6 +102,7 @@ fn a_snapshot_between_other_events_and_what_follows_are_the_state() {
             let action = Action::Ensure {
                 config: config(&[ORDERS]),
                 offsets: Vec::new(),
+                only_new: false,
             };
             f.call(Call::Group(group(&format!("{side}{next_offset}")), action))
                 .unwrap();

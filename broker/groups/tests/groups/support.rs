@@ -110,7 +110,7 @@ impl Fixture {
         Ok(reply)
     }
 
-    fn append(&mut self, events: Vec<Event>) {
+    pub fn append(&mut self, events: Vec<Event>) {
         for event in events {
             self.log.push(record(&event));
             self.coordinator.apply(event);
@@ -127,7 +127,11 @@ impl Fixture {
         offsets: &[(PartitionId, u64)],
     ) -> Result<Reply, GroupError> {
         let offsets = offsets.to_vec();
-        self.act(Action::Ensure { config, offsets })
+        self.act(Action::Ensure {
+            config,
+            offsets,
+            only_new: false,
+        })
     }
 
     /// Lets time pass, and those go whose leases end in it.

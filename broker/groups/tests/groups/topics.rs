@@ -121,3 +121,22 @@ fn a_group_begins_with_no_deleted_topic_and_outlives_those_it_has() {
     assert_eq!(f.loads(), [0]);
     assert_eq!(f.describe().state, State::Stable);
 }
+
+#[test]
+fn a_group_goes_with_its_project_once_its_topics_have() {
+    let mut f = Fixture::empty();
+    f.topics.0.extend([(ORDERS, 1), (PAYMENTS, 1)]);
+    f.ensure(config(&[ORDERS, PAYMENTS]), &[]).unwrap();
+    let bury = |f: &Fixture, is_project| f.coordinator.bury(&f.topics, |_: &str| is_project);
+    assert_eq!(bury(&f, true), (Vec::new(), false));
+    assert_eq!(bury(&f, false), (Vec::new(), true), "it may come yet");
+    f.topics.0.remove(&ORDERS);
+    assert_eq!(bury(&f, false), (Vec::new(), true));
+    f.topics.0.remove(&PAYMENTS);
+    assert_eq!(bury(&f, true), (Vec::new(), false), "it may get others");
+    let (events, more) = bury(&f, false);
+    assert!(!more);
+    f.append(events);
+    assert_eq!(f.coordinator.counts(), (0, 0));
+    f.fail_over();
+}

@@ -15,9 +15,10 @@ use tokio::{sync::mpsc, time::Instant};
 
 use super::{
     answer::Ask,
+    burials::Burials,
     events,
     known::KnownTopics,
-    leases::until,
+    leases::{LettersWait, until},
     snapshots::{Snapshots, room},
     stats::Figures,
 };
@@ -59,6 +60,8 @@ pub(super) struct Driver {
     pub(super) snapshots: Snapshots,
     /// Leases that are over are looked at again then.
     pub(super) no_expiry_before: Option<Instant>,
+    pub(super) letters: LettersWait,
+    pub(super) burials: Burials,
 }
 
 impl Driver {
@@ -90,6 +93,8 @@ impl Driver {
         tokio::pin!(term_over);
         loop {
             let due = self.due();
+            let letters_due = self.letters_due();
+            let burials_due = self.burials.due;
             let is_writing = self.snapshots.is_writing();
             let has_room = self.waiting.len() < WAITING_MAX && self.waiting_rows < WAITING_ROWS_MAX;
             tokio::select! {
@@ -101,6 +106,9 @@ impl Driver {
                     self.handle(ask.ok_or(Over)?)?;
                 }
                 () = until(due), if due.is_some() => self.expire()?,
+                () = until(letters_due), if letters_due.is_some() => self.tell_of_letters()?,
+                () = until(burials_due), if burials_due.is_some() => self.bury()?,
+                () = self.burials.changed(), if burials_due.is_none() => self.burials.again(),
                 () = room(&self.home.node), if is_writing => self.write_snapshot()?,
             }
         }
@@ -188,6 +196,7 @@ fn rows(reply: &Reply) -> usize {
         Reply::Leased(leases) => leases.leased.len() + leases.wants.len(),
         Reply::Settled(outcomes) => outcomes.len(),
         Reply::DeadLetters(letters) => letters.len(),
+        Reply::Redrives(letters) => letters.iter().map(|(_, ranges)| ranges.len()).sum(),
         _ => 0,
     }
 }

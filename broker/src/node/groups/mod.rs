@@ -2,6 +2,7 @@
 //! asked for, a task that drives its [`Coordinator`](headwater_groups::Coordinator).
 
 mod answer;
+mod burials;
 mod driver;
 mod events;
 mod known;

@@ -5,9 +5,11 @@ use headwater_groups::Coordinator;
 use headwater_log::ReadError;
 
 use super::{
+    burials::Burials,
     driver::{Driver, Home},
     events,
     known::KnownTopics,
+    leases::LettersWait,
     snapshots::Snapshots,
 };
 use crate::{error::CoordinateError, node::ROLE_WAIT};
@@ -41,6 +43,7 @@ impl Driver {
             tokio::task::yield_now().await;
         }
         coordinator.resume(clock.now_ms());
+        let burials = Burials::new(placement.changes());
         let snapshots = Snapshots::of(log_bytes, &coordinator);
         home.figures.note(coordinator.counts());
         Ok(Self {
@@ -52,6 +55,8 @@ impl Driver {
             waiting_rows: 0,
             snapshots,
             no_expiry_before: None,
+            letters: LettersWait::default(),
+            burials,
         })
     }
 }

@@ -202,7 +202,14 @@ mod tests {
             let offsets = Vec::new();
             happens(
                 &mut coordinator,
-                call(group, Action::Ensure { config, offsets }),
+                call(
+                    group,
+                    Action::Ensure {
+                        config,
+                        offsets,
+                        only_new: false,
+                    },
+                ),
             );
         }
         let mut snapshots = Snapshots::of(0, &coordinator);

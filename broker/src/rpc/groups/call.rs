@@ -68,9 +68,14 @@ fn read_call(call: Asked) -> Unread<Call> {
 
 fn action_message(action: Action) -> Wanted {
     match action {
-        Action::Ensure { config, offsets } => Wanted::Ensure(proto::EnsureGroup {
+        Action::Ensure {
+            config,
+            offsets,
+            only_new,
+        } => Wanted::Ensure(proto::EnsureGroup {
             config: Some(config_message(&config)),
             offsets: offsets_message(offsets),
+            only_new,
         }),
         Action::Delete => Wanted::Delete(proto::Nothing {}),
         Action::Describe => Wanted::Describe(proto::Nothing {}),
@@ -118,6 +123,8 @@ fn action_message(action: Action) -> Wanted {
             Wanted::DeadLetters(proto::MaxDeadLetters { max: max as u64 })
         }
         Action::DeadLettered(written) => Wanted::DeadLettered(shared::tokens_message(written)),
+        Action::Redrives => Wanted::Redrives(proto::Nothing {}),
+        Action::Redriven(letters) => Wanted::Redriven(shared::redriven_message(letters)),
     }
 }
 
@@ -126,6 +133,7 @@ fn read_action(action: Wanted) -> Unread<Action> {
         Wanted::Ensure(ensure) => Action::Ensure {
             config: config(&ensure.config?)?,
             offsets: offsets(ensure.offsets)?,
+            only_new: ensure.only_new,
         },
         Wanted::Delete(proto::Nothing {}) => Action::Delete,
         Wanted::Describe(proto::Nothing {}) => Action::Describe,
@@ -168,6 +176,8 @@ fn read_action(action: Wanted) -> Unread<Action> {
             max: calls::bound(letters.max),
         },
         Wanted::DeadLettered(written) => Action::DeadLettered(all(written.leases, shared::token)?),
+        Wanted::Redrives(proto::Nothing {}) => Action::Redrives,
+        Wanted::Redriven(letters) => Action::Redriven(shared::redriven(letters)?),
     })
 }
 

@@ -43,6 +43,7 @@ fn refusal_message(refused: GroupError) -> proto::CoordinateError {
     };
     match refused {
         GroupError::NoGroup => of(Kind::NoGroup),
+        GroupError::Exists => of(Kind::Exists),
         GroupError::OtherKind => of(Kind::OtherKind),
         GroupError::MembersActive => of(Kind::MembersActive),
         GroupError::MemberFenced => of(Kind::MemberFenced),
@@ -80,6 +81,7 @@ pub(super) fn read(message: proto::CoordinateError) -> CoordinateError {
         Kind::Unavailable => return CoordinateError::Unavailable(message.why),
         Kind::Unreachable => return CoordinateError::Unreachable(message.why),
         Kind::NoGroup => Some(GroupError::NoGroup),
+        Kind::Exists => Some(GroupError::Exists),
         Kind::OtherKind => Some(GroupError::OtherKind),
         Kind::MembersActive => Some(GroupError::MembersActive),
         Kind::MemberFenced => Some(GroupError::MemberFenced),

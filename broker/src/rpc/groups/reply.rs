@@ -97,6 +97,8 @@ fn reply_message(reply: Reply) -> Told {
         Reply::Settled(outcomes) => Told::Settled(shared::outcomes_message(&outcomes)),
         Reply::DeadLetters(letters) => Told::DeadLetters(shared::letters_message(letters)),
         Reply::DeadLettered => Told::DeadLettered(proto::Nothing {}),
+        Reply::Redrives(letters) => Told::Redrives(shared::redriven_message(letters)),
+        Reply::Redriven => Told::Redriven(proto::Nothing {}),
     }
 }
 
@@ -147,6 +149,8 @@ fn read_reply(told: Told) -> Unread<Reply> {
         Told::Settled(settled) => Reply::Settled(all(settled.outcomes, shared::outcome)?),
         Told::DeadLetters(letters) => Reply::DeadLetters(all(letters.letters, shared::letter)?),
         Told::DeadLettered(proto::Nothing {}) => Reply::DeadLettered,
+        Told::Redrives(letters) => Reply::Redrives(shared::redriven(letters)?),
+        Told::Redriven(proto::Nothing {}) => Reply::Redriven,
     })
 }
 

@@ -1,7 +1,8 @@
 //! What is said of leases of shared groups.
 
 use headwater_groups::{
-    Cause, DeadLetter, Leased, Leases, Nack, Offer, Outcome, Reject, Settlement, Token, Want, Work,
+    Cause, DeadLetter, Leased, Leases, Letters, Nack, Offer, Outcome, Reject, Settlement, Token,
+    Want, Work,
 };
 
 use super::{Unread, all, partition};
@@ -207,6 +208,31 @@ pub(super) fn letter(message: proto::DeadLetter) -> Unread<DeadLetter> {
             _ => return None,
         },
         reason: message.reason.into(),
+    })
+}
+
+pub(super) fn redriven_message(letters: Vec<Letters>) -> proto::RedrivenLetters {
+    let partitions = letters.into_iter().map(|(id, ranges)| proto::LetterRanges {
+        topic: calls::topic_bytes(id.topic),
+        partition: id.partition,
+        bounds: ranges
+            .into_iter()
+            .flat_map(|range| [range.start, range.end])
+            .collect(),
+    });
+    proto::RedrivenLetters {
+        partitions: partitions.collect(),
+    }
+}
+
+pub(super) fn redriven(message: proto::RedrivenLetters) -> Unread<Vec<Letters>> {
+    all(message.partitions, |letters| {
+        let ranges = letters.bounds.chunks(2).map(|pair| match pair {
+            [start, end] => Some(*start..*end),
+            _ => None,
+        });
+        let id = partition(&letters.topic, letters.partition)?;
+        Some((id, ranges.collect::<Option<_>>()?))
     })
 }
 

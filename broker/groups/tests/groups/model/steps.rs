@@ -213,8 +213,12 @@ impl World {
         let is_new = self.look().is_none();
         let config = config(topics);
         let offsets = Vec::new();
-        self.act(Action::Ensure { config, offsets })
-            .expect("a group");
+        self.act(Action::Ensure {
+            config,
+            offsets,
+            only_new: false,
+        })
+        .expect("a group");
         if is_new {
             self.seen.recreated += u64::from(!self.log.is_empty());
         }

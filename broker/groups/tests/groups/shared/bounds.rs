@@ -176,7 +176,15 @@ fn all_groups_together_know_so_much_and_one_that_is_forgotten_is_offered_all_aga
     for name in &others {
         let config = crate::shared::harness::config(RULES);
         let offsets = Vec::new();
-        let made = group.call(0, name, Action::Ensure { config, offsets });
+        let made = group.call(
+            0,
+            name,
+            Action::Ensure {
+                config,
+                offsets,
+                only_new: false,
+            },
+        );
         made.expect("a group");
     }
     let first = group.offer_and_lease("g", 40_000);

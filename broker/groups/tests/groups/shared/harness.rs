@@ -47,8 +47,15 @@ impl Group {
     pub fn ensure(&mut self, rules: Rules) {
         let config = config(rules);
         let offsets = Vec::new();
-        self.act(0, Action::Ensure { config, offsets })
-            .expect("a group");
+        self.act(
+            0,
+            Action::Ensure {
+                config,
+                offsets,
+                only_new: false,
+            },
+        )
+        .expect("a group");
     }
 
     pub fn act(&mut self, now_ms: i64, action: Action) -> Result<Reply, GroupError> {

@@ -6,5 +6,6 @@ mod history;
 mod model;
 mod other;
 mod random;
+mod redrives;
 mod rules;
 mod speed;

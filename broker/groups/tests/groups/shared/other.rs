@@ -21,7 +21,11 @@ impl Other {
     pub fn new(group: &mut Group) -> Self {
         let config = config(&[ORDERS]);
         let offsets = Vec::new();
-        let ensure = Action::Ensure { config, offsets };
+        let ensure = Action::Ensure {
+            config,
+            offsets,
+            only_new: false,
+        };
         group.call(0, NAME, ensure).expect("a group");
         Self {
             epoch: None,

@@ -474,7 +474,11 @@ fn calls_of_the_other_kind_are_refused() {
     assert_eq!(group.act(0, renew), Err(GroupError::OtherKind));
     let config = crate::support::config(&[ORDERS]);
     let offsets = Vec::new();
-    let ensure = Action::Ensure { config, offsets };
+    let ensure = Action::Ensure {
+        config,
+        offsets,
+        only_new: false,
+    };
     assert_eq!(group.act(0, ensure.clone()), Err(GroupError::OtherKind));
     group.call(0, "p", ensure).unwrap();
     for action in [
@@ -497,7 +501,14 @@ fn rules_that_cannot_be_are_refused() {
     let mut ensure = |rules| {
         let config = crate::shared::harness::config(rules);
         let offsets = Vec::new();
-        group.act(0, Action::Ensure { config, offsets })
+        group.act(
+            0,
+            Action::Ensure {
+                config,
+                offsets,
+                only_new: false,
+            },
+        )
     };
     for max_attempts in [0, 1_001] {
         let refused = ensure(Rules {
