@@ -11,6 +11,7 @@ mod members;
 mod offers;
 mod offsets;
 mod poll;
+mod read;
 mod reset;
 mod settle;
 mod token;
