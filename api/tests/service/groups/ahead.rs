@@ -73,9 +73,6 @@ async fn a_commit_of_nothing_moves_nothing() {
     worker.poll(json!({})).await;
     let told = worker.go_on(json!({})).await;
     assert_eq!(told["records"], json!([]));
-    let commit = json!({"epoch": worker.epoch, "cursor": worker.cursor}).to_string();
-    let path = format!("/groups/{group}/members/w/commit");
-    api.send("POST", &path, commit).await.expect(200);
     worker.go_on(json!({})).await;
     assert_eq!(committed(&api, &group).await, [None, Some(2), None]);
     // Everything is read that comes, wherever it comes.
