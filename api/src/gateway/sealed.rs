@@ -16,12 +16,12 @@ const MAC_BYTES: usize = 16;
 pub(super) enum Purpose {
     /// Reading all partitions of a topic.
     Topic = 1,
-    /// What a poll of a group delivered.
-    Group = 2,
     /// A lease of a record.
     Lease = 3,
+    /// What a poll of a group delivered. 2 was another form of it, whose numbers meant something else.
+    Group = 4,
     /// Moving a group's dead letters back.
-    Redrive = 4,
+    Redrive = 5,
 }
 
 /// The text of some content. Who opens it must name what it is bound to.

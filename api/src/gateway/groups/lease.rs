@@ -14,7 +14,9 @@ use super::{Gateway, expect_reply, group_id, token::seal_lease};
 use crate::{
     auth::Access,
     gateway::{
-        FetchPage, Form, ReadLimits, fetch::INFLATED_BYTES_MAX, fetch::undecodable, read_problem,
+        FetchPage, Form, ReadLimits,
+        fetch::{INFLATED_BYTES_MAX, undecodable},
+        read_problem,
     },
     limits::{LEASE_PAUSE, OFFER_WAIT},
     metadata::Topic,

@@ -4,8 +4,10 @@ use headwater_groups::{Action, Reply};
 use serde::Serialize;
 
 use super::{
-    Gateway, TopicPartition, as_rfc3339, cursor::open_marks, ensure::check_lease, expect_reply,
-    group_id,
+    Gateway, TopicPartition, as_rfc3339,
+    cursor::{ahead, open_reached},
+    ensure::check_lease,
+    expect_reply, group_id,
 };
 use crate::{auth::Access, gateway::check_name, problem::Problem};
 
@@ -92,7 +94,7 @@ impl Gateway {
         let action = Action::Commit {
             member: member.to_owned(),
             epoch,
-            commit: open_marks(&access.project, group, "cursor", cursor)?,
+            commit: ahead(&open_reached(&access.project, group, "cursor", cursor)?),
         };
         let reply = self.ask_coordinator(&id, action).await?;
         let (ignored, expires_at_ms) = expect_reply!(

@@ -11,6 +11,7 @@ mod members;
 mod offers;
 mod offsets;
 mod poll;
+mod read;
 mod redrive;
 mod reset;
 mod settle;

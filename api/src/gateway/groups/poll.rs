@@ -1,27 +1,23 @@
 //! Polls: heartbeat, commit and read in one call.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{convert::Infallible, time::Duration};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use headwater_groups::{Action, GroupId, Mark, Owned, PartitionId, Polled, Reply};
+use headwater_groups::{Action, GroupId, Owned, Polled, Reply};
 use serde::Serialize;
-use tokio::time::Instant;
+use tokio::{sync::oneshot, time::Instant};
 
 use super::{
     Gateway, TopicPartition,
-    cursor::{open_marks, seal_marks},
+    cursor::{Reached, ahead, open_reached, seal_reached},
     expect_reply, group_id,
+    read::{Share, is_same},
 };
 use crate::{
     auth::Access,
-    gateway::{
-        FetchPage, ReadLimits, check_name,
-        fetch::{Damaged, Reading, positions, rotation},
-    },
-    limits::{GROUP_AGES_AT_ONCE, GROUP_FENCED_WITHIN, GROUP_RENEWAL},
-    metadata::Topic,
+    gateway::{FetchPage, ReadLimits, check_name, fetch::positions},
+    limits::{GROUP_FENCED_WITHIN, GROUP_RENEWAL},
     problem::Problem,
-    quota::Resource,
 };
 
 /// What a member asks for.
@@ -88,25 +84,6 @@ pub struct GroupGap {
     pub reason: &'static str,
 }
 
-/// What a member reads of one topic.
-struct Share {
-    topic: Arc<Topic>,
-    /// In the order in which partitions have their turns.
-    readings: Vec<Reading>,
-    /// In the same order.
-    owned: Vec<Place>,
-}
-
-/// A partition that is read.
-struct Place {
-    stint: u64,
-    committed: Option<u64>,
-    /// Where this poll begins.
-    start: u64,
-    /// The ends that were seen last, log start and high watermark.
-    ends: (u64, u64),
-}
-
 /// Whose lease is kept.
 struct Lease<'a> {
     id: &'a GroupId,
@@ -131,34 +108,104 @@ impl Gateway {
     ) -> Result<GroupPage, Problem> {
         let id = group_id(access, group)?;
         check_name("member", member)?;
-        let marks = |field: &str, cursor: &Option<String>| match cursor {
-            Some(text) => open_marks(&access.project, group, field, text),
+        let reached = |field: &str, cursor: &Option<String>| match cursor {
+            Some(text) => open_reached(&access.project, group, field, text),
             None => Ok(Vec::new()),
         };
-        let (commit, after) = (marks("commit", &ask.commit)?, marks("after", &ask.after)?);
+        let commit = reached("commit", &ask.commit)?;
+        let after = reached("after", &ask.after)?;
         let action = Action::Poll {
             member: member.to_owned(),
             epoch: ask.epoch,
-            commit,
+            commit: ahead(&commit),
         };
-        let reply = self.ask_coordinator(&id, action).await?;
-        let polled = expect_reply!(reply, Reply::Polled(polled) => polled)?;
-        let mut shares = self.shares(access, &polled.owned, after);
+        let (is_answered, answered) = oneshot::channel();
+        // Whoever is refused waits for no records.
+        let (polled, guess) = tokio::try_join!(
+            async {
+                let reply = self.ask_coordinator(&id, action).await?;
+                drop(is_answered);
+                expect_reply!(reply, Reply::Polled(polled) => polled)
+            },
+            async {
+                let shares = self.guessed(access, &commit, &after);
+                Ok(self.read_ahead(shares, &ask.limits, answered).await)
+            },
+        )?;
+        let mut shares = self.shares(access, &polled.owned, &after);
         let lease = Lease {
             id: &id,
             member,
             epoch: polled.epoch,
         };
-        // Who has lost a partition hears of it at once.
-        if !ask.limits.wait.is_zero() && polled.revoked.is_empty() {
-            self.wait_with_lease(&shares, &ask.limits, &lease).await?;
-        }
-        let (page, gaps) = tokio::select! {
-            read = self.read_shares(access, &mut shares, &ask.limits) => read?,
-            ended = self.keep_lease(&lease) => return Err(ended),
+        let page = match guess.filter(|(guessed, _)| is_same(guessed, &shares)) {
+            Some((guessed, page)) => {
+                for (share, guessed) in shares.iter_mut().zip(guessed) {
+                    share.take_up(guessed);
+                }
+                page
+            }
+            None => {
+                let mut limits = ask.limits;
+                if !polled.revoked.is_empty() {
+                    // Who has lost a partition hears of it at once.
+                    limits.wait = Duration::ZERO;
+                }
+                self.read_with_lease(&mut shares, &limits, &lease).await?
+            }
         };
+        self.count_read(access, &shares, &page);
         let lag = self.lag(&shares).await;
-        Ok(self.answered(access, group, polled, shares, (page, gaps, lag)))
+        Ok(self.answered(access, group, polled, &shares, (page, lag)))
+    }
+
+    /// What the member will own, as a rule: what it owned when its cursor was made.
+    fn guessed(&self, access: &Access, commit: &[Reached], after: &[Reached]) -> Vec<Share> {
+        let owned = commit.iter().map(|Reached { mark, .. }| Owned {
+            partition: mark.partition,
+            stint: mark.stint,
+            committed: Some(mark.next_offset),
+        });
+        self.shares(access, &owned.collect::<Vec<_>>(), after)
+    }
+
+    /// Reads while the commit is on its way. Nothing, if there are no records, or if that and the
+    /// coordinator's answer take longer than memory is to be held for it, and the lease is not kept.
+    async fn read_ahead(
+        &self,
+        mut shares: Vec<Share>,
+        limits: &ReadLimits,
+        answered: oneshot::Receiver<Infallible>,
+    ) -> Option<(Vec<Share>, FetchPage)> {
+        if shares.is_empty() {
+            return None;
+        }
+        let read = async {
+            let page = self.read_shares(&mut shares, limits).await.ok()?;
+            if page.record_count == 0 {
+                return None;
+            }
+            // It is said by hanging up.
+            let _ = answered.await;
+            Some(page)
+        };
+        let page = tokio::time::timeout(GROUP_RENEWAL, read).await.ok()??;
+        Some((shares, page))
+    }
+
+    async fn read_with_lease(
+        &self,
+        shares: &mut [Share],
+        limits: &ReadLimits,
+        lease: &Lease<'_>,
+    ) -> Result<FetchPage, Problem> {
+        if !limits.wait.is_zero() {
+            self.wait_with_lease(shares, limits, lease).await?;
+        }
+        tokio::select! {
+            read = self.read_shares(shares, limits) => read,
+            ended = self.keep_lease(lease) => Err(ended),
+        }
     }
 
     fn answered(
@@ -166,66 +213,22 @@ impl Gateway {
         access: &Access,
         group: &str,
         polled: Polled,
-        shares: Vec<Share>,
-        (page, gaps, lag): (FetchPage, Vec<GroupGap>, Lag),
+        shares: &[Share],
+        (page, lag): (FetchPage, Lag),
     ) -> GroupPage {
-        let mut marks: Vec<_> = shares.iter().flat_map(Share::marks).collect();
-        marks.sort_unstable_by_key(|mark| mark.partition);
+        let mut reached: Vec<_> = shares.iter().flat_map(Share::reached).collect();
+        reached.sort_unstable_by_key(|reached| reached.mark.partition);
         GroupPage {
             page,
-            cursor: seal_marks(&access.project, group, &marks),
+            cursor: seal_reached(&access.project, group, &reached),
             epoch: polled.epoch,
             assigned: self.named(access, &polled.assigned),
             revoked: self.named(access, &polled.revoked),
             ignored: self.named(access, &polled.ignored),
             lag,
-            gaps,
+            gaps: shares.iter().flat_map(Share::gaps).collect(),
             expires_at_ms: polled.expires_at_ms,
         }
-    }
-
-    /// What is to be read of each topic, which takes turns in being first, as its partitions do.
-    /// Topics that are deleted, or not heard of here yet, are not read.
-    fn shares(&self, access: &Access, owned: &[Owned], after: Vec<Mark>) -> Vec<Share> {
-        let after: BTreeMap<_, _> = after
-            .into_iter()
-            .map(|mark| ((mark.partition, mark.stint), mark.next_offset))
-            .collect();
-        let mut shares = Vec::new();
-        for of_topic in owned.chunk_by(|a, b| a.partition.topic == b.partition.topic) {
-            let Some(topic) = self.topic_read(access, of_topic[0].partition.topic) else {
-                continue;
-            };
-            let mut share = Share {
-                topic,
-                readings: Vec::with_capacity(of_topic.len()),
-                owned: Vec::with_capacity(of_topic.len()),
-            };
-            for owned in of_topic {
-                let committed = owned.committed.unwrap_or(0);
-                let after = after.get(&(owned.partition, owned.stint)).copied();
-                let start = after.unwrap_or(0).max(committed);
-                let partition = owned.partition.partition;
-                share.readings.push(Reading::at(partition, start));
-                share.owned.push(Place {
-                    stint: owned.stint,
-                    committed: owned.committed,
-                    start,
-                    ends: (0, 0),
-                });
-            }
-            let starts = share.owned.iter().map(|place| place.start);
-            let first = rotation(starts, of_topic.len() as u32) as usize;
-            share.readings.rotate_left(first);
-            share.owned.rotate_left(first);
-            shares.push(share);
-        }
-        if !shares.is_empty() {
-            let places = shares.iter().flat_map(|share| &share.owned);
-            let first = rotation(places.map(|place| place.start), shares.len() as u32);
-            shares.rotate_left(first as usize);
-        }
-        shares
     }
 
     /// Waits for records, for the time to be over, or for the member to be told something.
@@ -302,131 +305,5 @@ impl Gateway {
             Err(problem) if problem.code.retryable() => Ok(false),
             Err(problem) => Err(problem),
         }
-    }
-
-    /// Reads a fair part of each topic, then what room is left, and counts it. A topic that cannot be
-    /// read hides no other.
-    async fn read_shares(
-        &self,
-        access: &Access,
-        shares: &mut [Share],
-        limits: &ReadLimits,
-    ) -> Result<(FetchPage, Vec<GroupGap>), Problem> {
-        let mut page = self.begin_page(limits).await?;
-        let (mut gaps, mut failure) = (Vec::new(), None);
-        let count = shares.len();
-        for fair in [true, false] {
-            if fair && count < 2 {
-                continue;
-            }
-            for share in shares.iter_mut().filter(|share| share.has_more()) {
-                let limits = match fair {
-                    true => page.plus_part(limits, count),
-                    false => *limits,
-                };
-                if page.is_full(&limits) {
-                    continue;
-                }
-                let (records, bytes) = (page.record_count, page.payload_bytes);
-                let read = self.read_share(&mut page, share, &limits).await;
-                if let Err((problem, _)) = read
-                    && self.catalog.topic_of(share.topic.id).is_some()
-                {
-                    failure.get_or_insert(problem);
-                }
-                let records = page.record_count - records;
-                share.topic.meter.sent(records, page.payload_bytes - bytes);
-                gaps.extend(share.gaps(std::mem::take(&mut page.gaps)));
-            }
-        }
-        page.finish(limits);
-        match failure {
-            Some(problem) if page.record_count == 0 => return Err(problem),
-            _ => {}
-        }
-        let layers = access.layers();
-        layers.charge(Resource::EgressBytesPerSecond, page.payload_bytes as u64);
-        Ok((page, gaps))
-    }
-
-    async fn read_share(
-        &self,
-        page: &mut FetchPage,
-        share: &mut Share,
-        limits: &ReadLimits,
-    ) -> Result<(), Damaged> {
-        let readings = &mut share.readings;
-        let parts = self.fill_page(page, &share.topic, readings, limits).await?;
-        for (place, part) in share.owned.iter_mut().zip(parts) {
-            place.ends = (part.log_start, part.high_watermark);
-        }
-        Ok(())
-    }
-
-    async fn lag(&self, shares: &[Share]) -> Lag {
-        let mut lag = Lag::default();
-        for share in shares {
-            let mut unknown = Vec::new();
-            for (place, reading) in share.owned.iter().zip(&share.readings) {
-                let (log_start, high_watermark) = place.ends;
-                let from = place.committed.unwrap_or(0).max(log_start);
-                let behind = high_watermark.saturating_sub(from);
-                lag.records += behind;
-                match reading.first_timestamp_ms {
-                    Some(first_ms) if place.start <= from => {
-                        lag.ms = lag.ms.max(self.age_ms(first_ms));
-                    }
-                    _ if behind > 0 => unknown.push((reading.partition, from)),
-                    _ => {}
-                }
-            }
-            unknown.truncate(GROUP_AGES_AT_ONCE);
-            let ages = self.ages(&share.topic, &unknown).await;
-            lag.ms = ages.into_values().fold(lag.ms, u64::max);
-        }
-        lag
-    }
-}
-
-impl Share {
-    /// Whether there is more than was read, or nothing was yet.
-    fn has_more(&self) -> bool {
-        let mut owned = self.owned.iter().zip(&self.readings);
-        owned.any(|(place, reading)| place.ends == (0, 0) || reading.offset < place.ends.1)
-    }
-
-    /// What was missing, as clients are told. Where nothing was committed nothing was promised: the
-    /// group begins at the oldest record.
-    fn gaps(&self, gaps: Vec<crate::gateway::Gap>) -> Vec<GroupGap> {
-        let begins = |partition| {
-            let mut owned = self.owned.iter().zip(&self.readings);
-            owned.any(|(place, reading)| {
-                reading.partition == partition && place.start == 0 && place.committed.is_none()
-            })
-        };
-        let gaps = gaps.into_iter().filter(|gap| !begins(gap.partition));
-        gaps.map(|gap| GroupGap {
-            topic: self.topic.name.clone(),
-            partition: gap.partition,
-            from: gap.from,
-            to: gap.to,
-            reason: gap.reason,
-        })
-        .collect()
-    }
-
-    /// What a commit of this poll would say: partitions where nothing was read since what is committed
-    /// have no mark.
-    fn marks(&self) -> impl Iterator<Item = Mark> {
-        let owned = self.owned.iter().zip(&self.readings);
-        let ahead = owned.filter(|(place, reading)| reading.offset > place.committed.unwrap_or(0));
-        ahead.map(|(place, reading)| Mark {
-            partition: PartitionId {
-                topic: self.topic.id,
-                partition: reading.partition,
-            },
-            stint: place.stint,
-            next_offset: reading.offset,
-        })
     }
 }

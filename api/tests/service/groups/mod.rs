@@ -1,5 +1,6 @@
 //! Consumer groups as workers see them: over HTTP, any call at any gateway.
 
+mod ahead;
 mod assignment;
 mod command_line;
 mod commits;

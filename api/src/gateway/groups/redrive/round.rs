@@ -10,7 +10,12 @@ use super::{
     progress::{Redrive, note},
 };
 use crate::{
-    gateway::{Gateway, fetch::INFLATED_BYTES_MAX, groups::expect_reply, no_leader, read_problem},
+    gateway::{
+        Gateway,
+        fetch::{INFLATED_BYTES_MAX, undecodable},
+        groups::expect_reply,
+        no_leader, read_problem,
+    },
     limits::{REDRIVE_READ_BYTES, REDRIVE_READ_RECORDS},
     problem::{Code, Outcome, Problem},
 };
@@ -89,7 +94,6 @@ impl Gateway {
         begin: u64,
         fetched: &Fetched,
     ) -> Result<Look, Problem> {
-        let undecodable = |error| Problem::internal("a stored batch cannot be decoded", error);
         let mut look = Look {
             letters: Vec::new(),
             rows: Vec::new(),
