@@ -207,7 +207,7 @@ function Details({ project, topic, group, record, onSent }: DetailsProps) {
             {record.headers.map((header, index) => (
               <div
                 key={index}
-                className="grid grid-cols-[minmax(6rem,12rem)_minmax(0,1fr)] gap-3 border-b px-3 py-1.5 font-mono text-[12.5px] last:border-b-0"
+                className="grid grid-cols-[minmax(6rem,14.5rem)_minmax(0,1fr)] gap-3 border-b px-3 py-1.5 font-mono text-[12.5px] last:border-b-0"
               >
                 <dt className="break-all text-soft">{header.name}</dt>
                 <dd className="break-all">{header.value.kind === "none" ? "" : header.value.text}</dd>
