@@ -7,14 +7,20 @@
 
 #[path = "ratios/cluster.rs"]
 mod cluster;
+#[path = "ratios/cold.rs"]
+mod cold;
 #[path = "ratios/contender.rs"]
 mod contender;
+#[path = "ratios/groups.rs"]
+mod groups;
 #[path = "ratios/grpc.rs"]
 mod grpc;
 #[path = "ratios/life.rs"]
 mod life;
 #[path = "ratios/neighbour.rs"]
 mod neighbour;
+#[path = "ratios/offload.rs"]
+mod offload;
 #[path = "ratios/rows.rs"]
 mod rows;
 #[path = "ratios/table.rs"]

@@ -139,7 +139,7 @@ impl Cluster {
 }
 
 /// Tries again until it succeeds.
-fn until<T>(what: &str, mut attempt: impl FnMut() -> Outcome<T>) -> Outcome<T> {
+pub fn until<T>(what: &str, mut attempt: impl FnMut() -> Outcome<T>) -> Outcome<T> {
     let started = Instant::now();
     loop {
         match attempt() {

@@ -10,7 +10,7 @@ use crate::contender::{Contender, Load, Setup};
 use crate::table::{Line, Target, median};
 
 /// What the quiet one does: 300 single records a second, sent when they are due.
-const QUIET: [&str; 9] = [
+pub const QUIET: [&str; 9] = [
     "produce",
     "--rate",
     "300",
@@ -80,7 +80,8 @@ pub fn beside(setup: &Setup, name: &'static str) -> Outcome<Vec<Line>> {
     Ok(LOUD.iter().zip(&beside).map(line).collect())
 }
 
-fn p99(report: &Value) -> f64 {
+/// The latency of a report within which 99 in 100 requests were answered.
+pub fn p99(report: &Value) -> f64 {
     let p99 = report.pointer("/latency_us/p99").and_then(Value::as_f64);
     p99.unwrap_or(f64::NAN)
 }

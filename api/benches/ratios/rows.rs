@@ -4,10 +4,13 @@ use serde_json::Value;
 
 use crate::Outcome;
 use crate::cluster;
+use crate::cold;
 use crate::contender::{Contender, Setup};
+use crate::groups;
 use crate::grpc;
 use crate::life;
 use crate::neighbour;
+use crate::offload;
 use crate::table::{Line, Target, median};
 
 /// One row: a measurement that can be asked for by name.
@@ -136,7 +139,11 @@ pub const ROWS: &[Row] = &[
         kind: Kind::Spread,
     },
     other!("grpc-100x1k-16", grpc::beside_rest),
+    other!("group", groups::partitioned),
+    other!("shared-64", groups::shared),
     other!("neighbour", neighbour::beside),
+    other!("cold-catch-up", cold::beside_catch_up),
+    other!("offload", offload::at_full_speed),
     other!("cluster", cluster::of_three),
     other!("idle", life::idle),
     other!("memory-2000", life::memory_of_partitions),

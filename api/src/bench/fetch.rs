@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use crate::client::Failure;
 
 use super::body::{Body, Shape};
+use super::groups::{self, GroupType};
 use super::load::{self, Job, LoadArgs};
 use super::report::LoadReport;
 use super::target::{Target, excerpt, refused};
@@ -24,50 +25,55 @@ pub struct Args {
     /// Bytes of each record's value, where the topic has to be filled
     #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     record_bytes: u32,
-    /// The topic, made and filled as far as needed; reading is from its partition 0
+    /// How many different keys the records have, where the topic has to be filled; 0: they have none
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(..=10_000_000))]
+    keys: u32,
+    /// The topic, made and filled as far as needed
     #[arg(long, default_value = "bench-fetch")]
     topic: String,
+    /// Partitions of the topic; each connection reads one of them
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    partitions: u32,
     /// Fill the topic until it holds so many MiB of values
     #[arg(long, default_value_t = 128, value_name = "MIB")]
     fill: u64,
+    /// Read by a consumer group that is made for the run
+    #[arg(long, value_enum, value_name = "TYPE")]
+    group: Option<GroupType>,
 }
 
 /// Fills the topic and measures.
 pub async fn run(args: Args, target: Target) -> Result<LoadReport, Failure> {
-    target.ensure_topic(&args.topic, 1).await?;
+    target.ensure_topic(&args.topic, args.partitions).await?;
     let per_request = u64::from(args.records_per_request);
-    let wanted = (args.fill * 1024 * 1024 / u64::from(args.record_bytes)).max(2 * per_request);
-    fill(&args, &target, wanted).await?;
-    let (log_start, high_watermark) = range(&target, &args.topic).await?;
-    if high_watermark < log_start + per_request {
+    let wanted = args.fill * 1024 * 1024 / u64::from(args.record_bytes);
+    let wanted = wanted / u64::from(args.partitions);
+    let wanted = wanted.max(2 * per_request);
+    for partition in 0..args.partitions {
+        fill(&args, &target, partition, wanted).await?;
+    }
+    let ranges = ranges(&target, &args).await?;
+    if ranges.iter().any(|(start, end)| *end < start + per_request) {
         return Err(Failure::Local(
             "the topic lost what was written to it".to_owned(),
         ));
     }
-    let path = target.path(&format!("/topics/{}/partitions/0/records", args.topic));
-    let template = target.get(&format!(
-        "{path}?max_records={per_request}&max_bytes={FETCH_BYTES_MAX}&offset=@"
-    ));
-    let at = find(&template, b"offset=@").unwrap_or(0) + "offset=".len();
-    let reader = Reader {
-        before: template[..at].to_vec(),
-        after: template[at + 1..].to_vec(),
-        request: Vec::new(),
-        log_start,
-        span: high_watermark - log_start - per_request + 1,
-        per_request,
-        record_bytes: u64::from(args.record_bytes),
-        offset: log_start,
-        turn: 0,
-    };
+    if let Some(group_type) = args.group {
+        let wanted = groups::Wanted {
+            topic: args.topic,
+            group_type,
+            records: args.records_per_request,
+            record_bytes: args.record_bytes,
+            log_starts: ranges.iter().map(|(start, _)| *start).collect(),
+        };
+        return groups::run(args.load, wanted, target).await;
+    }
+    let readers: Vec<_> = (0..args.load.connections)
+        .map(|number| Reader::new(&args, &target, &ranges, number))
+        .collect();
     let (address, load) = (target.address.clone(), args.load.clone());
-    let connections = u64::from(load.connections);
     let measured = tokio::task::spawn_blocking(move || {
-        load::measure(&load, &address, |number| {
-            let mut reader = reader.clone();
-            reader.turn = reader.span / connections * u64::from(number);
-            reader
-        })
+        load::measure(&load, &address, |number| readers[number as usize].clone())
     });
     let tally = measured
         .await
@@ -76,16 +82,18 @@ pub async fn run(args: Args, target: Target) -> Result<LoadReport, Failure> {
     Ok(LoadReport::new("fetch", &args.load, tally))
 }
 
-async fn range(target: &Target, topic: &str) -> Result<(u64, u64), Failure> {
-    let partitions = target.partitions(topic).await?;
-    partitions
-        .first()
-        .copied()
-        .ok_or_else(|| Failure::Local("no partition 0".to_owned()))
+/// Log start and high watermark of each partition that is read.
+async fn ranges(target: &Target, args: &Args) -> Result<Vec<(u64, u64)>, Failure> {
+    let mut ranges = target.partitions(&args.topic).await?;
+    ranges.truncate(args.partitions as usize);
+    Ok(ranges)
 }
 
-async fn fill(args: &Args, target: &Target, wanted: u64) -> Result<(), Failure> {
-    let (log_start, high_watermark) = range(target, &args.topic).await?;
+async fn fill(args: &Args, target: &Target, partition: u32, wanted: u64) -> Result<(), Failure> {
+    let ranges = ranges(target, args).await?;
+    let range = ranges.get(partition as usize);
+    let (log_start, high_watermark) =
+        range.ok_or_else(|| Failure::Local(format!("no partition {partition}")))?;
     let mut missing = wanted.saturating_sub(high_watermark - log_start);
     if missing == 0 {
         return Ok(());
@@ -93,14 +101,14 @@ async fn fill(args: &Args, target: &Target, wanted: u64) -> Result<(), Failure> 
     // Nobody is left to tell when standard error is closed.
     let _ = writeln!(
         io::stderr(),
-        "filling topic {} with {missing} records",
+        "filling partition {partition} of topic {} with {missing} records",
         args.topic
     );
     let value_bytes = args.record_bytes as usize;
     let shape = Shape {
         records: (1024 * 1024 / value_bytes).clamp(1, 1000),
         value_bytes,
-        keys: 1000,
+        keys: args.keys,
         partition: true,
         acks: None,
     };
@@ -110,7 +118,7 @@ async fn fill(args: &Args, target: &Target, wanted: u64) -> Result<(), Failure> 
         .map_err(|error| target.unreachable(error))?;
     let mut text = Vec::new();
     for number in 0.. {
-        Body::new(&shape, number % 64).write_to(&mut text, 0);
+        Body::new(&shape, number % 64).write_to(&mut text, partition);
         let head = target.with_body("POST", &path, "", text.len());
         let status = connection
             .call(&head, &text)
@@ -127,7 +135,7 @@ async fn fill(args: &Args, target: &Target, wanted: u64) -> Result<(), Failure> 
     Ok(())
 }
 
-/// One connection's requests: pages all over the partition, each at another place.
+/// One connection's requests: pages all over a partition, each at another place.
 #[derive(Debug, Clone)]
 struct Reader {
     before: Vec<u8>,
@@ -139,6 +147,34 @@ struct Reader {
     record_bytes: u64,
     offset: u64,
     turn: u64,
+}
+
+impl Reader {
+    fn new(args: &Args, target: &Target, ranges: &[(u64, u64)], number: u32) -> Self {
+        let partition = number % args.partitions;
+        let (log_start, high_watermark) = ranges[partition as usize];
+        let per_request = u64::from(args.records_per_request);
+        let path = format!("/topics/{}/partitions/{partition}/records", args.topic);
+        let path = target.path(&path);
+        let template = target.get(&format!(
+            "{path}?max_records={per_request}&max_bytes={FETCH_BYTES_MAX}&offset=@"
+        ));
+        let at = find(&template, b"offset=@").unwrap_or(0) + "offset=".len();
+        let span = high_watermark - log_start - per_request + 1;
+        // Those of one partition begin at different places.
+        let others = args.load.connections.div_ceil(args.partitions);
+        Self {
+            before: template[..at].to_vec(),
+            after: template[at + 1..].to_vec(),
+            request: Vec::new(),
+            log_start,
+            span,
+            per_request,
+            record_bytes: u64::from(args.record_bytes),
+            offset: log_start,
+            turn: span / u64::from(others) * u64::from(number / args.partitions),
+        }
+    }
 }
 
 impl Job for Reader {

@@ -5,6 +5,7 @@
 
 mod body;
 mod fetch;
+mod groups;
 mod grpc;
 mod latency;
 mod load;
@@ -26,6 +27,7 @@ use crate::client::ServiceArgs;
   headwater bench produce --grpc --in-flight 8
   headwater bench produce --rate 5000 --connections 32 --json
   headwater bench fetch --connections 16
+  headwater bench fetch --connections 64 --group shared
   headwater bench latency --rate 100")]
 pub struct Args {
     #[command(flatten)]

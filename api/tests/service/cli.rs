@@ -193,6 +193,44 @@ async fn bench_reports_in_json() {
     );
 }
 
+#[tokio::test]
+async fn bench_reads_by_groups_and_leaves_none() {
+    let api = shared().await;
+    for group_type in ["partitioned", "shared"] {
+        let topic = unique("bench");
+        let arguments = [
+            "bench",
+            "fetch",
+            "--group",
+            group_type,
+            "--topic",
+            topic.as_str(),
+            "--connections",
+            "2",
+            "--partitions",
+            "2",
+            "--fill",
+            "1",
+            "--record-bytes",
+            "100",
+            "--warmup",
+            "0s",
+            "--duration",
+            "2s",
+            "--json",
+        ];
+        let said = run(&api, &arguments, "").await;
+        let report: Value = serde_json::from_str(&text(&said)).expect("a report");
+        assert_eq!(report["errors"], 0, "{report}");
+        let read = report["records"].as_u64().expect("a number");
+        assert!(read > 0, "{report}");
+    }
+    let listed = api.get("/groups").await.expect(200).json();
+    let groups = listed["groups"].as_array().expect("groups").iter();
+    let mut names = groups.map(|group| group["group"].as_str().expect("a name"));
+    assert!(names.all(|name| !name.starts_with("bench-")), "{listed}");
+}
+
 /// A value for every flag of `serve` that is also a key of its file.
 const SETTINGS: [(&str, &str); 18] = [
     ("roles", "gateway,broker"),
