@@ -9,6 +9,7 @@ mod oidc;
 mod ready;
 mod settings;
 mod tenant;
+mod tls;
 
 use std::process::ExitCode;
 

@@ -5,6 +5,7 @@ mod bulk;
 mod call;
 mod console;
 mod fetch;
+mod first_bytes;
 mod groups;
 mod grpc;
 mod keys;

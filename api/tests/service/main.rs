@@ -35,4 +35,5 @@ mod raw_http;
 mod readme;
 mod tenants;
 mod tiers;
+pub mod tls;
 pub mod vanish;
