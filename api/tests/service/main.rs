@@ -20,6 +20,7 @@ mod client;
 mod cluster;
 mod compaction;
 mod contract;
+mod doctor;
 mod durability;
 mod flights;
 mod groups;
