@@ -4,6 +4,7 @@ mod body;
 mod bulk;
 mod call;
 mod console;
+mod errors;
 mod fetch;
 mod first_bytes;
 mod groups;
