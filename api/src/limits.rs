@@ -69,6 +69,12 @@ pub const IN_FLIGHT_WAIT: Duration = Duration::from_secs(2);
 pub const CONNECTIONS_MAX: usize = 10_000;
 /// How long a connection may take to send a request's headers, and stay idle between requests.
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a TLS handshake may take, a turn among others included.
+pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// TLS handshakes of one listener at the same time; others wait for a turn.
+pub const TLS_HANDSHAKES_MAX: usize = 1_024;
+/// How often files of certificates are looked at; SIGHUP has it done at once.
+pub const CERTIFICATE_POLL: Duration = Duration::from_secs(10);
 /// Silence after which a request's body is given up.
 pub const BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Bytes a second below which a body is given up, after [`BODY_IDLE_TIMEOUT`].

@@ -11,6 +11,7 @@ mod limits;
 mod metadata;
 mod problem;
 mod quota;
+mod tls;
 mod usage;
 
 use std::process::ExitCode;

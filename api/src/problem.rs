@@ -64,9 +64,16 @@ macro_rules! codes {
                 match self { $(Code::$name => $title),* }
             }
 
-            /// What it means and what to do.
+            /// What it means and what to do, in short.
             pub fn help(self) -> &'static str {
                 match self { $(Code::$name => $help),* }
+            }
+
+            /// The page that its `type` names, as Markdown. A code without one does not compile.
+            pub fn page(self) -> &'static str {
+                match self {
+                    $(Code::$name => include_str!(concat!("../../docs/errors/", $code, ".md"))),*
+                }
             }
         }
     };

@@ -30,6 +30,6 @@ pub use format::{Cleaned, Cleaning, Descriptor, Footer, Measured, Named, Produce
 pub use key::SegmentKey;
 pub use read::{ColdReader, ColdReaderOptions, ColdStats, ReadError};
 pub use segment_ref::SegmentRef;
-pub use store::{Bounds, CLAIM_KEY, Inspected, Listed, Store, StoreOptions};
+pub use store::{Bounds, CLAIM_KEY, Inspected, Listed, Probe, Store, StoreOptions};
 pub use upload::UploadError;
 pub use verify::VerifyError;

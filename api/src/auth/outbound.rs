@@ -5,6 +5,7 @@ use std::{
     error::Error,
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
     time::Duration,
 };
 
@@ -239,6 +240,35 @@ pub fn tls_client(configure: impl Fn(ClientBuilder) -> ClientBuilder) -> reqwest
             .map(|root| Certificate::from_der(root))
             .collect::<reqwest::Result<Vec<_>>>()?;
         configure(Client::builder()).tls_certs_only(roots).build()
+    })
+}
+
+/// The same, of somebody who also trusts the authorities of a file.
+///
+/// # Errors
+/// One line that says what is wrong.
+pub fn tls_client_with(
+    ca_file: Option<&Path>,
+    configure: impl Fn(ClientBuilder) -> ClientBuilder,
+) -> Result<Client, String> {
+    let more = match ca_file {
+        None => Vec::new(),
+        Some(path) => {
+            let told = |why: &dyn fmt::Display| format!("{}: {why}", path.display());
+            let pem = std::fs::read(path).map_err(|error| told(&error))?;
+            let found = Certificate::from_pem_bundle(&pem).map_err(|error| told(&error))?;
+            if found.is_empty() {
+                return Err(told(&"no certificate is in it"));
+            }
+            found
+        }
+    };
+    tls_client(|builder| configure(builder).tls_certs_merge(more.clone())).map_err(|error| {
+        let mut cause: &dyn Error = &error;
+        while let Some(source) = cause.source() {
+            cause = source;
+        }
+        cause.to_string()
     })
 }
 

@@ -150,6 +150,7 @@ mod tests {
             Target::new(&ServiceArgs {
                 url: Some(url.to_owned()),
                 key: None,
+                ca_file: None,
             })
             .unwrap()
         };

@@ -26,7 +26,7 @@ pub const OBJECT_STORE: u8 = 7;
 pub const HELP: &str = "\
 Exit codes:
   0  clean stop
-  1  a client verb failed, or the service refused it; `bucket verify` has findings; `ready` has bad news
+  1  a client verb failed, or the service refused it; `bucket verify` or `doctor` has findings; `ready` has bad news
   2  bad usage or configuration
   3  the data directory is in use, of a newer version, or damaged
   4  the metadata database cannot be opened

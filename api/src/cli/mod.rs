@@ -3,12 +3,14 @@
 mod admin;
 mod bucket;
 mod cluster;
+mod doctor;
 mod exit;
 mod node;
 mod oidc;
 mod ready;
 mod settings;
 mod tenant;
+mod tls;
 
 use std::{io::Write, process::ExitCode};
 
@@ -42,6 +44,17 @@ enum Command {
     Serve(Box<settings::ServeArgs>),
     /// Say by the exit code whether a node can serve
     Ready(ready::Args),
+    /// Check what a node needs, and say what to do about what is wrong
+    ///
+    /// Takes the settings of `headwater serve`: run it with the same flags, file and environment, on the
+    /// node's machine and as its user, before the node starts or while it runs. It looks at the disk (how
+    /// long a sync takes, the filesystem, free space), open files, addresses, certificates, the database
+    /// (reachable, migrated, its clock), the object store (read, write, list, delete, conditional PUT),
+    /// the cluster's secret and the other brokers. It changes nothing, but for a file on the disk and an
+    /// object in the store that it deletes again.
+    ///
+    /// Ends with 0 if nothing must be fixed, and with 1 if something must.
+    Doctor(Box<doctor::Args>),
     /// Manage tenants on the metadata database
     #[command(subcommand)]
     Admin(admin::Verb),
@@ -81,6 +94,7 @@ pub fn main() -> ExitCode {
             Err(error) => exit::usage(&error),
         },
         Command::Ready(args) => on_runtime(ready::run(args)),
+        Command::Doctor(args) => on_runtime(doctor::run(*args)),
         Command::Admin(verb) => on_runtime(admin::run(verb)),
         Command::Bucket(verb) => on_runtime(bucket::run(verb)),
         Command::Client(verb) => on_runtime(client::run(verb)),

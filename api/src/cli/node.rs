@@ -20,12 +20,14 @@ use headwater_tiered::StoreOptions;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{oneshot, watch},
+    task::JoinHandle,
 };
 
 use super::{
     cluster, exit, oidc,
     settings::{Mode, Settings, TierSettings, VARIABLES},
     tenant::{self, Credentials},
+    tls::Listeners,
 };
 use crate::{
     auth::{
@@ -85,9 +87,10 @@ impl Stopped {
 }
 
 async fn serve(settings: Settings) -> Result<(), Stopped> {
+    let tls = Listeners::open(&settings.tls).map_err(|error| Stopped::new(exit::USAGE, error))?;
     // Listening first: a taken port is told before anything is created.
     let server = match settings.is_gateway {
-        true => Some(bind(settings.listen).await?),
+        true => Some(bind(settings.listen).await?.with_tls(tls.public.clone())),
         false => None,
     };
     let address = server.as_ref().map_or(settings.listen, Server::address);
@@ -98,7 +101,7 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
         .map_err(|error| Stopped::new(exit::USAGE, format!("cluster_secret_file: {error}")))?;
     let providers = providers(&settings, address)?;
     let internal = match settings.internal_listen {
-        Some(address) => Some(bind(address).await?),
+        Some(address) => Some(bind(address).await?.with_tls(tls.internal.clone())),
         None => None,
     };
     // A bad signal setup would make the node impossible to stop cleanly.
@@ -106,6 +109,11 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
         signal(SignalKind::terminate()).map_err(|e| Stopped::new(exit::USAGE, e))?;
     let mut interrupt =
         signal(SignalKind::interrupt()).map_err(|e| Stopped::new(exit::USAGE, e))?;
+    let mut looking = Vec::new();
+    for tls in tls.all() {
+        let hangup = signal(SignalKind::hangup()).map_err(|e| Stopped::new(exit::USAGE, e))?;
+        looking.push(tokio::spawn(tls.follow(hangup)));
+    }
 
     // The log's lock comes first: a second process on the directory must not touch anything in it.
     // Until the catalog is filled the node knows no topic, and leaves their data alone.
@@ -128,12 +136,16 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
     };
     let identity = Arc::new(OnceLock::new());
     let network: Arc<dyn Network> = match &secret {
-        Some(secret) => Arc::new(rpc::Client::new(
-            catalog.clone(),
-            identity.clone(),
-            Some(secret.clone()),
-            rpc::Deadlines::default(),
-        )),
+        Some(secret) => {
+            let client = rpc::Client::new(
+                catalog.clone(),
+                identity.clone(),
+                Some(secret.clone()),
+                rpc::Deadlines::default(),
+            );
+            let tls = tls.internal.clone();
+            Arc::new(client.with_encryption(tls.map(|tls| tls as Arc<dyn rpc::Encryption>)))
+        }
         None => Arc::new(SingleNode),
     };
     let node = opened.as_ref().map(|(node, _)| node.clone());
@@ -209,7 +221,7 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
     let (stop_metering, stopped) = oneshot::channel();
     let metering = tokio::spawn(gateway.clone().write_usage(stopped));
     let app = App {
-        metrics: Metrics::new(gateway.clone(), node.clone()),
+        metrics: Metrics::new(gateway.clone(), node.clone(), tls.all()),
         gateway,
         node: node.clone(),
     };
@@ -276,6 +288,7 @@ async fn serve(settings: Settings) -> Result<(), Stopped> {
     }
     following.abort();
     rotating.abort();
+    looking.iter().for_each(JoinHandle::abort);
     // What was used and refused last is written down too, while the log still tells what is stored; a
     // database that hangs has its time.
     drop(stop_metering);
@@ -321,7 +334,11 @@ fn providers(settings: &Settings, address: SocketAddr) -> Result<Option<Provider
         if address.ip().is_unspecified() {
             tracing::warn!("identity providers cannot send anybody back: set public_url");
         }
-        format!("http://{address}")
+        let scheme = match settings.tls.public {
+            Some(_) => "https",
+            None => "http",
+        };
+        format!("{scheme}://{address}")
     });
     let sign_in = SignIn::new(Jwks::new(outbound(reach)?));
     Ok(Some(Providers::new(by_name, public_url, sign_in)))

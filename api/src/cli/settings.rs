@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration}
 
 use clap::Args;
 
-use super::cluster::{self, ClusterSettings};
+use super::{
+    cluster::{self, ClusterSettings},
+    tls::{TlsArgs, TlsSettings},
+};
 
 /// `headwater dev`
 #[derive(Args)]
@@ -42,7 +45,8 @@ pub struct ServeArgs {
     /// All nodes of a cluster have the same contents: at least 16 bytes, best random ones, such as by
     /// `openssl rand -hex 32 > cluster.secret`. Whitespace around them does not count. Only the
     /// service should be able to read the file. Nodes prove to each other that they know the secret
-    /// and never send it; what they say after that is not encrypted, so their network must be private.
+    /// and never send it; what they say after that is encrypted with --tls-internal-cert alone, so that
+    /// without it their network must be private.
     #[arg(long, value_name = "PATH", env = "HEADWATER_CLUSTER_SECRET_FILE")]
     cluster_secret_file: Option<PathBuf>,
     /// Where the other nodes of a cluster reach this one's internal address
@@ -88,6 +92,8 @@ pub struct ServeArgs {
     #[arg(long, value_name = "BYTES", env = "HEADWATER_CACHE_BYTES")]
     cache_bytes: Option<u64>,
     #[command(flatten)]
+    tls: TlsArgs,
+    #[command(flatten)]
     common: CommonArgs,
 }
 
@@ -105,7 +111,7 @@ struct CommonArgs {
     /// TOML file of the identity providers that people sign in through; absent, by password alone
     #[arg(long, env = "HEADWATER_OIDC_FILE")]
     oidc_file: Option<PathBuf>,
-    /// How browsers reach the service, for identity providers [default: http:// and the listening address]
+    /// How browsers reach the service, for identity providers [default: the listening address]
     #[arg(long, env = "HEADWATER_PUBLIC_URL", value_parser = super::oidc::public_url)]
     public_url: Option<String>,
 }
@@ -146,6 +152,8 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// How it is one node of several.
     pub cluster: ClusterSettings,
+    /// What its listeners do TLS with.
+    pub tls: TlsSettings,
     /// The object store, if there is one.
     pub tier: Option<TierSettings>,
 }
@@ -197,6 +205,7 @@ impl Settings {
             oidc_file: args.common.oidc_file,
             public_url: args.common.public_url,
             cluster: ClusterSettings::default(),
+            tls: TlsSettings::default(),
         }
     }
 
@@ -237,6 +246,7 @@ impl Settings {
             cache_bytes: cache_bytes.unwrap_or(CACHE_BYTES),
             object_delete_delay: object_delete_delay.unwrap_or(OBJECT_DELETE_DELAY),
         });
+        let tls = TlsSettings::of(args.tls, |key| file.text(key))?;
         let settings = Self {
             mode: Mode::Serve,
             broker_id: match (args.broker_id.or(file.parsed("broker_id")?), is_broker) {
@@ -285,6 +295,7 @@ impl Settings {
                     .or(file.parsed("move_bytes_per_second")?)
                     .unwrap_or(cluster::MOVE_BYTES_PER_SECOND),
             },
+            tls,
         };
         file.nothing_left()?;
         database_url(&settings.database).map_err(|why| format!("database: {why}"))?;
@@ -396,7 +407,7 @@ impl File {
 }
 
 /// The environment variables that mean something, for a warning about others.
-pub const VARIABLES: [&str; 21] = [
+pub const VARIABLES: [&str; 27] = [
     "HEADWATER_CONFIG",
     "HEADWATER_ROLES",
     "HEADWATER_BROKER_ID",
@@ -414,8 +425,14 @@ pub const VARIABLES: [&str; 21] = [
     "HEADWATER_OBJECT_DELETE_DELAY",
     "HEADWATER_MAINTENANCE_INTERVAL",
     "HEADWATER_LOG_LEVEL",
+    "HEADWATER_TLS_CERT",
+    "HEADWATER_TLS_KEY",
+    "HEADWATER_TLS_INTERNAL_CERT",
+    "HEADWATER_TLS_INTERNAL_KEY",
+    "HEADWATER_TLS_INTERNAL_CA",
     "HEADWATER_OIDC_FILE",
     "HEADWATER_PUBLIC_URL",
     "HEADWATER_URL",
     "HEADWATER_KEY",
+    "HEADWATER_CA_FILE",
 ];

@@ -1,6 +1,7 @@
 //! One project of a running service, as the client verbs see it.
 
 use std::error::Error;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use reqwest::{Client, Method, RequestBuilder, Response};
 use super::failure::{Failure, Problem};
 use super::progress::Progress;
 use super::retry::Attempts;
-use crate::auth::outbound::tls_client;
+use crate::auth::outbound::tls_client_with;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer than the long polls of this client.
@@ -25,6 +26,9 @@ pub struct ServiceArgs {
     /// An API key
     #[arg(long, env = "HEADWATER_KEY", hide_env_values = true, global = true)]
     pub key: Option<String>,
+    /// Certificates of authorities, as PEM, that are trusted beside the system's
+    #[arg(long, value_name = "PATH", env = "HEADWATER_CA_FILE", global = true)]
+    pub ca_file: Option<PathBuf>,
 }
 
 impl ServiceArgs {
@@ -81,13 +85,13 @@ impl Service {
             }
             None => None,
         };
-        let http = tls_client(|builder| {
+        let http = tls_client_with(args.ca_file.as_deref(), |builder| {
             builder
                 .connect_timeout(CONNECT_TIMEOUT)
                 .tcp_nodelay(true)
                 .user_agent(concat!("headwater/", env!("CARGO_PKG_VERSION")))
         })
-        .map_err(|error| Failure::Local(chain(&error)))?;
+        .map_err(Failure::Local)?;
         Ok(Service {
             http,
             base,
@@ -212,6 +216,7 @@ mod tests {
         let args = |url: &str| ServiceArgs {
             url: Some(url.to_owned()),
             key: None,
+            ca_file: None,
         };
         for scheme in ["http", "https"] {
             let args = args(&format!("{scheme}://h:1/v1/projects/p/"));

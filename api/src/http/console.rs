@@ -131,7 +131,7 @@ fn content_type(path: &str) -> &'static str {
 fn without_console() -> impl IntoResponse {
     ops::page(
         "Headwater",
-        "<p>The service runs, without its web console: that was not built before this program was. \
+        "<h1>Headwater</h1><p>The service runs, without its web console: that was not built before this program was. \
          To have it, install Node 20.19 or newer and run <code>make run</code> again, or \
          <code>make console</code> and then build.</p>\
          <p><a href=\"/docs\">API reference</a>, \

@@ -1,14 +1,14 @@
-//! What operators and browsers ask for: health, metrics, documents, error pages.
+//! What operators ask for: health and metrics.
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::State,
     response::{Html, IntoResponse, Response},
 };
 use http::{HeaderValue, StatusCode, header};
 
 use super::router::App;
-use crate::problem::{Code, Problem};
+use crate::problem::Problem;
 
 /// The process is alive.
 pub async fn healthz() -> Json<serde_json::Value> {
@@ -80,50 +80,6 @@ pub async fn metrics(State(app): State<App>) -> Result<Response, Problem> {
     Ok(response)
 }
 
-/// All error codes.
-pub async fn error_index() -> Html<String> {
-    let rows: String = Code::ALL
-        .iter()
-        .map(|code| {
-            format!(
-                "<tr><td>{}</td><td><a href=\"/errors/{code}\">{code}</a></td><td>{}</td></tr>",
-                code.status(),
-                code.help(),
-                code = code.as_str(),
-            )
-        })
-        .collect();
-    page("Errors", &format!("<table>{rows}</table>"))
-}
-
-/// The page that a problem's `type` names.
-pub async fn error_page(Path(wanted): Path<String>) -> Result<Html<String>, Problem> {
-    // A code may come with two statuses, which say whether it is worth trying again.
-    let codes = Code::ALL.iter().filter(|code| code.as_str() == wanted);
-    let title = codes
-        .clone()
-        .next()
-        .ok_or_else(|| Problem::new(Code::NotFound, "there is no such error code"))?
-        .title();
-    let meanings: String = codes
-        .map(|code| {
-            let retry = if code.retryable() {
-                "The same request may succeed later: retry with backoff, and an Idempotency-Key."
-            } else {
-                "The same request will not succeed: change it first."
-            };
-            format!(
-                "<p><code>{}</code>, HTTP status {}</p><p>{}</p><p>{retry}</p>",
-                code.as_str(),
-                code.status(),
-                code.help(),
-            )
-        })
-        .collect();
-    let body = format!("{meanings}<p><a href=\"/errors\">All errors</a></p>");
-    Ok(page(title, &body))
-}
-
 /// A plain page; all its content is from this program.
 pub fn page(title: &str, body: &str) -> Html<String> {
     Html(format!(
@@ -131,6 +87,6 @@ pub fn page(title: &str, body: &str) -> Html<String> {
          <meta name=\"viewport\" content=\"width=device-width\"><title>{title} - Headwater</title>\
          <style>:root{{color-scheme:light dark}}body{{font:16px/1.5 system-ui,sans-serif;\
          max-width:50rem;margin:3rem auto;padding:0 1rem}}td{{padding:.3rem .8rem .3rem 0;\
-         vertical-align:top}}</style><h1>{title}</h1>{body}</html>"
+         vertical-align:top}}</style>{body}</html>"
     ))
 }

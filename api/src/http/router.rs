@@ -14,7 +14,7 @@ use http::Method;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    bulk, console, fetch, groups, keys,
+    bulk, console, errors, fetch, groups, keys,
     management::{management, root_routes},
     observe::Metrics,
     openapi, ops, produce, raw,
@@ -95,8 +95,8 @@ pub fn router(app: App, with_metrics: bool) -> Router {
         } else {
             Router::new()
         })
-        .route("/errors", get(ops::error_index))
-        .route("/errors/{code}", get(ops::error_page))
+        .route("/errors", get(errors::index))
+        .route("/errors/{code}", get(errors::page))
         .merge(openapi::docs())
         .route_layer(axum::middleware::from_fn(remember_route))
         .fallback(async || Problem::new(Code::NotFound, "there is nothing at this path"))

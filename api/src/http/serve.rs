@@ -3,56 +3,44 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use headwater_broker::rpc;
+use http::{HeaderName, HeaderValue};
 use hyper::service::service_fn;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
+    server::{
+        conn::auto,
+        graceful::{GracefulShutdown, Watcher},
+    },
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
+    time::timeout,
 };
+use tokio_rustls::server::TlsStream;
 
-use super::{observe::Counted, router::App, service::Edge};
+use super::{
+    first_bytes::{Begins, Replayed, first_bytes, first_bytes_read},
+    observe::Counted,
+    router::App,
+    service::Edge,
+};
 use crate::{
     limits::{CONNECTIONS_MAX, DRAIN_TIMEOUT, HEADER_TIMEOUT, UNREAD_TIMEOUT},
     quota::Connection,
+    tls::Tls,
 };
 
-/// What a connection begins as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Begins {
-    /// A client, or an operator's tool.
-    Http,
-    /// Another node of the cluster.
-    Node,
-}
-
-/// Waits until a connection has said enough to tell HTTP/1, HTTP/2 and other nodes apart.
-async fn first_bytes(stream: &TcpStream) -> std::io::Result<Begins> {
-    const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    let mut seen = [0; HTTP2.len()];
-    loop {
-        let count = stream.peek(&mut seen).await?;
-        let seen = &seen[..count];
-        if seen.starts_with(rpc::MAGIC) {
-            return Ok(Begins::Node);
-        }
-        let begins = |with: &[u8]| count > 0 && count < with.len() && with.starts_with(seen);
-        if !begins(HTTP2) && !begins(rpc::MAGIC) {
-            return Ok(Begins::Http);
-        }
-        // What was seen stays readable, so there is no event to wait for; this is a client that
-        // sends the preface in pieces.
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
+/// How the client came, for who decides by it: a proxy in front says it the same way.
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// A listening server.
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     nodes: Option<Arc<rpc::Service>>,
+    tls: Option<Arc<Tls>>,
 }
 
 impl Server {
@@ -67,12 +55,19 @@ impl Server {
             listener,
             address,
             nodes: None,
+            tls: None,
         })
     }
 
     /// Serves the other nodes of the cluster on the same port.
     pub fn with_nodes(mut self, nodes: Arc<rpc::Service>) -> Self {
         self.nodes = Some(nodes);
+        self
+    }
+
+    /// Speaks TLS, and nothing else.
+    pub fn with_tls(mut self, tls: Option<Arc<Tls>>) -> Self {
+        self.tls = tls;
         self
     }
 
@@ -132,39 +127,37 @@ impl Server {
             if let Err(error) = socket.set_tcp_user_timeout(Some(UNREAD_TIMEOUT)) {
                 tracing::debug!(%error, "TCP_USER_TIMEOUT cannot be set");
             }
-            let (edge, builder) = (edge.clone(), builder.clone());
-            let (mut stopping, nodes) = (stopping.clone(), self.nodes.clone());
-            let connection = Arc::new(Connection::default());
-            let service = service_fn(move |request| {
-                let (edge, connection) = (edge.clone(), connection.clone());
-                async move {
-                    let answer = edge.handle(request, peer.ip(), connection).await;
-                    Ok::<_, std::convert::Infallible>(answer)
-                }
-            });
-            let watcher = graceful.watcher();
             let open = Counted::new(&app.metrics.connections);
+            let visit = Visit {
+                peer,
+                edge: edge.clone(),
+                nodes: self.nodes.clone(),
+                builder: builder.clone(),
+                watcher: graceful.watcher(),
+                stopping: stopping.clone(),
+            };
+            let (mut stopping, tls) = (stopping.clone(), self.tls.clone());
             tokio::spawn(async move {
-                // Finding the protocol waits for the first bytes, and hyper times only what follows.
-                let begins = tokio::select! {
-                    begins = tokio::time::timeout(HEADER_TIMEOUT, first_bytes(&stream)) => {
-                        begins.ok().and_then(Result::ok)
-                    }
-                    _ = stopping.wait_for(|stopping| *stopping) => None,
-                };
-                match (begins, nodes) {
-                    (None, _) => {}
-                    (Some(Begins::Node), Some(nodes)) => {
-                        let stop = async move {
-                            // Its sender is gone when everything is over: that is a stop, too.
-                            let _ = stopping.wait_for(|stopping| *stopping).await;
+                let stop = stopping.wait_for(|stopping| *stopping);
+                match tls {
+                    None => {
+                        // Finding the protocol waits for the first bytes, and hyper times only what
+                        // follows.
+                        let begins = tokio::select! {
+                            begins = timeout(HEADER_TIMEOUT, first_bytes(&stream)) => begins,
+                            _ = stop => Ok(Err(std::io::ErrorKind::Interrupted.into())),
                         };
-                        rpc::serve_connection(stream, peer, nodes, stop).await;
+                        if let Ok(Ok(begins)) = begins {
+                            visit.serve(begins, stream, false).await;
+                        }
                     }
-                    (Some(_), _) => {
-                        let connection = builder.serve_connection(TokioIo::new(stream), service);
-                        if let Err(error) = watcher.watch(connection.into_owned()).await {
-                            tracing::debug!(%error, "a connection ended early");
+                    Some(tls) => {
+                        let begun = tokio::select! {
+                            begun = visit.begin(&tls, stream) => begun,
+                            _ = stop => None,
+                        };
+                        if let Some((begins, stream)) = begun {
+                            visit.serve(begins, stream, true).await;
                         }
                     }
                 }
@@ -184,37 +177,73 @@ impl Server {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use tokio::io::AsyncWriteExt;
+/// One connection, and all that serving it needs.
+struct Visit {
+    peer: SocketAddr,
+    edge: Arc<Edge>,
+    nodes: Option<Arc<rpc::Service>>,
+    builder: auto::Builder<TokioExecutor>,
+    watcher: Watcher,
+    stopping: watch::Receiver<bool>,
+}
 
-    use super::*;
+type Begun = (Begins, Replayed<TlsStream<TcpStream>>);
 
-    #[tokio::test]
-    async fn the_first_bytes_tell_who_it_is() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let begins: [(&[u8], Begins); 5] = [
-            (b"GET / HTTP/1.1\r\n", Begins::Http),
-            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Begins::Http),
-            (b"HEAD / HTTP/1.1\r\n", Begins::Http),
-            (b"HWINTER1", Begins::Node),
-            (b"HWINTER1 and more than eight bytes", Begins::Node),
-        ];
-        for (bytes, expected) in begins {
-            let mut client = TcpStream::connect(address).await.unwrap();
-            let (server, _) = listener.accept().await.unwrap();
-            let saying = async move {
-                for piece in bytes.chunks(3) {
-                    client.write_all(piece).await.unwrap();
-                    tokio::time::sleep(Duration::from_millis(2)).await;
-                }
-                client.shutdown().await.unwrap();
-                client
+impl Visit {
+    /// The TLS handshake, and what is said first after it. Nothing if it is not to be served.
+    async fn begin(&self, tls: &Tls, stream: TcpStream) -> Option<Begun> {
+        let stream = match tls.accept(stream).await {
+            Ok(stream) => stream,
+            Err(error) => {
+                self.refuse(&format!("TLS: {error}"));
+                return None;
+            }
+        };
+        let is_certified = stream.get_ref().1.peer_certificates().is_some();
+        let begun = timeout(HEADER_TIMEOUT, first_bytes_read(stream)).await;
+        let (begins, stream) = begun.ok()?.ok()?;
+        if begins == Begins::Node && !is_certified {
+            self.refuse("it shows no certificate: set tls_internal_cert on all nodes");
+            return None;
+        }
+        Some((begins, stream))
+    }
+
+    fn refuse(&self, why: &str) {
+        match &self.nodes {
+            Some(nodes) => nodes.complain(self.peer, why),
+            None => tracing::debug!(peer = %self.peer, why, "a connection is refused"),
+        }
+    }
+
+    /// Serves the connection until it ends.
+    async fn serve<S>(self, begins: Begins, stream: S, is_tls: bool)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (peer, edge, mut stopping) = (self.peer, self.edge, self.stopping);
+        if let (Begins::Node, Some(nodes)) = (begins, self.nodes) {
+            let stop = async move {
+                // Its sender is gone when everything is over: that is a stop, too.
+                let _ = stopping.wait_for(|stopping| *stopping).await;
             };
-            let told = tokio::time::timeout(Duration::from_secs(5), first_bytes(&server));
-            let (_client, told) = tokio::join!(saying, told);
-            assert_eq!(told.unwrap().unwrap(), expected, "{bytes:?}");
+            return rpc::serve_connection(stream, peer, nodes, stop).await;
+        }
+        let connection = Arc::new(Connection::default());
+        let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
+            let (edge, connection) = (edge.clone(), connection.clone());
+            if is_tls {
+                let https = HeaderValue::from_static("https");
+                request.headers_mut().insert(FORWARDED_PROTO, https);
+            }
+            async move {
+                let answer = edge.handle(request, peer.ip(), connection).await;
+                Ok::<_, std::convert::Infallible>(answer)
+            }
+        });
+        let served = self.builder.serve_connection(TokioIo::new(stream), service);
+        if let Err(error) = self.watcher.watch(served.into_owned()).await {
+            tracing::debug!(%error, "a connection ended early");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use reqwest::header::HeaderMap;
-use reqwest::{Body, Client, Method, RequestBuilder};
+use reqwest::{Body, Certificate, Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use crate::json;
@@ -51,6 +51,17 @@ impl Api {
             base,
             key,
         }
+    }
+
+    /// The same caller, who trusts this authority too.
+    pub fn trusting(self, authority: &str) -> Self {
+        let authority = Certificate::from_pem(authority.as_bytes()).expect("a certificate");
+        let http = Client::builder()
+            .timeout(Duration::from_secs(90))
+            .tls_certs_only([authority])
+            .build()
+            .expect("a client");
+        Self { http, ..self }
     }
 
     /// A client without a credential, from an address of its own on the loopback net: what one

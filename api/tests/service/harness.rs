@@ -96,6 +96,8 @@ pub struct Server {
     /// What `serve` needs; nothing is `dev`.
     node: Option<Node>,
     environment: Vec<(String, String)>,
+    /// Who its certificate is from, if clients speak TLS.
+    authority: Option<String>,
 }
 
 /// What a `headwater serve` is told beside its directory.
@@ -129,6 +131,7 @@ impl Server {
             place: Place::default(),
             node: None,
             environment: Vec::new(),
+            authority: None,
         }
     }
 
@@ -145,6 +148,12 @@ impl Server {
     /// Starts with this environment variable.
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Serves clients by a certificate of this authority.
+    pub fn certified_by(mut self, authority: &str) -> Self {
+        self.authority = Some(authority.to_owned());
         self
     }
 
@@ -203,11 +212,11 @@ impl Server {
     /// Waits until `/readyz` answers 200.
     pub async fn ready(&mut self) {
         let deadline = Instant::now() + LIFECYCLE_WAIT;
-        let client = reqwest::Client::new();
+        let client = self.client("", "");
         let url = format!("{}/readyz", self.root());
         loop {
             let probe = client
-                .get(&url)
+                .anonymous("GET", &url)
                 .timeout(Duration::from_secs(5))
                 .send()
                 .await;
@@ -248,7 +257,22 @@ impl Server {
 
     /// Scheme, host and port.
     pub fn root(&self) -> String {
-        format!("http://{}", self.address())
+        let scheme = if self.authority.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        format!("{scheme}://{}", self.address())
+    }
+
+    /// A client of one project.
+    pub fn client(&self, project: &str, key: &str) -> Api {
+        let base = format!("{}/v1/projects/{project}", self.root());
+        let api = Api::new(self.root(), base, key.to_owned());
+        match &self.authority {
+            Some(authority) => api.trusting(authority),
+            None => api,
+        }
     }
 
     /// Where `/metrics` is.

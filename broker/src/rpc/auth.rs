@@ -119,6 +119,7 @@ where
         hello[..MAGIC.len()].copy_from_slice(MAGIC);
         hello[MAGIC.len()..].copy_from_slice(&own);
         stream.write_all(&hello).await?;
+        stream.flush().await?;
         let (mut theirs, mut proof) = ([0; NONCE], [0; PROOF]);
         // Whoever has no secret, or speaks something else, closes here.
         read(stream, &mut theirs, AuthError::OtherSecret).await?;
@@ -130,6 +131,7 @@ where
             .map_err(|_| AuthError::OtherSecret)?;
         let answer = secret.hmac(b"client", &theirs, &own).finalize();
         stream.write_all(&answer.into_bytes()).await?;
+        stream.flush().await?;
         Ok(())
     })
     .await
@@ -153,6 +155,7 @@ where
         answer[..NONCE].copy_from_slice(&own);
         answer[NONCE..].copy_from_slice(&proof.into_bytes());
         stream.write_all(&answer).await?;
+        stream.flush().await?;
         let mut proof = [0; PROOF];
         // A client that finds the proof wrong closes.
         read(stream, &mut proof, AuthError::OtherSecret).await?;

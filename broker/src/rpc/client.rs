@@ -9,7 +9,10 @@ use std::{
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
-use super::{Identity, RemoteBroker, Secret};
+use super::{
+    Identity, RemoteBroker, Secret,
+    encryption::{Access, Encryption},
+};
 use crate::{
     broker::{Answer, Broker},
     cluster::Network,
@@ -42,7 +45,7 @@ impl Default for Deadlines {
 pub struct Client {
     placement: Arc<dyn Placement>,
     identity: Arc<OnceLock<Identity>>,
-    secret: Option<Secret>,
+    access: Access,
     deadlines: Deadlines,
     runtime: Handle,
     peers: Mutex<Peers>,
@@ -70,11 +73,20 @@ impl Client {
         Self {
             placement,
             identity,
-            secret,
+            access: Access {
+                secret,
+                encryption: None,
+            },
             deadlines,
             runtime: Handle::current(),
             peers: Mutex::default(),
         }
+    }
+
+    /// The same with encrypted connections.
+    pub fn with_encryption(mut self, encryption: Option<Arc<dyn Encryption>>) -> Self {
+        self.access.encryption = encryption;
+        self
     }
 
     /// The broker of that number, if there is an address of it.
@@ -101,7 +113,7 @@ impl Client {
             directory.addresses.get(&id)?.clone(),
             incarnation_of(&directory, id),
             self.identity.clone(),
-            self.secret.clone(),
+            self.access.clone(),
             self.deadlines,
             self.runtime.clone(),
         ));

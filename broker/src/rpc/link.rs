@@ -1,6 +1,6 @@
 //! A connection to another broker that is opened when it is needed, and again after it broke.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -10,6 +10,7 @@ use tokio::{net::TcpStream, time::Instant};
 use super::{
     CONNECTION_WINDOW, FRAME_BYTES, PING_INTERVAL, PING_TIMEOUT, STREAM_WINDOW,
     auth::{self, Secret},
+    encryption::{Access, Encryption, Socket},
     seldom::Seldom,
     wire::Wire,
 };
@@ -29,7 +30,7 @@ pub(super) struct Link {
     address: String,
     /// What it carries, for logs.
     carries: &'static str,
-    secret: Option<Secret>,
+    access: Access,
     open: Mutex<Option<Wire>>,
     /// One attempt at a time; others wait for how it ends.
     attempts: tokio::sync::Mutex<Attempts>,
@@ -61,13 +62,13 @@ impl Link {
         broker: BrokerId,
         address: String,
         carries: &'static str,
-        secret: Option<Secret>,
+        access: Access,
     ) -> Self {
         Self {
             broker,
             address,
             carries,
-            secret,
+            access,
             open: Mutex::default(),
             attempts: tokio::sync::Mutex::default(),
             logged: Seldom::default(),
@@ -136,11 +137,11 @@ impl Link {
     }
 
     async fn connect(&self) -> Result<Wire, String> {
-        let Some(secret) = &self.secret else {
+        let Some(secret) = &self.access.secret else {
             return Err("this node has no cluster secret: set cluster_secret_file".into());
         };
         let connecting = TcpStream::connect(&self.address);
-        let mut stream = tokio::time::timeout(CONNECT_TIMEOUT, connecting)
+        let stream = tokio::time::timeout(CONNECT_TIMEOUT, connecting)
             .await
             .map_err(|_| "no connection in time".to_owned())?
             .map_err(|error| error.to_string())?;
@@ -148,6 +149,24 @@ impl Link {
         stream
             .set_nodelay(true)
             .map_err(|error| error.to_string())?;
+        let Some(encryption) = &self.access.encryption else {
+            return self.talk(stream, secret).await;
+        };
+        let encrypting = encryption.encrypt(stream, host(&self.address));
+        let stream = tokio::time::timeout(CONNECT_TIMEOUT, encrypting)
+            .await
+            .map_err(|_| "no TLS handshake in time".to_owned())?
+            .map_err(|error| format!("TLS: {error}"))?;
+        // A certificate that the other end refuses is only heard of when something is read.
+        let talking = self.talk(stream, secret).await;
+        talking.map_err(|why| format!("{why}; its log says if it refuses this node's certificate"))
+    }
+
+    /// Proves who this is, and opens the protocol.
+    async fn talk<S>(&self, mut stream: S, secret: &Secret) -> Result<Wire, String>
+    where
+        S: Socket + 'static,
+    {
         auth::prove(&mut stream, secret)
             .await
             .map_err(|error| error.to_string())?;
@@ -175,6 +194,30 @@ impl Link {
         });
         Ok(Wire::new(sender))
     }
+}
+
+/// Opens a connection to a node as another node does, and closes it: whether it can be reached, and lets
+/// in who has this secret.
+///
+/// # Errors
+/// Why not, in one line.
+pub async fn greet(
+    address: &str,
+    secret: &Secret,
+    encryption: Option<Arc<dyn Encryption>>,
+) -> Result<(), String> {
+    let access = Access {
+        secret: Some(secret.clone()),
+        encryption,
+    };
+    let link = Link::new(0, address.to_owned(), "a greeting", access);
+    link.connect().await.map(drop)
+}
+
+/// The host of `host:port`.
+fn host(address: &str) -> &str {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    host.trim_start_matches('[').trim_end_matches(']')
 }
 
 impl Attempts {

@@ -5,8 +5,8 @@
 //! - [`serve_connection`] answers them from a [`Broker`](crate::Broker) and a
 //!   [`SessionHost`](crate::SessionHost).
 //! - Each connection begins with a handshake (`auth`) in which both ends prove that they know the
-//!   cluster's [`Secret`] without sending it. What follows is not encrypted: TLS would go between the
-//!   socket and that handshake, in `link` and in front of [`serve_connection`].
+//!   cluster's [`Secret`] without sending it. What follows is encrypted only if the [`Client`] has an
+//!   [`Encryption`], and whoever calls [`serve_connection`] the same.
 //! - Each call says who calls and who is meant (`hello`), because an address may be another broker's
 //!   by now. A refusal says that nothing was done.
 //!
@@ -18,6 +18,7 @@
 mod auth;
 mod calls;
 mod client;
+mod encryption;
 mod frames;
 mod groups;
 mod handlers;
@@ -31,7 +32,9 @@ mod wire;
 
 pub use auth::{MAGIC, Secret, SecretError};
 pub use client::{Client, Deadlines};
+pub use encryption::{Encrypting, Encryption, Socket};
 pub use hello::{Identity, PROTOCOL_VERSION};
+pub use link::greet;
 pub use remote::RemoteBroker;
 pub use server::{Service, serve_connection};
 

@@ -16,7 +16,8 @@ use tokio::{
 use tonic::{Request, Response, Status};
 
 use super::{
-    Deadlines, FETCH_WAIT_MAX, Identity, MESSAGE_BYTES_MAX, SESSION_MESSAGES, Secret, calls,
+    Deadlines, FETCH_WAIT_MAX, Identity, MESSAGE_BYTES_MAX, SESSION_MESSAGES, calls,
+    encryption::Access,
     groups, hello,
     link::{Early, Link},
     proto::{self, broker_client::BrokerClient},
@@ -60,7 +61,7 @@ impl RemoteBroker {
         address: String,
         incarnation: Incarnation,
         identity: Arc<OnceLock<Identity>>,
-        secret: Option<Secret>,
+        access: Access,
         deadlines: Deadlines,
         runtime: Handle,
     ) -> Self {
@@ -70,8 +71,8 @@ impl RemoteBroker {
             identity,
             deadlines,
             runtime,
-            calls: Arc::new(Link::new(id, address.clone(), "calls", secret.clone())),
-            replication: Link::new(id, address.clone(), "replication", secret),
+            calls: Arc::new(Link::new(id, address.clone(), "calls", access.clone())),
+            replication: Link::new(id, address.clone(), "replication", access),
             address,
             in_flight: Semaphore::new(IN_FLIGHT_BYTES_MAX),
             complaints: Seldom::default(),

@@ -54,7 +54,8 @@ impl Service {
         }
     }
 
-    fn complain(&self, peer: SocketAddr, why: &str) {
+    /// Says in the log, now and then, why a connection is not served.
+    pub fn complain(&self, peer: SocketAddr, why: &str) {
         if self.complaints.now(peer.ip()) {
             tracing::warn!(
                 %peer,

@@ -59,7 +59,10 @@ impl Store {
         }
     }
 
-    fn list_below(&self, folder: Path) -> BoxStream<'static, Result<Listed, StoreError>> {
+    pub(super) fn list_below(
+        &self,
+        folder: Path,
+    ) -> BoxStream<'static, Result<Listed, StoreError>> {
         let folder = Some(folder).filter(|folder| !folder.as_ref().is_empty());
         let listing = Listing {
             objects: self.0.objects.list(folder.as_ref()),

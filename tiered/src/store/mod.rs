@@ -6,6 +6,7 @@ mod claim;
 mod inspect;
 mod list;
 mod multipart;
+mod probe;
 
 use std::fmt;
 use std::ops::Range;
@@ -24,6 +25,7 @@ pub use claim::CLAIM_KEY;
 pub use inspect::Inspected;
 pub use list::Listed;
 pub(crate) use multipart::Multipart;
+pub use probe::Probe;
 
 /// An object store, or the part of one below a prefix. Cheap to clone.
 #[derive(Clone)]

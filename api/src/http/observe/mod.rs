@@ -12,7 +12,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::gateway::Gateway;
+use crate::{gateway::Gateway, tls::Tls};
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct RequestLabels {
@@ -111,9 +111,9 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// All metrics: those of requests at zero, others as the gateway and the broker, if this process is
-    /// one, say when somebody looks.
-    pub fn new(gateway: Arc<Gateway>, node: Option<Arc<Node>>) -> Arc<Self> {
+    /// All metrics: those of requests at zero, others as the gateway, the broker, if this process is
+    /// one, and the certificates say when somebody looks.
+    pub fn new(gateway: Arc<Gateway>, node: Option<Arc<Node>>, tls: Vec<Arc<Tls>>) -> Arc<Self> {
         let mut registry = Registry::with_prefix("headwater");
         let requests = Family::<RequestLabels, Counter>::default();
         registry.register("http_requests", "Requests answered", requests.clone());
@@ -148,7 +148,7 @@ impl Metrics {
             "Key, value and header bytes acknowledged",
         );
         let records_out = counter("records_out", "Records sent to readers");
-        sampled::register(&mut registry, gateway, node);
+        sampled::register(&mut registry, gateway, node, tls);
         Arc::new(Self {
             registry,
             requests,

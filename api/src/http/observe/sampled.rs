@@ -14,11 +14,20 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::gateway::Gateway;
+use crate::{gateway::Gateway, tls::Tls};
 
-/// Has the registry ask the gateway, and the broker if this process is one.
-pub(super) fn register(registry: &mut Registry, gateway: Arc<Gateway>, node: Option<Arc<Node>>) {
+/// Has the registry ask the gateway, the broker if this process is one, and the listeners that have
+/// certificates.
+pub(super) fn register(
+    registry: &mut Registry,
+    gateway: Arc<Gateway>,
+    node: Option<Arc<Node>>,
+    tls: Vec<Arc<Tls>>,
+) {
     registry.register_collector(Box::new(OfGateway(gateway)));
+    if !tls.is_empty() {
+        registry.register_collector(Box::new(OfCertificates(tls)));
+    }
     if let Some(node) = node {
         registry.register_collector(Box::new(OfBroker(node)));
     }
@@ -27,6 +36,8 @@ pub(super) fn register(registry: &mut Registry, gateway: Arc<Gateway>, node: Opt
 struct OfGateway(Arc<Gateway>);
 
 struct OfBroker(Arc<Node>);
+
+struct OfCertificates(Vec<Arc<Tls>>);
 
 /// One number of some statistics: its name, what it is, and where it is found.
 type Metric<S> = (&'static str, &'static str, Read<S>);
@@ -77,6 +88,31 @@ impl Collector for OfBroker {
             Some(stats) => encode(&mut encoder, &stats, &TIER),
             None => Ok(()),
         }
+    }
+}
+
+impl Collector for OfCertificates {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let metrics: [Metric<Tls>; 2] = [
+            (
+                "tls_certificate_not_after_timestamp_seconds",
+                "When the certificate in use ends, in seconds since the epoch",
+                Now(|tls| tls.loaded().not_after_s as f64),
+            ),
+            (
+                "tls_certificate_stale",
+                "1 while the certificate's files hold another one that cannot be used",
+                Now(|tls| f64::from(u8::from(tls.is_stale()))),
+            ),
+        ];
+        for (name, help, Now(read) | SinceStart(read)) in metrics {
+            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for tls in &self.0 {
+                let labels = [("listener", tls.listener())];
+                ConstGauge::new(read(tls)).encode(metric.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -329,6 +365,12 @@ const LOG: [Metric<LogStats>; 12] = [
 impl fmt::Debug for OfGateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("OfGateway")
+    }
+}
+
+impl fmt::Debug for OfCertificates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OfCertificates")
     }
 }
 

@@ -8,6 +8,7 @@ mod bucket;
 mod change;
 mod controller;
 mod engine;
+mod examine;
 mod issuers;
 mod keys;
 mod notices;
@@ -30,7 +31,7 @@ use std::{str::FromStr, sync::Arc, time::Duration};
 
 use sqlx::{
     Any, AnyConnection, AnyPool, ConnectOptions, Transaction, any::AnyPoolOptions,
-    pool::PoolConnection, sqlite::SqliteConnectOptions,
+    migrate::Migrator, pool::PoolConnection, sqlite::SqliteConnectOptions,
 };
 
 use tokio::sync::Semaphore;
@@ -41,6 +42,7 @@ pub use bucket::{HeldRow, TopicNames};
 pub use change::{Change, ChangeRow, Kind};
 pub use controller::ControllerRow;
 pub use engine::Engine;
+pub use examine::Examined;
 pub use issuers::IssuerRow;
 pub use keys::KeyRow;
 pub use organizations::OrganizationRow;
@@ -149,10 +151,7 @@ impl Store {
             })
             .connect(&url)
             .await?;
-        let migrated = match engine {
-            Engine::Sqlite => sqlx::migrate!("../migrations/sqlite").run(&pool).await,
-            Engine::Postgres => sqlx::migrate!("../migrations/postgres").run(&pool).await,
-        };
+        let migrated = migrations(engine).run(&pool).await;
         migrated.map_err(|error| StoreError(error.to_string()))?;
         let changes = Arc::new(Semaphore::new(CHANGES_MAX));
         let notices = (engine == Engine::Postgres).then(|| url.into());
@@ -232,6 +231,14 @@ impl Store {
         {
             tracing::warn!("the metadata database does not answer; leaving its connections");
         }
+    }
+}
+
+/// What makes the tables, and changes them from version to version.
+fn migrations(engine: Engine) -> Migrator {
+    match engine {
+        Engine::Sqlite => sqlx::migrate!("../migrations/sqlite"),
+        Engine::Postgres => sqlx::migrate!("../migrations/postgres"),
     }
 }
 

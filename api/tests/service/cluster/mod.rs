@@ -1,7 +1,7 @@
 //! Several brokers on one Postgres, as processes: killed, stopped, restarted, cut off, while clients write
 //! and read and afterwards count.
 
-mod brokers;
+pub mod brokers;
 mod cuts;
 mod failures;
 mod groups;

@@ -3,6 +3,7 @@
 mod bulk;
 pub mod compression;
 mod cursor;
+mod errors;
 mod fetch;
 mod operations;
 mod partitioning;

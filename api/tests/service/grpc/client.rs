@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tonic::{Code, Status, body::Body};
 use tonic_types::StatusExt;
@@ -45,6 +46,18 @@ impl Grpc {
     pub async fn connect_with(api: &Api, builder: http2::Builder<TokioExecutor>) -> Self {
         let address = api.root.trim_start_matches("http://");
         let socket = TcpStream::connect(address).await.expect("a connection");
+        Self::connect_over(api, builder, socket).await
+    }
+
+    /// The same over what is connected already.
+    pub async fn connect_over<S>(
+        api: &Api,
+        builder: http2::Builder<TokioExecutor>,
+        socket: S,
+    ) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let (send, connection) = builder
             .handshake(TokioIo::new(socket))
             .await

@@ -7,7 +7,7 @@ mod fuzz;
 mod malformed;
 mod open;
 mod permissions;
-mod records;
+pub mod records;
 mod stream;
 mod tail;
 mod topics;

@@ -18,6 +18,11 @@ app.kubernetes.io/instance: {{ .Release.Name }}
     secretKeyRef: {name: {{ .Values.database.secret }}, key: {{ .Values.database.key }}}
 - {name: HEADWATER_INTERNAL_LISTEN, value: "0.0.0.0:7070"}
 - {name: HEADWATER_CLUSTER_SECRET_FILE, value: /etc/headwater/cluster-secret}
+{{- if .Values.tls.internal }}
+- {name: HEADWATER_TLS_INTERNAL_CERT, value: /etc/headwater-internal-tls/tls.crt}
+- {name: HEADWATER_TLS_INTERNAL_KEY, value: /etc/headwater-internal-tls/tls.key}
+- {name: HEADWATER_TLS_INTERNAL_CA, value: /etc/headwater-internal-tls/ca.crt}
+{{- end }}
 {{- with .Values.publicUrl }}
 - {name: HEADWATER_PUBLIC_URL, value: {{ . | quote }}}
 {{- end }}
@@ -32,14 +37,14 @@ securityContext:
   capabilities: {drop: [ALL]}
 # A start replays the journal: it may take a while, and is no reason to be killed.
 startupProbe:
-  httpGet: {path: /healthz, port: internal}
+  httpGet: {path: /healthz, port: internal, scheme: {{ include "headwater.scheme" . }}}
   periodSeconds: 2
   failureThreshold: 150
 readinessProbe:
-  httpGet: {path: /readyz, port: internal}
+  httpGet: {path: /readyz, port: internal, scheme: {{ include "headwater.scheme" . }}}
   periodSeconds: 2
 livenessProbe:
-  httpGet: {path: /healthz, port: internal}
+  httpGet: {path: /healthz, port: internal, scheme: {{ include "headwater.scheme" . }}}
   periodSeconds: 10
   failureThreshold: 6
 {{- end }}
@@ -61,10 +66,24 @@ securityContext:
   seccompProfile: {type: RuntimeDefault}
 {{- end }}
 
+{{- define "headwater.scheme" -}}
+{{ if .Values.tls.internal }}HTTPS{{ else }}HTTP{{ end }}
+{{- end }}
+
+{{- define "headwater.secretMounts" -}}
+- {name: cluster-secret, mountPath: /etc/headwater, readOnly: true}
+{{- if .Values.tls.internal }}
+- {name: internal-tls, mountPath: /etc/headwater-internal-tls, readOnly: true}
+{{- end }}
+{{- end }}
+
 {{- define "headwater.secretVolume" -}}
 - name: cluster-secret
   secret:
     secretName: {{ .Values.clusterSecret }}
     items: [{key: cluster-secret, path: cluster-secret}]
     defaultMode: 0440
+{{- with .Values.tls.internal }}
+- {name: internal-tls, secret: {secretName: {{ . }}, defaultMode: 0440}}
+{{- end }}
 {{- end }}
