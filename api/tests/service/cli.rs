@@ -232,7 +232,7 @@ async fn bench_reads_by_groups_and_leaves_none() {
 }
 
 /// A value for every flag of `serve` that is also a key of its file.
-const SETTINGS: [(&str, &str); 18] = [
+const SETTINGS: [(&str, &str); 23] = [
     ("roles", "gateway,broker"),
     ("broker-id", "1"),
     ("listen", "127.0.0.1:0"),
@@ -248,6 +248,11 @@ const SETTINGS: [(&str, &str); 18] = [
     ("cache-bytes", "1000"),
     ("maintenance-interval", "1s"),
     ("object-delete-delay", "1s"),
+    ("tls-cert", "cert.pem"),
+    ("tls-key", "key.pem"),
+    ("tls-internal-cert", "node.pem"),
+    ("tls-internal-key", "node-key.pem"),
+    ("tls-internal-ca", "ca.pem"),
     ("oidc-file", "oidc.toml"),
     ("public-url", "https://streams.example.com"),
     // Refused after the whole file was read, before anything is done.

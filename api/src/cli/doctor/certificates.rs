@@ -8,7 +8,7 @@ use std::{
 use rustls::{
     client::{WebPkiServerVerifier, danger::ServerCertVerifier},
     crypto::aws_lc_rs,
-    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
+    server::WebPkiClientVerifier,
 };
 use rustls_pki_types::{ServerName, UnixTime};
 use webpki::EndEntityCert;
