@@ -133,7 +133,7 @@ async fn letters_go_back_once_and_tell_how_often_they_did() {
         .expect("it is there");
     assert_eq!(again["headers"]["headwater-redriven"], "2");
     assert_eq!(again["headers"]["headwater-origin-timestamp"], "1000");
-    let left = lease(&api, &group, json!({})).await;
+    let left = lease(&api, &group, json!({"wait_ms": 20_000})).await;
     assert_eq!(
         (&left[0]["value"], &left[0]["attempt"]),
         (&json!(1), &json!(1))

