@@ -1,7 +1,7 @@
-import { useMutation, useQuery } from "@tanstack/react-query";
+import { useMutation } from "@tanstack/react-query";
 import { Undo2 } from "lucide-react";
 import { type FormEvent, useEffect, useRef, useState } from "react";
-import { offersRedriveQuery, redriveGroup, type RedriveRequest } from "../api/redrive";
+import { redriveGroup, type RedriveRequest } from "../api/redrive";
 import { formatCount } from "../lib/format";
 import { redriveAll, type Redriven } from "../lib/redrive";
 import { Button } from "../ui/button";
@@ -14,10 +14,8 @@ interface RedriveProps {
   group: string;
 }
 
-/** Is there only where the service has the operation. */
 export function RedriveButton(props: RedriveProps) {
   const [open, setOpen] = useState(false);
-  if (!useQuery(offersRedriveQuery).data) return null;
   return (
     <>
       <Button small icon={<Undo2 className="size-3.5" />} onClick={() => setOpen(true)}>

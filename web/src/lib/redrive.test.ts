@@ -1,13 +1,12 @@
 import { expect, test } from "vitest";
-import type { RedrivePage } from "../api/redrive";
-import { redriveAll, type Redriven } from "./redrive";
+import { type Page, redriveAll, type Redriven } from "./redrive";
 
-const page = (moved: number, left: number, cursor: string | null, refusal?: string): RedrivePage => ({
+const page = (moved: number, left: number, cursor: string | null, refusal?: string): Page => ({
   moved,
   skipped: 1,
   refused: refusal ? 1 : 0,
   left,
-  letters: refusal ? [{ partition: 0, offset: 1, refusal }] : [],
+  letters: refusal ? [{ refusal }] : [],
   cursor,
 });
 

@@ -1,13 +1,18 @@
-import type { RedriveCounts, RedrivePage } from "../api/redrive";
+import type { RedrivePage } from "../api/redrive";
 
-export interface Redriven extends RedriveCounts {
+/** What matters here of what a call answers. */
+export type Page = Pick<RedrivePage, "moved" | "skipped" | "refused" | "left" | "cursor"> & {
+  letters: Pick<RedrivePage["letters"][number], "refusal">[];
+};
+
+export interface Redriven extends Omit<Page, "letters" | "cursor"> {
   /** Why the first of the letters that were refused cannot be moved. */
   refusal: string | null;
 }
 
 /** Calls until there is nothing to go on with, and tells after each call what came of all of them. */
 export async function redriveAll(
-  call: (cursor: string | undefined) => Promise<RedrivePage>,
+  call: (cursor: string | undefined) => Promise<Page>,
   onProgress: (redriven: Redriven) => void,
 ): Promise<void> {
   let sum: Redriven = { moved: 0, skipped: 0, refused: 0, left: 0, refusal: null };
@@ -19,7 +24,7 @@ export async function redriveAll(
       skipped: sum.skipped + page.skipped,
       refused: sum.refused + page.refused,
       left: page.left,
-      refusal: sum.refusal ?? page.letters.find(({ refusal }) => refusal !== null)?.refusal ?? null,
+      refusal: sum.refusal ?? page.letters.find(({ refusal }) => refusal != null)?.refusal ?? null,
     };
     onProgress(sum);
     cursor = page.cursor ?? undefined;

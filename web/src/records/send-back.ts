@@ -1,6 +1,6 @@
-import { useMutation, useQuery } from "@tanstack/react-query";
+import { useMutation } from "@tanstack/react-query";
 import { produceTexts } from "../api/records";
-import { offersRedriveQuery, redriveGroup } from "../api/redrive";
+import { redriveGroup } from "../api/redrive";
 import { deadLetterOf, withoutDeath } from "../lib/dead-letter";
 import { draftText, type StoredRecord } from "../lib/record";
 import { toast, toastProblem } from "../ui/toast";
@@ -8,14 +8,13 @@ import { toast, toastProblem } from "../ui/toast";
 const STAYS = "The letter stays until it is deleted by age or trim.";
 
 /**
- * Sends a dead letter back where it came from. If it is in the dead-letter topic of `group` and the service
- * can, the group moves it and notes that, so that no later redrive moves it again.
+ * Sends a dead letter back where it came from. If it is in the dead-letter topic of `group`,
+ * the group moves it and notes that, so that no later redrive moves it again.
  */
 export function useSendBack(project: string, group: string | undefined) {
-  const offersRedrive = useQuery(offersRedriveQuery).data ?? false;
   return useMutation({
     mutationFn: (letter: StoredRecord) =>
-      group !== undefined && offersRedrive ? redrive(project, group, letter) : produce(project, letter),
+      group !== undefined ? redrive(project, group, letter) : produce(project, letter),
     onSuccess: toast,
     onError: toastProblem,
   });
