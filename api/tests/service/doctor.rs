@@ -234,7 +234,7 @@ async fn a_store_that_is_anothers_or_does_not_answer_is_told() {
 
 #[tokio::test]
 async fn certificates_that_do_not_do_are_told() {
-    let authority = Authority::new();
+    let authority = Authority::generate();
     let database = Postgres::shared().database();
     let examined = async |files: &Files| {
         let settings = files.public().into_iter().chain(files.internal());
@@ -270,7 +270,7 @@ async fn certificates_that_do_not_do_are_told() {
     said.is("internal_certificate", "failed", "127.0.0.1");
 
     // Of an authority that the other nodes do not know.
-    good.replace(&Authority::new().issue());
+    good.replace(&Authority::generate().issue());
     let said = examined(&good).await;
     said.is("certificate", "ok", "localhost");
     said.is("internal_certificate", "failed", "UnknownIssuer");

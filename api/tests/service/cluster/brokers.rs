@@ -219,14 +219,6 @@ impl Cluster {
         eventually("a copy leaves the in-sync set", smaller).await;
     }
 
-    /// Waits until no copy is in sync but those of one broker, which leads.
-    pub async fn alone(&self) {
-        let sql = "SELECT count(*) FROM partitions \
-                   WHERE leader IS NULL OR in_sync <> CAST(leader AS TEXT)";
-        let alone = async || self.postgres.query(&self.database, sql) == "0";
-        eventually("one broker is alone in sync", alone).await;
-    }
-
     /// Waits until every copy is in sync and every broker renews its lease, which takes a minute at most.
     pub async fn whole(&self) {
         let sql = "SELECT (SELECT count(*) FROM partitions \

@@ -17,7 +17,7 @@ use super::brokers::Cluster;
 use crate::{
     client::{Api, Reply, try_reply},
     flights::{FLIGHTS, flights, record},
-    groups::worker::{Worker as Member, committed, ensure, fill, values},
+    groups::worker::{committed, ensure},
     harness::{eventually, soon},
 };
 
@@ -290,40 +290,4 @@ async fn no_commit_is_lost_with_a_coordinator() {
     let ends = gateways[0].high_watermarks("/topics/orders").await;
     fleet.has_processed(ends.iter().sum::<u64>() as usize).await;
     fleet.check(&ends).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_poll_whose_commit_is_not_confirmed_hands_out_nothing() {
-    let mut cluster = Cluster::start(3).await;
-    cluster.topic("orders", 1, 3).await;
-    let api = cluster.api(0);
-    ensure(&api, GROUP, json!({"topics": ["orders"]})).await;
-    cluster.whole().await;
-    fill(&api, "orders", 0, 0..6).await;
-    let mut worker = Member::join(&api, GROUP, "w").await;
-    assert_eq!(
-        values(&worker.poll(json!({"max_records": 2})).await),
-        [0, 1]
-    );
-    for victim in [1, 2] {
-        cluster.brokers[victim].kill9();
-    }
-    cluster.alone().await;
-    // What it may read is there, and the group is; only its log takes nothing.
-    let reads = async || {
-        let told = worker.try_poll(json!({"max_records": 2})).await;
-        told.status == 200 && values(&told.json()) == [0, 1]
-    };
-    eventually("the only broker leads", reads).await;
-    for _ in 0..3 {
-        let refused = worker.try_poll(json!({"commit": worker.cursor})).await;
-        assert_eq!(refused.any_problem()["code"], "unavailable");
-    }
-    for victim in [1, 2] {
-        cluster.brokers[victim].restart().await;
-    }
-    cluster.whole().await;
-    assert_eq!(committed(&api, GROUP).await, [None]);
-    assert_eq!(values(&worker.go_on(json!({})).await), [2, 3, 4, 5]);
-    assert_eq!(committed(&api, GROUP).await, [Some(2)]);
 }

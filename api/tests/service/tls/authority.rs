@@ -23,7 +23,7 @@ pub struct Issued {
 }
 
 impl Authority {
-    pub fn new() -> Self {
+    pub fn generate() -> Self {
         let mut params = CertificateParams::default();
         let name = unique("authority");
         params.distinguished_name.push(DnType::CommonName, name);

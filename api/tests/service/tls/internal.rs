@@ -50,7 +50,7 @@ fn internal_port(server: &Server) -> u16 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn brokers_replicate_over_tls_and_take_new_certificates() {
-    let authority = Authority::new();
+    let authority = Authority::generate();
     let files = Files::of(&authority, &authority.issue());
     let mut cluster = start(&files, 2).await;
     cluster.topic("orders", 2, 2).await;
@@ -80,7 +80,7 @@ async fn brokers_replicate_over_tls_and_take_new_certificates() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_without_a_certificate_of_the_authority_is_refused() {
-    let authority = Authority::new();
+    let authority = Authority::generate();
     let files = Files::of(&authority, &authority.issue());
     let mut cluster = start(&files, 1).await;
     cluster.topic("orders", 1, 1).await;
@@ -95,7 +95,7 @@ async fn a_node_without_a_certificate_of_the_authority_is_refused() {
     assert!(broker.log().contains("shows no certificate"));
 
     // It trusts the brokers, and they do not trust it; it does not trust them; it has no certificate.
-    let stranger = Authority::new();
+    let stranger = Authority::generate();
     let mistrusted = Files::of(&stranger, &stranger.issue());
     fs::write(mistrusted.path("ca.pem"), authority.pem()).expect("written");
     let mistrusting = Files::of(&stranger, &stranger.issue());

@@ -30,7 +30,7 @@ struct Served {
 }
 
 async fn serve() -> Served {
-    let authority = Authority::new();
+    let authority = Authority::generate();
     let files = Files::of(&authority, &authority.issue());
     let database = format!("sqlite://{}", files.path("metadata.db").display());
     let server = files
@@ -99,7 +99,7 @@ async fn every_protocol_comes_over_tls_on_one_port() {
     // Who does not speak TLS, or does not trust the authority, hears nothing.
     let plain = format!("http://127.0.0.1:{}/healthz", server.port);
     assert!(reqwest::get(&plain).await.is_err());
-    let other = Authority::new().pem();
+    let other = Authority::generate().pem();
     assert!(connect(server.port, &other, None).await.is_err());
 
     let ca_file = files.path("ca.pem");
@@ -204,7 +204,7 @@ async fn the_page_of_metrics_has_those_of_certificates() {
 
 #[tokio::test]
 async fn files_that_are_no_certificate_are_told_at_the_start() {
-    let authority = Authority::new();
+    let authority = Authority::generate();
     let files = Files::of(&authority, &authority.issue());
     let path = |name: &str| files.path(name).display().to_string();
     fs::write(files.path("none.pem"), "no certificate\n").expect("written");
