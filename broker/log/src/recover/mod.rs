@@ -188,6 +188,9 @@ pub(crate) fn open(
     let replaying = Instant::now();
     let outcome = replay(&core, &sources, covered, seal, &mut recovery)?;
     recovery.replay_elapsed = replaying.elapsed();
+    if recovery.rebuilt {
+        rebuild::remove_strays(&core)?;
+    }
 
     for source in &sources {
         core.journal.finished(source.seq, source.bytes);

@@ -1,6 +1,7 @@
 //! Without a checkpoint: what the segments themselves say.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -76,6 +77,41 @@ pub(super) fn scan(
             let journal = in_journal.get(&id).copied();
             if let Some(entry) = scan_partition(core, id, &dir, journal, recovery)? {
                 PartitionLog::restore(core, entry).mark_dirty();
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Removes files below the start of what was found and done again. A power cut may bring back names
+/// that were removed, with torn content that was never synced: the next scan, whose journal does not
+/// tell of the start any more, would take them for the start of the log, and a hole behind it.
+pub(super) fn remove_strays(core: &Arc<Core>) -> Result<(), OpenError> {
+    let partitions: Vec<_> = core.partitions.read().values().cloned().collect();
+    for partition in partitions {
+        let known: HashSet<u64> = partition
+            .segments()
+            .iter()
+            .map(|it| it.base_offset)
+            .collect();
+        let dir = core.paths.partition(partition.id());
+        let entries = match core.disk.list(&dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            entries => entries.map_err(OpenError::io(dir.display().to_string()))?,
+        };
+        for entry in entries {
+            let (stem, kind) = entry.name.split_once('.').unwrap_or((&entry.name, ""));
+            let base = stem.parse::<u64>().ok().filter(|_| stem.len() == 20);
+            let is_stray = base.is_some_and(|base| {
+                matches!(kind, "log" | "index")
+                    && base < partition.local_start()
+                    && !known.contains(&base)
+            });
+            if is_stray {
+                let path = dir.join(&entry.name);
+                let removed = core.disk.remove(&path);
+                removed.map_err(OpenError::io(path.display().to_string()))?;
+                core.dirty_dirs.lock().insert(dir.clone());
             }
         }
     }

@@ -2,11 +2,12 @@
 //! sync: a log is afterwards as it was after some call, and not before the last one that was
 //! acknowledged.
 
+use std::io::IoSlice;
 use std::path::Path;
 use std::sync::Arc;
 
-use headwater_log::disk::Disk;
 use headwater_log::disk::crash::{CrashDisk, Fault};
+use headwater_log::disk::{Disk, Open};
 use headwater_log::{Log, OpenError, PartitionLog, ReadError, Recovery};
 
 use crate::support::{Heard, SEGMENT_BYTES, Stored, batch, id, open, options, read_all, stored};
@@ -413,5 +414,39 @@ fn cuts_and_a_power_cut_without_warning_for_many_plans() {
             plan,
             10 + plan,
         );
+    }
+}
+
+#[test]
+fn a_torn_file_that_a_power_cut_brings_back_below_the_start_goes() {
+    let disk = CrashDisk::new();
+    let (log, _, _) = reopen(&disk).unwrap();
+    let partition = log.partition(id(0));
+    for step in 0..6 {
+        let made = batch(step, 2, 5000, 0);
+        let _ = partition.append(made, 1, SEGMENT_BYTES).unwrap();
+    }
+    partition.wait_durable(12).unwrap();
+    log.checkpoint().unwrap();
+    let first = "00000000000000000000.log";
+    let mut files = disk.files().into_iter();
+    let first = files.find(|path| path.ends_with(first));
+    let first = first.expect("the first segment is written");
+    let start = partition.drop_local(8).unwrap().local_start;
+    assert!(start > 0);
+    let before = Moment::of(&partition, "before");
+    drop((partition, log));
+    disk.crash(1);
+    let torn = disk.open(&first, Open::Create).unwrap();
+    torn.write_vectored_at(&[IoSlice::new(&[7; 100])], 0)
+        .unwrap();
+    lose_checkpoint(&disk, 1);
+    for _ in 0..2 {
+        let (log, _, _) = reopen(&disk).unwrap();
+        let found = Moment::of(&log.partition(id(0)), "after");
+        assert!(found.fits(&before, true), "{}", outline(&found));
+        assert!(!disk.files().contains(&first));
+        log.close().unwrap();
+        lose_checkpoint(&disk, 2);
     }
 }
